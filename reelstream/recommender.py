@@ -1,0 +1,195 @@
+"""The Python API: what is recommended, and why, read from a warehouse. Needs neither Kafka nor Spark.
+
+In: a warehouse. Out: dataclasses and Arrow tables. Next: the `reelstream` command prints them.
+
+    import reelstream
+    films = reelstream.open("warehouse").recommend(42)
+
+Each call reads the pointers anew, so new versions and folded-in users are seen at once. Safe to use from several
+threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reelstream.als.fold_in import FoldIn
+from reelstream.errors import NotReady, UsageError
+from reelstream.store import models
+from reelstream.store.movies import MoviesStore
+from reelstream.store.pointer import consistent
+from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.recommendations import RecommendationsStore, Version
+from reelstream.top_lists import known_ratings
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One place of a list. `source` is "refit", "fold_in" (rated since the refit) or "popular" (no rating known)."""
+
+    rank: int
+    movie_id: int
+    title: str | None
+    score: float
+    predicted_rating: float
+    source: str
+    version: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The predicted rating in stars, and its parts: mean + user_bias + movie_bias + taste, clipped to the scale.
+
+    `source` is "model", "movie" (the user has no rating), "user" (the movie has none) or "mean" (neither has).
+    `rated` is what the user gave the movie, if anything.
+    """
+
+    user_id: int
+    movie_id: int
+    title: str | None
+    predicted_rating: float
+    mean: float
+    user_bias: float
+    movie_bias: float
+    taste: float
+    user_ratings: int
+    movie_ratings: int
+    source: str
+    version: str
+    rated: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarMovie:
+    """One of the movies nearest to another; `score` is the cosine of their ranking factors."""
+
+    rank: int
+    movie_id: int
+    title: str | None
+    score: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PopularMovie:
+    rank: int
+    movie_id: int
+    title: str | None
+    score: float
+    predicted_rating: float
+    n_ratings: int
+    version: str
+
+
+class Recommender:
+    def __init__(self, warehouse: Path) -> None:
+        self._ratings = RatingsStore(warehouse)
+        self._published = RecommendationsStore(warehouse)
+        self._movies = MoviesStore(warehouse)
+
+    def recommend(self, user_id: int, n: int = 10) -> list[Recommendation]:
+        """The best n unseen movies of the user, best first; for a user with no rating the popular ones.
+
+        At most `top_n` of the settings are published for a user. Raises NotReady while nothing is published.
+        """
+
+        def look() -> list[Recommendation]:
+            version = self._published.current()
+            rows = self._published.read_users(version, [user_id]).slice(0, n).to_pylist()
+            if not rows:
+                popular = self._published.read("popular", version).slice(0, n).drop_columns("n_ratings")
+                rows = [{**row, "source": "popular"} for row in popular.to_pylist()]
+            return [Recommendation(**{k: v for k, v in row.items() if k != "user_id"}) for row in rows]
+
+        return consistent(look)
+
+    def predict(self, user_id: int, movie_id: int) -> Prediction:
+        """Will this user like that movie? From all ratings of the user up to now, so also for one who has just come.
+
+        Raises NotReady while nothing is published.
+        """
+        version, fold_in = consistent(self._model)
+        factors = fold_in.factors
+        ratings = latest(self._ratings.read(user_ids=[user_id]))
+        movie_ids, stars = ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy()
+        history = known_ratings((np.zeros(len(movie_ids), np.int64), movie_ids, stars), factors, 1)
+        folded = fold_in.solve(history)
+        at = int(factors.movie_index(np.array([movie_id]))[0])
+        known_user, known_movie = len(history.indices) > 0, at >= 0
+        user_bias = float(folded.user_bias[0]) if known_user else 0.0
+        movie_bias = float(factors.movie_bias[at]) if known_movie else 0.0
+        taste = float(folded.rating[0] @ factors.rating_movie[at]) if known_user and known_movie else 0.0
+        scale = factors.settings
+        stars_predicted = factors.mean + user_bias + movie_bias + taste
+        sources = {(True, True): "model", (False, True): "movie", (True, False): "user", (False, False): "mean"}
+        return Prediction(
+            user_id=user_id,
+            movie_id=movie_id,
+            title=self._movies.titles().of(np.array([movie_id]))[0].as_py(),
+            predicted_rating=min(max(stars_predicted, scale.rating_min), scale.rating_max),
+            mean=factors.mean,
+            user_bias=user_bias,
+            movie_bias=movie_bias,
+            taste=taste,
+            user_ratings=len(movie_ids),
+            movie_ratings=int(factors.movie_counts[at]) if known_movie else 0,
+            source=sources[known_user, known_movie],
+            version=version.name,
+            rated=next((float(r) for m, r in zip(movie_ids, stars, strict=True) if m == movie_id), None),
+        )
+
+    def similar(self, movie_id: int, n: int = 10) -> list[SimilarMovie]:
+        """Raises UsageError if the current version does not know the movie, NotReady while nothing is published."""
+
+        def look() -> list[SimilarMovie]:
+            version = self._published.current()
+            rows = self._published.read("similar", version, pc.field("movie_id") == movie_id).slice(0, n).to_pylist()
+            return [
+                SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"])
+                for row in rows
+            ]
+
+        movies = consistent(look)
+        if not movies:
+            raise UsageError(f"movie {movie_id} has no rating that the current version has seen.")
+        return movies
+
+    def popular(self, n: int = 10) -> list[PopularMovie]:
+        """Raises NotReady while nothing is published."""
+
+        def look() -> list[PopularMovie]:
+            rows = self._published.read("popular", self._published.current()).slice(0, n)
+            return [PopularMovie(**row) for row in rows.drop_columns("as_of").to_pylist()]
+
+        return consistent(look)
+
+    def ratings(self, user_id: int) -> pa.Table:
+        """The user's ratings, the latest of each movie, in the columns of RATINGS."""
+        return latest(self._ratings.read(user_ids=[user_id]))
+
+    def recommendations(self) -> pa.Table:
+        """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
+        return consistent(lambda: self._published.read_users(self._published.current()))
+
+    def find_movie(self, text: str) -> int:
+        """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
+        return int(text) if text.isdigit() else self._movies.titles().find(text)
+
+    def _model(self) -> tuple[Version, FoldIn]:
+        version = self._published.current()
+        return version, FoldIn(models.load(version.model_path))
+
+
+def open(warehouse: str | Path) -> Recommender:
+    """The warehouse's recommendations. Raises NotReady if there is no warehouse at this path."""
+    path = Path(warehouse)
+    if not path.is_dir():
+        raise NotReady(f"there is no warehouse at {path}; start one with `reelstream up --warehouse {path}`.")
+    return Recommender(path)

@@ -1,0 +1,91 @@
+"""Every setting, read once at the edge and passed on as one frozen value.
+
+A command's flag wins over REELSTREAM_* in the environment, which wins over reelstream.toml in the working folder,
+which wins over the default here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from reelstream.errors import UsageError
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="REELSTREAM_", toml_file="reelstream.toml", frozen=True, extra="forbid"
+    )
+
+    warehouse: Path = Field(
+        Path("warehouse"), description="Folder of all tables, pointers and the embedded broker's data."
+    )
+    bootstrap_servers: str | None = Field(
+        None,
+        description="Kafka to use, as host:port,host:port. Without it: the warehouse's own embedded broker.",
+    )
+    command_config: Path | None = Field(
+        None,
+        description="A Java client.properties with SASL or TLS settings, for kafka-python and Spark alike.",
+    )
+    topic: str = Field("ratings", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic of the rating events.")
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topic where reelstream has to make it.")
+    rating_min: float = Field(0.5, description="Lowest rating of the scale, in stars.")
+    rating_max: float = Field(5.0, description="Highest rating of the scale, in stars.")
+    top_n: int = Field(20, ge=1, le=1000, description="Movies in each list of the top-N tables.")
+    engine: Literal["native", "mllib"] = Field("native", description="What fits the models in a refit.")
+    refit_after_ratings: int = Field(20_000, ge=1, description="Refit when this many ratings came since the last one …")
+    refit_after_minutes: float = Field(
+        10.0,
+        gt=0,
+        description="… or when the oldest rating that no refit has seen is this old, whichever comes first.",
+    )
+    keep_versions: int = Field(3, ge=1, description="Published versions that stay on disk, the current one included.")
+    max_batch_events: int = Field(200_000, ge=1, description="Most events that one micro-batch takes from Kafka.")
+    spark_master: str = Field("local[*]", description="Spark master of the stream and of the mllib engine.")
+    spark_memory: str = Field("1g", pattern=r"^\d+[mg]$", description="Heap of the Spark driver, such as 1g.")
+    broker_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of the embedded broker. Without it: the last one if free, else any.",
+    )
+
+    @model_validator(mode="after")
+    def _scale_has_a_width(self) -> Settings:
+        if not self.rating_min < self.rating_max:
+            raise ValueError(f"rating_min {self.rating_min} must be below rating_max {self.rating_max}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(**flags: Any) -> Settings:
+    """The settings of this run; flags that are None were not given.
+
+    Raises UsageError that names the setting and what is wrong with it.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors())
+        raise UsageError(f"{wrong}. See `reelstream settings` for what each one takes.") from None
+    except ValueError as error:
+        raise UsageError(f"reelstream.toml can't be read: {error}") from None

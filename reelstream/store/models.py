@@ -1,0 +1,79 @@
+"""The factors of a version on disk: `models/version=…/users.parquet`, `movies.parquet` and `model.json`.
+
+A version is current when `recommendations/CURRENT` names it: models and tables move together, by one pointer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reelstream.als.factors import Factors, ModelSettings
+from reelstream.store import pointer
+
+
+def save(path: Path, factors: Factors, info: dict[str, Any]) -> None:
+    """Writes the factors and `info` (engine, metrics, seconds) into the new folder `path`."""
+    users = {
+        "user_id": factors.user_ids,
+        "bias": factors.user_bias,
+        "rating_factors": _vectors(factors.rating_user),
+        "ranking_factors": _vectors(factors.ranking_user),
+    }
+    movies = {
+        "movie_id": factors.movie_ids,
+        "bias": factors.movie_bias,
+        "rating_factors": _vectors(factors.rating_movie),
+        "ranking_factors": _vectors(factors.ranking_movie),
+        "n_ratings": factors.movie_counts,
+        "sum_ratings": factors.movie_sums,
+    }
+    pointer.write_table(pa.table(users), path / "users.parquet")
+    pointer.write_table(pa.table(movies), path / "movies.parquet")
+    model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
+    pointer.write_file(path / "model.json", json.dumps(model, indent=1).encode())
+
+
+def load(path: Path) -> Factors:
+    """Raises FileNotFoundError where the version was removed."""
+    users = pq.read_table(path / "users.parquet", partitioning=None)
+    movies = pq.read_table(path / "movies.parquet", partitioning=None)
+    model = json.loads((path / "model.json").read_bytes())
+    return Factors(
+        user_ids=users["user_id"].to_numpy(),
+        movie_ids=movies["movie_id"].to_numpy(),
+        mean=model["mean"],
+        user_bias=users["bias"].to_numpy(),
+        movie_bias=movies["bias"].to_numpy(),
+        rating_user=_matrix(users["rating_factors"]),
+        rating_movie=_matrix(movies["rating_factors"]),
+        ranking_user=_matrix(users["ranking_factors"]),
+        ranking_movie=_matrix(movies["ranking_factors"]),
+        movie_counts=movies["n_ratings"].to_numpy(),
+        movie_sums=movies["sum_ratings"].to_numpy(),
+        settings=ModelSettings.from_dict(model["settings"]),
+    )
+
+
+def info(path: Path) -> dict[str, Any]:
+    """What `save` was given as info, with the model's mean and settings."""
+    value: dict[str, Any] = json.loads((path / "model.json").read_bytes())
+    return value
+
+
+def _vectors(matrix: np.ndarray) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    flat = array.flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(flat.reshape(len(array), column.type.list_size), dtype=np.float32)

@@ -1,0 +1,134 @@
+"""The movies table: titles and genres by movie id.
+
+In: a MovieLens movies.csv, or any table with the columns of MOVIES. Out: one Parquet file that `movies/CURRENT` names.
+Next: the top-N tables and `reelstream rate` look titles up here.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reelstream.errors import AmbiguousTitle, UsageError
+from reelstream.store import pointer
+from reelstream.store.schemas import MOVIES
+
+_HEADERS = {"movieid": "movie_id", "movie_id": "movie_id", "title": "title", "genres": "genres"}
+
+
+@dataclass(frozen=True)
+class Titles:
+    """Titles in memory: movie_ids int64[T] ascending, titles and genres string[T]."""
+
+    movie_ids: np.ndarray
+    titles: pa.Array
+    genres: pa.Array
+
+    def of(self, movie_ids: np.ndarray) -> pa.Array:
+        """Titles of int64[R] ids as string[R]; null where none is known."""
+        if not len(self.movie_ids):
+            return pa.nulls(len(movie_ids), pa.string())
+        at = np.searchsorted(self.movie_ids, movie_ids).clip(max=len(self.movie_ids) - 1)  # [R]
+        missing = self.movie_ids[at] != movie_ids
+        return self.titles.take(pa.array(at, mask=missing))
+
+    def find(self, text: str) -> int:
+        """The one movie that the text names: an exact title first, else the only one that holds the text.
+
+        Letter case, the year in brackets and "The" put last ("Matrix, The (1999)") do not matter.
+        Raises AmbiguousTitle with the candidates, or UsageError if there is none.
+        """
+        wanted = _plain(text)
+        plain = [(_plain(title), movie_id, title) for movie_id, title in self._pairs()]
+        with_year = text.strip().casefold()
+        exact = [(i, t) for _, i, t in plain if t.casefold() == with_year] or [
+            (i, t) for p, i, t in plain if p == wanted
+        ]
+        candidates = exact or [(i, t) for p, i, t in plain if wanted and wanted in p]
+        if not candidates:
+            raise UsageError(f"no movie is called {text!r}; use its id, or load titles with `reelstream movies`.")
+        if len(candidates) > 1:
+            raise AmbiguousTitle(text, candidates)
+        return candidates[0][0]
+
+    def _pairs(self) -> list[tuple[int, str]]:
+        return [(int(i), t) for i, t in zip(self.movie_ids, self.titles.to_pylist(), strict=True) if t]
+
+
+def read_csv(path: Path) -> pa.Table:
+    """A movies.csv (movieId, title, genres; any column order, BOM and CRLF are fine) as a table of MOVIES.
+
+    Raises UsageError that names the line when a row does not fit.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            header = [_HEADERS.get(name.strip().lower(), "") for name in next(rows, [])]
+            if "movie_id" not in header or "title" not in header:
+                raise UsageError(f"{path} needs the columns movieId and title in its first line.")
+            movie_ids: list[int] = []
+            columns: dict[str, list[str | None]] = {"title": [], "genres": []}
+            for row in rows:
+                if not row:
+                    continue
+                cells = dict(zip(header, row, strict=False))
+                if not cells.get("movie_id", "").isdigit():
+                    raise UsageError(f"{path} line {rows.line_num}: movieId {cells.get('movie_id')!r} is not an id.")
+                movie_ids.append(int(cells["movie_id"]))
+                for name, column in columns.items():
+                    column.append(cells.get(name))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} can't be read: {error}") from None
+    return pa.table({"movie_id": pa.array(movie_ids, pa.int64()), **columns}).cast(MOVIES)
+
+
+class MoviesStore:
+    def __init__(self, warehouse: Path) -> None:
+        self.path = warehouse / "movies"
+        self._pointer = self.path / "CURRENT"
+
+    def version(self) -> int:
+        """Grows by one with each change; 0 where no titles were ever loaded."""
+        return int((pointer.read(self._pointer) or {"version": 0})["version"])
+
+    def load(self, movies: pa.Table) -> int:
+        """Adds the movies, or changes their titles and genres; returns how many titles there are now."""
+        version = self.version()
+        merged = pa.concat_tables([movies.cast(MOVIES), self.read()])  # new rows first
+        _, first = np.unique(merged["movie_id"].to_numpy(), return_index=True)
+        merged = merged.take(pa.array(first))
+        name = f"movies-{version + 1:06d}.parquet"
+        pointer.write_table(merged, self.path / name)
+        pointer.move(self._pointer, {"version": version + 1, "file": name})
+        for old in self.path.glob("movies-*.parquet"):
+            if old.name < f"movies-{version:06d}.parquet":
+                old.unlink()
+        return int(merged.num_rows)
+
+    def read(self) -> pa.Table:
+        """All movies, by ascending id; empty where none were loaded."""
+
+        def look() -> pa.Table:
+            current = pointer.read(self._pointer)
+            if current is None:
+                return MOVIES.empty_table()
+            return pq.read_table(self.path / current["file"], partitioning=None)
+
+        return pointer.consistent(look)
+
+    def titles(self) -> Titles:
+        table = self.read()
+        return Titles(table["movie_id"].to_numpy(), table["title"].combine_chunks(), table["genres"].combine_chunks())
+
+
+def _plain(title: str) -> str:
+    title = re.sub(r"\s*\(\d{4}\)\s*$", "", title.strip().casefold())
+    if match := re.fullmatch(r"(.*), (the|a|an)", title):
+        title = f"{match[2]} {match[1]}"
+    return title

@@ -1,0 +1,297 @@
+"""The ratings store: accepted ratings and rejected events, a folder a micro-batch, and one pointer over both.
+
+In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `batch.ratings` reads them for a
+refit, `stream.history` for the fold-in.
+
+The pointer also holds the Kafka offsets up to which events are in, so data and progress move in the same atomic
+step: an
+event that Kafka delivers again is known by its offset and left out. One process writes (it holds `run/stream.lock`);
+inside it, `append` and `compact` may run in two threads.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from reelstream.store import pointer
+from reelstream.store.schemas import RATINGS, REJECTS
+from reelstream.store.tiers import run_to_merge
+
+Offsets = Mapping[str, Mapping[int, int]]
+"""topic → partition → the next offset to take: all events below it are in the store."""
+
+SNAPSHOT_FROM_ROWS = 50_000
+"""Rows that must have come since the last snapshot before another one pays for itself."""
+
+GRACE_S = 120.0
+"""How long a folder that was folded into another stays on disk, for readers that had read the pointer before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One complete folder of a table. `last` is the number of the newest micro-batch in it."""
+
+    name: str
+    last: int
+    level: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RatingsState:
+    """What `ratings/CURRENT` says. `accepted` and `rejected` count events ever taken in, not rows on disk."""
+
+    batch: int = 0
+    snapshot: Folder | None = None
+    ratings: tuple[Folder, ...] = ()
+    rejects: tuple[Folder, ...] = ()
+    offsets: Offsets = field(default_factory=dict)
+    accepted: int = 0
+    rejected: int = 0
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        """All folders with ratings, oldest first."""
+        return (*([self.snapshot] if self.snapshot else []), *self.ratings)
+
+
+class RatingsStore:
+    """Reads and writes `ratings/` and `rejects/` below a warehouse."""
+
+    def __init__(self, warehouse: Path) -> None:
+        self.path = warehouse / "ratings"
+        self.rejects_path = warehouse / "rejects"
+        self._pointer = self.path / "CURRENT"
+        self._lock = threading.Lock()
+        self._superseded: dict[Path, float] = {}
+
+    def state(self) -> RatingsState:
+        """Raises DamagedStore if the pointer cannot be read."""
+        value = pointer.read(self._pointer)
+        return RatingsState() if value is None else _state_from_json(value)
+
+    def append(self, ratings: pa.Table, rejects: pa.Table, offsets: Offsets) -> RatingsState:
+        """Takes in the rows of one micro-batch whose events lie at or after `state().offsets`, durably, in one step.
+
+        ratings and rejects have the schemas RATINGS and REJECTS; `offsets` are the next ones, of the partitions that
+        moved. A crash before the pointer moves leaves a folder that the next append replaces.
+        Raises MissingRequirement if the disk is full; nothing has changed then.
+        """
+        with self._lock:
+            state = self.state()
+            batch = state.batch + 1
+            name = f"batch={batch:012d}"
+            added: list[Folder] = []
+            set_aside: list[Folder] = []
+            for table, root, schema, folders in (
+                (ratings, self.path, RATINGS, added),
+                (rejects, self.rejects_path, REJECTS, set_aside),
+            ):
+                shutil.rmtree(root / name, ignore_errors=True)
+                if table.num_rows:
+                    pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
+                    pointer.sync_folder(root)
+                    folders.append(Folder(name, batch, 0, table.num_rows))
+            merged = {topic: dict(partitions) for topic, partitions in state.offsets.items()}
+            for topic, partitions in offsets.items():
+                merged.setdefault(topic, {}).update(partitions)
+            state = RatingsState(
+                batch=batch,
+                snapshot=state.snapshot,
+                ratings=(*state.ratings, *added),
+                rejects=(*state.rejects, *set_aside),
+                offsets=merged,
+                accepted=state.accepted + ratings.num_rows,
+                rejected=state.rejected + rejects.num_rows,
+            )
+            pointer.move(self._pointer, _state_to_json(state))
+            return state
+
+    def read(
+        self,
+        state: RatingsState | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        user_ids: Sequence[int] | None = None,
+        after_batch: int = 0,
+    ) -> pa.Table:
+        """Stored ratings in the order they came, doubles included (see `latest`).
+
+        With `user_ids`, only these users'; with `after_batch`, only folders that hold something newer than that batch.
+        A given `state` is read as it is and may be gone by then (FileNotFoundError); without one the newest is read.
+        """
+        if state is None:
+            return pointer.consistent(
+                lambda: self.read(self.state(), columns=columns, user_ids=user_ids, after_batch=after_batch)
+            )
+        filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
+        folders = [folder for folder in state.folders if folder.last > after_batch]
+        return _read(self.path, folders, RATINGS, columns, filters)
+
+    def read_rejects(self) -> pa.Table:
+        """All rejected events, oldest first."""
+        return pointer.consistent(lambda: _read(self.rejects_path, self.state().rejects, REJECTS, None, None))
+
+    def compact(self) -> bool:
+        """Folds small folders together: a new snapshot once the rows since the last one have doubled the table, else
+        a run of small folders (see `tiers`). True if there was something to do.
+
+        Appends go on meanwhile. Superseded folders are removed GRACE_S later, by a later call.
+        """
+        state = self.state()
+        done = False
+        since = sum(folder.rows for folder in state.ratings)
+        if since >= max(SNAPSHOT_FROM_ROWS, state.snapshot.rows if state.snapshot else 0):
+            self._snapshot(state)
+            done = True
+        elif run := run_to_merge([folder.level for folder in state.ratings]):
+            self._merge(state, "ratings", run)
+            done = True
+        if run := run_to_merge([folder.level for folder in state.rejects]):
+            self._merge(state, "rejects", run)
+            done = True
+        self._sweep()
+        return done
+
+    def _snapshot(self, state: RatingsState) -> None:
+        table = latest(_read(self.path, state.folders, RATINGS, None, None))
+        last = state.folders[-1].last
+        folder = Folder(f"snapshot={last:012d}", last, 0, table.num_rows)
+        self._write_aside(table, self.path, folder.name)
+        self._replace("ratings", state.folders, folder)
+
+    def _merge(self, state: RatingsState, kind: str, run: slice) -> None:
+        root, schema = (self.path, RATINGS) if kind == "ratings" else (self.rejects_path, REJECTS)
+        old: tuple[Folder, ...] = getattr(state, kind)[run]
+        table = _read(root, old, schema, None, None)
+        first = old[0].name.removeprefix("batch=").split("-")[0]
+        folder = Folder(f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows)
+        self._write_aside(table, root, folder.name)
+        self._replace(kind, old, folder)
+
+    def _write_aside(self, table: pa.Table, root: Path, name: str) -> None:
+        shutil.rmtree(root / name, ignore_errors=True)
+        pointer.write_table(table, root / name / "part-0.parquet")
+        pointer.sync_folder(root)
+
+    def _replace(self, kind: str, old: Sequence[Folder], new: Folder) -> None:
+        with self._lock:
+            state = self.state()
+            gone = set(old)
+            snapshot, ratings, rejects = state.snapshot, state.ratings, state.rejects
+            if new.name.startswith("snapshot="):
+                snapshot = new
+                ratings = tuple(folder for folder in ratings if folder not in gone)
+            elif kind == "ratings":
+                ratings = _put_in_place(ratings, gone, new)
+            else:
+                rejects = _put_in_place(rejects, gone, new)
+            changed = RatingsState(
+                state.batch, snapshot, ratings, rejects, state.offsets, state.accepted, state.rejected
+            )
+            pointer.move(self._pointer, _state_to_json(changed))
+
+    def _sweep(self) -> None:
+        state = self.state()
+        now = time.monotonic()
+        for root, folders in ((self.path, state.folders), (self.rejects_path, state.rejects)):
+            named = {folder.name for folder in folders}
+            for path in root.glob("*=*"):
+                if path.name in named or int(path.name.split("=")[1].split("-")[-1]) > state.batch:
+                    continue
+                if now - self._superseded.setdefault(path, now) > GRACE_S:
+                    shutil.rmtree(path)
+                    del self._superseded[path]
+
+
+def latest(table: pa.Table) -> pa.Table:
+    """The newest rating of each (user, movie), sorted by user, then movie.
+
+    Newest by `rated_at`, then by partition and offset, so a late or doubled event cannot bring an old rating back.
+    """
+    keys = [table[name].to_numpy() for name in ("user_id", "movie_id", "partition", "offset")]
+    user, movie, partition, offset = keys
+    rated_at = table["rated_at"].cast(pa.int64()).to_numpy()
+    order = np.lexsort((offset, partition, rated_at, movie, user))  # [rows]
+    user, movie = user[order], movie[order]
+    last_of_pair = np.ones(len(order), dtype=bool)
+    last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
+    return table.take(pa.array(order[last_of_pair]))
+
+
+def not_yet_in(table: pa.Table, offsets: Offsets) -> pa.Table:
+    """The rows of a table with topic, partition and offset that lie at or after `offsets`."""
+    keep: Any = None
+    for topic, partitions in offsets.items():
+        for partition, next_offset in partitions.items():
+            known = pc.and_(
+                pc.and_(pc.equal(table["topic"], topic), pc.equal(table["partition"], partition)),
+                pc.less(table["offset"], next_offset),
+            )
+            keep = pc.invert(known) if keep is None else pc.and_(keep, pc.invert(known))
+    return table if keep is None else table.filter(keep)
+
+
+def next_offsets(table: pa.Table) -> dict[str, dict[int, int]]:
+    """The offsets after the last row of each partition in a table with topic, partition and offset."""
+    ends: dict[str, dict[int, int]] = {}
+    grouped = table.group_by(["topic", "partition"]).aggregate([("offset", "max")])
+    for row in grouped.to_pylist():
+        ends.setdefault(row["topic"], {})[row["partition"]] = row["offset_max"] + 1
+    return ends
+
+
+def _read(
+    root: Path, folders: Sequence[Folder], schema: pa.Schema, columns: Sequence[str] | None, filters: Any
+) -> pa.Table:
+    names = list(columns) if columns else schema.names
+    tables = [
+        pq.read_table(root / folder.name / "part-0.parquet", columns=names, filters=filters, partitioning=None)
+        for folder in folders
+    ]
+    empty = pa.schema([schema.field(name) for name in names]).empty_table()
+    return pa.concat_tables([empty, *tables])
+
+
+def _put_in_place(folders: Sequence[Folder], gone: set[Folder], new: Folder) -> tuple[Folder, ...]:
+    kept = [folder for folder in folders if folder not in gone]
+    at = sum(folder.last < new.last for folder in kept)
+    return (*kept[:at], new, *kept[at:])
+
+
+def _state_to_json(state: RatingsState) -> dict[str, Any]:
+    def folder(item: Folder) -> list[Any]:
+        return [item.name, item.last, item.level, item.rows]
+
+    return {
+        "batch": state.batch,
+        "accepted": state.accepted,
+        "rejected": state.rejected,
+        "offsets": {topic: {str(p): o for p, o in ends.items()} for topic, ends in state.offsets.items()},
+        "snapshot": folder(state.snapshot) if state.snapshot else None,
+        "ratings": [folder(item) for item in state.ratings],
+        "rejects": [folder(item) for item in state.rejects],
+    }
+
+
+def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
+    return RatingsState(
+        batch=value["batch"],
+        snapshot=Folder(*value["snapshot"]) if value["snapshot"] else None,
+        ratings=tuple(Folder(*item) for item in value["ratings"]),
+        rejects=tuple(Folder(*item) for item in value["rejects"]),
+        offsets={topic: {int(p): o for p, o in ends.items()} for topic, ends in value["offsets"].items()},
+        accepted=value["accepted"],
+        rejected=value["rejected"],
+    )

@@ -1,0 +1,222 @@
+"""The published tables: one folder a version, and one pointer that says which is current.
+
+In: the tables of a refit, and the lists of users folded in since. Out:
+`recommendations/version=…/{users,similar,popular}`,
+its `updates/`, `recommendations/CURRENT`, and the symlink `recommendations/latest`. Next: `reelstream.recommender`
+reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from reelstream.errors import NotReady
+from reelstream.store import pointer
+from reelstream.store.schemas import POPULAR, SIMILAR, USERS
+from reelstream.store.tiers import run_to_merge
+
+GRACE_S = 60.0
+"""How long an update file that was folded into another stays on disk, for readers that had read the pointer before."""
+
+_TABLES = {"users": USERS, "similar": SIMILAR, "popular": POPULAR}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version. Its refit had seen the ratings up to micro-batch `batch`, `accepted` of them in all."""
+
+    name: str
+    path: Path
+    model_path: Path
+    as_of: datetime
+    published_at: datetime
+    batch: int
+    accepted: int
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class RecommendationsStore:
+    def __init__(self, warehouse: Path) -> None:
+        self.path = warehouse / "recommendations"
+        self.models_path = warehouse / "models"
+        self._pointer = self.path / "CURRENT"
+
+    def current(self) -> Version:
+        """Raises NotReady while nothing is published."""
+        value = pointer.read(self._pointer)
+        if value is None:
+            raise NotReady(
+                "nothing is published yet; run `reelstream refit`, or wait for the first refit of `reelstream up`."
+            )
+        return self._version(value)
+
+    def current_or_none(self) -> Version | None:
+        with contextlib.suppress(NotReady):
+            return self.current()
+        return None
+
+    def new_version(self) -> tuple[str, Path, Path]:
+        """(name, recommendations folder, models folder) of the next version. The caller holds `run/refit.lock`."""
+        taken = [path.name for root in (self.path, self.models_path) for path in root.glob("version=*")]
+        name = f"{max((int(n.split('=')[1]) for n in taken), default=0) + 1:06d}"
+        return name, self.path / f"version={name}", self.models_path / f"version={name}"
+
+    def write_tables(self, path: Path, **tables: pa.Table) -> None:
+        """Writes users, similar and popular of an unpublished version; `users` is sorted by user, then rank."""
+        for kind, table in tables.items():
+            file = path / kind / "part-0.parquet"
+            pointer.write_table(table.cast(_TABLES[kind]), file, row_group_rows=20_000)
+
+    def publish(
+        self,
+        name: str,
+        *,
+        as_of: datetime,
+        batch: int,
+        accepted: int,
+        info: dict[str, Any],
+        keep: int,
+    ) -> Version:
+        """Makes a completely written version the current one, in one step, and removes all but the last `keep`."""
+        pointer.sync_folder(self.path)
+        pointer.sync_folder(self.models_path)
+        value = {
+            "version": name,
+            "as_of": as_of.isoformat(),
+            "published_at": datetime.now(UTC).isoformat(),
+            "batch": batch,
+            "accepted": accepted,
+            "info": info,
+        }
+        pointer.move(self._pointer, value)
+        self._link_latest(name)
+        self._prune(name, keep)
+        return self._version(value)
+
+    def versions(self) -> list[dict[str, Any]]:
+        """What is on disk, oldest first: name and the model's info."""
+        found = []
+        for path in sorted(self.models_path.glob("version=*")):
+            with contextlib.suppress(FileNotFoundError):
+                found.append({"version": path.name.split("=")[1], **_model_info(path)})
+        return found
+
+    def read(self, kind: str, version: Version, filters: Any = None) -> pa.Table:
+        """The table `users`, `similar` or `popular` of a version, as the refit wrote it."""
+        return pq.read_table(version.path / kind / "part-0.parquet", filters=filters, partitioning=None)
+
+    def read_users(self, version: Version, user_ids: Sequence[int] | None = None) -> pa.Table:
+        """Top-N lists with the updates since the refit merged in: for each user the newest list."""
+        filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
+        updates = Updates(version.path).read(user_ids)
+        users = self.read("users", version, filters)
+        if updates.num_rows:
+            fresh = pc.unique(updates["user_id"])
+            users = users.filter(pc.invert(pc.is_in(users["user_id"], fresh)))
+        return pa.concat_tables([users, updates]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+    def _version(self, value: dict[str, Any]) -> Version:
+        folder = f"version={value['version']}"
+        return Version(
+            name=value["version"],
+            path=self.path / folder,
+            model_path=self.models_path / folder,
+            as_of=datetime.fromisoformat(value["as_of"]),
+            published_at=datetime.fromisoformat(value["published_at"]),
+            batch=value["batch"],
+            accepted=value["accepted"],
+            info=value["info"],
+        )
+
+    def _link_latest(self, name: str) -> None:
+        aside = self.path / f".latest.{os.getpid()}"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(f"version={name}")
+        aside.replace(self.path / "latest")
+
+    def _prune(self, current: str, keep: int) -> None:
+        for root in (self.path, self.models_path):
+            older = sorted(p for p in root.glob("version=*") if p.name < f"version={current}")
+            for path in older[: len(older) - (keep - 1)]:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class Updates:
+    """`updates/` of one version: the lists of users folded in since its refit, newest wins.
+
+    One process appends (the stream; before publication, the refit). Files are folded together by tiers, so a reader
+    opens a few dozen at the most, however many micro-batches have passed.
+    """
+
+    def __init__(self, version_path: Path) -> None:
+        self.path = version_path / "updates"
+        self._pointer = self.path / "CURRENT"
+        self._superseded: dict[Path, float] = {}
+
+    def batch(self) -> int:
+        """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
+        return int((pointer.read(self._pointer) or {"batch": 0})["batch"])
+
+    def append(self, lists: pa.Table, batch: int) -> None:
+        """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
+        value = pointer.read(self._pointer) or {"next": 0, "files": []}
+        number, files = value["next"], value["files"]
+        if lists.num_rows:
+            name = f"{number:012d}.parquet"
+            pointer.write_table(lists.cast(USERS), self.path / name, row_group_rows=20_000)
+            files = [*files, [name, 0]]
+            number += 1
+        superseded: list[str] = []
+        while run := run_to_merge([level for _, level in files]):
+            old = files[run]
+            name = f"{number:012d}.parquet"
+            pointer.write_table(self._newest([n for n, _ in old], None), self.path / name, row_group_rows=20_000)
+            files = [*files[: run.start], [name, old[-1][1] + 1], *files[run.stop :]]
+            number += 1
+            superseded += [n for n, _ in old]
+        pointer.move(self._pointer, {"next": number, "files": files, "batch": batch})
+        self._sweep(superseded)
+
+    def read(self, user_ids: Sequence[int] | None = None) -> pa.Table:
+        """The newest list of each updated user."""
+
+        def look() -> pa.Table:
+            value = pointer.read(self._pointer)
+            return self._newest([name for name, _ in value["files"]] if value else [], user_ids)
+
+        return pointer.consistent(look)
+
+    def _newest(self, names: Sequence[str], user_ids: Sequence[int] | None) -> pa.Table:
+        filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
+        tables = [pq.read_table(self.path / name, filters=filters, partitioning=None) for name in names]
+        lists = pa.concat_tables([USERS.empty_table(), *tables])
+        last = lists.group_by("user_id").aggregate([("as_of", "max")])
+        keys = lists.select(["user_id", "as_of"]).append_column("row", pa.array(range(lists.num_rows)))
+        kept = keys.join(last, keys=["user_id", "as_of"], right_keys=["user_id", "as_of_max"], join_type="left semi")
+        return lists.take(kept["row"]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+    def _sweep(self, superseded: Sequence[str]) -> None:
+        now = time.monotonic()
+        self._superseded.update((self.path / name, now) for name in superseded)
+        for path, since in list(self._superseded.items()):
+            if now - since > GRACE_S:
+                path.unlink(missing_ok=True)
+                del self._superseded[path]
+
+
+def _model_info(path: Path) -> dict[str, Any]:
+    from reelstream.store import models
+
+    return models.info(path)

@@ -1,0 +1,40 @@
+"""`run/NAME.json`: what the processes of a warehouse say of themselves, for `reelstream status`. Nothing depends on
+it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from reelstream.store import pointer
+
+
+def write(warehouse: Path, name: str, status: dict[str, Any]) -> None:
+    """Replaces `run/NAME.json`; a full disk is no reason to stop."""
+    with contextlib.suppress(OSError):
+        content = json.dumps(status, indent=1).encode()
+        pointer.write_file(warehouse / "run" / f"{name}.json", content, durable=False)
+
+
+def read(warehouse: Path, name: str) -> dict[str, Any] | None:
+    """What was written last; None if nothing was. `alive` tells whether the process that wrote it still runs."""
+    try:
+        status: dict[str, Any] = json.loads((warehouse / "run" / f"{name}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return {**status, "alive": _alive(status.get("pid"))}
+
+
+def _alive(pid: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

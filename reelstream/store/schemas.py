@@ -1,0 +1,70 @@
+"""The columns of every table in the warehouse. A writer casts to its schema; a reader may count on it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+FORMAT = 1
+"""Version of the layout on disk; written into every pointer. A newer one is refused."""
+
+_TIME = pa.timestamp("ms", tz="UTC")
+
+RATINGS = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("movie_id", pa.int64()),
+        ("rating", pa.float32()),
+        ("rated_at", _TIME),
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+    ]
+)
+REJECTS = pa.schema(
+    [
+        ("reason", pa.string()),
+        ("raw", pa.binary()),
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("received_at", _TIME),
+    ]
+)
+USERS = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("rank", pa.int32()),
+        ("movie_id", pa.int64()),
+        ("title", pa.string()),
+        ("score", pa.float32()),
+        ("predicted_rating", pa.float32()),
+        ("source", pa.string()),
+        ("version", pa.string()),
+        ("as_of", _TIME),
+    ]
+)
+"""Top-N of the users, in `users/` (source "refit") and `updates/` (source "fold_in")."""
+
+SIMILAR = pa.schema(
+    [
+        ("movie_id", pa.int64()),
+        ("rank", pa.int32()),
+        ("similar_movie_id", pa.int64()),
+        ("title", pa.string()),
+        ("score", pa.float32()),
+        ("version", pa.string()),
+    ]
+)
+POPULAR = pa.schema(
+    [
+        ("rank", pa.int32()),
+        ("movie_id", pa.int64()),
+        ("title", pa.string()),
+        ("score", pa.float32()),
+        ("predicted_rating", pa.float32()),
+        ("n_ratings", pa.int64()),
+        ("version", pa.string()),
+        ("as_of", _TIME),
+    ]
+)
+MOVIES = pa.schema([("movie_id", pa.int64()), ("title", pa.string()), ("genres", pa.string())])

@@ -1,0 +1,144 @@
+"""Top-N lists as table rows: the order from the ranking model, the predicted stars from the rating model.
+
+In: factors of users and the movies they have rated. Out: rows of USERS, SIMILAR and POPULAR.
+Next: `batch.refit` publishes them; `stream.fold_in` writes those of the users that just rated.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from reelstream.als.factors import Csr, Factors
+from reelstream.als.fold_in import FoldIn
+from reelstream.als.top_n import popular, predict, similar_movies, top_n
+from reelstream.store.movies import Titles
+from reelstream.store.schemas import POPULAR, SIMILAR, USERS
+
+
+def user_lists(
+    user_ids: np.ndarray,
+    vectors: tuple[np.ndarray, np.ndarray, np.ndarray],
+    seen: Csr,
+    factors: Factors,
+    titles: Titles,
+    *,
+    n: int,
+    source: str,
+    version: str,
+    as_of: datetime,
+) -> pa.Table:
+    """The best n unseen movies of each user, as rows of USERS sorted by user, then rank.
+
+    user_ids int64[R]; vectors are the users' (bias float32[R], rating factors float32[R, Kr], ranking factors
+    float32[R, K]); seen holds the positions in `factors.movie_ids` that each of the R users has rated.
+    """
+    bias, rating, ranking = vectors
+    positions, scores = top_n(ranking, factors.ranking_movie, seen, n)  # [R, n], [R, n]
+    row, rank = np.nonzero(positions >= 0)  # [L], [L]
+    position = positions[row, rank]
+    movie_ids = factors.movie_ids[position]
+    return _table(
+        USERS,
+        user_id=user_ids[row],
+        rank=rank + 1,
+        movie_id=movie_ids,
+        title=titles.of(movie_ids),
+        score=scores[row, rank],
+        predicted_rating=predict(factors, bias[row], rating[row], position),
+        source=source,
+        version=version,
+        as_of=as_of,
+    )
+
+
+def folded_lists(
+    user_ids: np.ndarray,
+    history: tuple[np.ndarray, np.ndarray, np.ndarray],
+    fold_in: FoldIn,
+    titles: Titles,
+    *,
+    n: int,
+    version: str,
+    as_of: datetime,
+) -> pa.Table:
+    """Fresh lists of users whose factors are solved from their ratings now, as rows of USERS with source "fold_in".
+
+    user_ids int64[R] ascending; history is (row int64[L] ascending, movie_id int64[L], rating float32[L]) with one
+    rating
+    a (row, movie). Ratings of movies that the version does not know do not count; a user with no other has no list.
+    """
+    factors = fold_in.factors
+    seen = known_ratings(history, factors, len(user_ids))
+    rated = np.diff(seen.indptr) > 0
+    folded = fold_in.solve(seen)
+    lists = user_lists(
+        user_ids,
+        (folded.user_bias, folded.rating, folded.ranking),
+        seen,
+        factors,
+        titles,
+        n=n,
+        source="fold_in",
+        version=version,
+        as_of=as_of,
+    )
+    return lists if rated.all() else lists.filter(pa.array(np.isin(lists["user_id"].to_numpy(), user_ids[rated])))
+
+
+def known_ratings(history: tuple[np.ndarray, np.ndarray, np.ndarray], factors: Factors, n_rows: int) -> Csr:
+    """Ratings (row, movie_id, rating) as a Csr of n_rows rows over the positions in `factors.movie_ids`."""
+    row, movie_id, rating = history
+    position = factors.movie_index(movie_id)  # [L], -1 where the version does not know the movie
+    known = position >= 0
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[known], minlength=n_rows))]).astype(np.int64)
+    return Csr(indptr, position[known].astype(np.int32), rating[known].astype(np.float32))
+
+
+def similar_lists(factors: Factors, titles: Titles, *, n: int, version: str) -> pa.Table:
+    """The n movies nearest to each movie by the cosine of their ranking factors, as rows of SIMILAR."""
+    positions, scores = similar_movies(factors.ranking_movie, n)  # [M, n], [M, n]
+    row, rank = np.nonzero(positions >= 0)
+    movie_ids = factors.movie_ids[positions[row, rank]]
+    return _table(
+        SIMILAR,
+        movie_id=factors.movie_ids[row],
+        rank=rank + 1,
+        similar_movie_id=movie_ids,
+        title=titles.of(movie_ids),
+        score=scores[row, rank],
+        version=version,
+    )
+
+
+def popular_list(factors: Factors, titles: Titles, *, n: int, version: str, as_of: datetime) -> pa.Table:
+    """The n most popular movies, as rows of POPULAR: the list of a user with no rating."""
+    positions, scores = popular(factors, n)  # [n], [n]
+    movie_ids = factors.movie_ids[positions]
+    nobody = np.zeros((len(positions), factors.rating_user.shape[1]), np.float32)
+    return _table(
+        POPULAR,
+        rank=np.arange(len(positions)) + 1,
+        movie_id=movie_ids,
+        title=titles.of(movie_ids),
+        score=scores,
+        predicted_rating=predict(factors, np.zeros(len(positions), np.float32), nobody, positions),
+        n_ratings=factors.movie_counts[positions],
+        version=version,
+        as_of=as_of,
+    )
+
+
+def _table(schema: pa.Schema, **columns: object) -> pa.Table:
+    rows = max(len(column) for column in columns.values() if isinstance(column, np.ndarray))
+    arrays = [
+        pa.array(column).cast(field.type)
+        if isinstance(column, np.ndarray)
+        else column.cast(field.type)
+        if isinstance(column, pa.Array)
+        else pa.repeat(pa.scalar(column, field.type), rows)
+        for field, column in ((schema.field(name), column) for name, column in columns.items())
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
