@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -167,11 +168,11 @@ class Updates:
 
     def batch(self) -> int:
         """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
-        return int((pointer.read(self._pointer) or {"batch": 0})["batch"])
+        return int(self._current()["batch"])
 
     def append(self, lists: pa.Table, batch: int) -> None:
         """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
-        value = pointer.read(self._pointer) or {"next": 0, "files": []}
+        value = self._current()
         number, files = value["next"], value["files"]
         if lists.num_rows:
             name = f"{number:012d}.parquet"
@@ -193,19 +194,23 @@ class Updates:
         """The newest list of each updated user."""
 
         def look() -> pa.Table:
-            value = pointer.read(self._pointer)
-            return self._newest([name for name, _ in value["files"]] if value else [], user_ids)
+            return self._newest([name for name, _ in self._current()["files"]], user_ids)
 
         return pointer.consistent(look)
+
+    def _current(self) -> dict[str, Any]:
+        return pointer.read(self._pointer) or {"next": 0, "files": [], "batch": 0}
 
     def _newest(self, names: Sequence[str], user_ids: Sequence[int] | None) -> pa.Table:
         filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
         tables = [pq.read_table(self.path / name, filters=filters, partitioning=None) for name in names]
         lists = pa.concat_tables([USERS.empty_table(), *tables])
-        last = lists.group_by("user_id").aggregate([("as_of", "max")])
-        keys = lists.select(["user_id", "as_of"]).append_column("row", pa.array(range(lists.num_rows)))
-        kept = keys.join(last, keys=["user_id", "as_of"], right_keys=["user_id", "as_of_max"], join_type="left semi")
-        return lists.take(kept["row"]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+        users, of_user = np.unique(lists["user_id"].to_numpy(), return_inverse=True)
+        as_of = lists["as_of"].cast(pa.int64()).to_numpy()
+        newest = np.zeros(len(users), np.int64)
+        np.maximum.at(newest, of_user, as_of)
+        kept = lists.filter(pa.array(as_of == newest[of_user]))
+        return kept.sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
     def _sweep(self, superseded: Sequence[str]) -> None:
         now = time.monotonic()
