@@ -1,0 +1,219 @@
+"""A refit: all ratings → both models → metrics → top-N tables → one new version, published in one step.
+
+In: the ratings store. Out: `models/version=…`, `recommendations/version=…` and the moved pointer. Next: readers.
+It reads the store as it stands when it starts; ratings that come meanwhile are folded in before the version is
+published.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from reelstream.als.fold_in import FoldIn
+from reelstream.als.metrics import evaluate
+
+from batch import native
+from batch.ratings import TrainingData, load
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
+from reelstream.settings import Settings
+from reelstream.store import models, run_files
+from reelstream.store.locks import exclusive
+from reelstream.store.movies import MoviesStore, Titles
+from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.top_lists import folded_lists, popular_list, similar_lists, user_lists
+
+Fit = Callable[[RatingMatrix, ModelSettings, Settings], Factors]
+"""What an engine is: all ratings → the factors of both models."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is done now, steps done, steps in all)."""
+
+
+def _silent(_what: str, _done: int, _of: int) -> None:
+    return None
+
+
+def refit(settings: Settings, *, progress: Progress = _silent) -> Version:
+    """Fits and publishes a new version; the numbers are those in the code.
+
+    1. read the latest rating of each (user, movie)
+    2. measure: fit without the held-out part, predict that
+    3. fit all ratings
+    4. write the model and its tables aside
+    5. fold in the users that rated meanwhile
+    6. move the pointer
+
+    Raises NotReady if there is no rating, Busy if another refit runs. Whatever fails before step 6 leaves the last
+    version in place, and `run/refit.json` says what it was.
+    """
+    with exclusive(settings.warehouse / "run" / "refit.lock", "A refit"):
+        report = _Report(settings, progress)
+        try:
+            return _refit(settings, report)
+        except BaseException as error:
+            report.failed(error)
+            raise
+
+
+def _refit(settings: Settings, report: _Report) -> Version:
+    store = RatingsStore(settings.warehouse)
+    published = RecommendationsStore(settings.warehouse)
+    fit = engine(settings.engine)
+    model = ModelSettings(rating_min=settings.rating_min, rating_max=settings.rating_max)
+
+    report.step("read ratings")  # 1
+    as_of = datetime.now(UTC)
+    data = load(store)
+
+    report.step("measure on held-out ratings")  # 2
+    metrics = measure(data, lambda rows: fit(data.matrix(rows), model, settings))
+
+    report.step("fit all ratings")  # 3
+    matrix = data.matrix()
+    factors = fit(matrix, model, settings)
+
+    report.step("top-N tables")  # 4
+    name, path, model_path = published.new_version()
+    titles = MoviesStore(settings.warehouse).titles()
+    try:
+        published.write_tables(
+            path,
+            users=user_lists(
+                factors.user_ids,
+                (factors.user_bias, factors.rating_user, factors.ranking_user),
+                matrix.by_user,
+                factors,
+                titles,
+                n=settings.top_n,
+                source="refit",
+                version=name,
+                as_of=as_of,
+            ),
+            similar=similar_lists(factors, titles, n=settings.top_n, version=name),
+            popular=popular_list(factors, titles, n=max(100, settings.top_n), version=name, as_of=as_of),
+        )
+        info = {
+            "engine": settings.engine,
+            "ratings": len(data.rating),
+            "users": len(factors.user_ids),
+            "movies": len(factors.movie_ids),
+            "metrics": metrics,
+            "seconds": report.seconds(),
+        }
+        models.save(model_path, factors, info)
+
+        report.step("fold in newer ratings")  # 5
+        _catch_up(settings, store, data, path, factors, titles, name)
+
+        report.step("publish")  # 6
+        version = published.publish(
+            name,
+            as_of=as_of,
+            batch=data.state.batch,
+            accepted=data.state.accepted,
+            info=info,
+            keep=settings.keep_versions,
+        )
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(model_path, ignore_errors=True)
+        raise
+    report.done(version)
+    return version
+
+
+def engine(name: str) -> Fit:
+    """The engine `native` or `mllib`."""
+    if name == "mllib":
+        from batch import mllib  # importing Spark takes a moment, and the native engine needs none
+
+        return mllib.fit
+    return native.fit
+
+
+def measure(data: TrainingData, fit: Callable[[np.ndarray], Factors]) -> dict[str, Any] | None:
+    """Metrics of a fit without the held-out ratings, on these; None where there are too few ratings to hold some
+    out."""
+    test = data.held_out()
+    if not test.any() or test.all():
+        return None
+    train = data.matrix(~test)
+    return evaluate(fit(~test), train, data.user_id[test], data.movie_id[test], data.rating[test])
+
+
+def _catch_up(
+    settings: Settings,
+    store: RatingsStore,
+    data: TrainingData,
+    path: Path,
+    factors: Factors,
+    titles: Titles,
+    name: str,
+) -> None:
+    state = store.state()
+    touched = np.unique(store.read(columns=["user_id"], after_batch=data.state.batch)["user_id"].to_numpy())
+    if not len(touched):
+        return
+    ratings = latest(store.read(user_ids=touched.tolist()))
+    row = np.searchsorted(touched, ratings["user_id"].to_numpy())
+    history = (row, ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy())
+    lists = folded_lists(
+        touched, history, FoldIn(factors), titles, n=settings.top_n, version=name, as_of=datetime.now(UTC)
+    )
+    Updates(path).append(lists, state.batch)
+
+
+class _Report:
+    """Progress for who called, and `run/refit.json` for `reelstream status`."""
+
+    STEPS = 6
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._started_at = datetime.now(UTC)
+        self._took: list[tuple[str, float]] = []
+        self._step: tuple[str, float] | None = None
+
+    def step(self, what: str) -> None:
+        self._end_step()
+        self._step = (what, time.perf_counter())
+        self._progress(what, len(self._took), self.STEPS)
+        self._write("running", step=what)
+
+    def seconds(self) -> dict[str, float]:
+        self._end_step()
+        took = {what: round(seconds, 3) for what, seconds in self._took}
+        return {**took, "all": round(sum(took.values()), 3)}
+
+    def done(self, version: Version) -> None:
+        self._progress("published", self.STEPS, self.STEPS)
+        self._write("published", version=version.name, seconds=self.seconds())
+
+    def failed(self, error: BaseException) -> None:
+        self._write("failed", step=self._step[0] if self._step else None, error=str(error) or type(error).__name__)
+
+    def _end_step(self) -> None:
+        if self._step:
+            what, since = self._step
+            self._took.append((what, time.perf_counter() - since))
+            self._step = None
+
+    def _write(self, state: str, **more: Any) -> None:
+        status = {
+            "state": state,
+            "pid": os.getpid(),
+            "engine": self._settings.engine,
+            "started_at": self._started_at.isoformat(),
+            "updated_at": datetime.now(UTC).isoformat(),
+            **more,
+        }
+        run_files.write(self._settings.warehouse, "refit", status)

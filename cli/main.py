@@ -1,0 +1,405 @@
+"""The `reelstream` command: each command parses, calls the API, prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.options import (
+    AsJson,
+    Bootstrap,
+    CommandConfig,
+    Count,
+    Topic,
+    Warehouse,
+    err,
+    out,
+    print_json,
+    print_table,
+    progress_bar,
+    settings_of,
+)
+from reelstream import __version__
+from reelstream.errors import ReelstreamError, UsageError
+
+BAD_ROWS = 8
+
+app = typer.Typer(
+    name="reelstream",
+    help="A streaming, incremental movie recommender.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog="""Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 nothing there yet · 4 Java, jars, disk or network
+    missing ·
+5 no broker answers · 6 another process holds the warehouse · 7 damaged or too new a store · 8 done, but some CSV
+rows were bad""",
+)
+
+
+def run() -> None:
+    """The console script: every expected error is one sentence on stderr and its own exit code."""
+    try:
+        app(standalone_mode=True)
+    except ReelstreamError as error:
+        err.print(f"reelstream: {error}", style="red", soft_wrap=True, markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"reelstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def up(
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    command_config: CommandConfig = None,
+    topic: Topic = None,
+    port: Annotated[int | None, typer.Option(help="Port of the embedded broker. [default: any free one]")] = None,
+    engine: Annotated[str | None, typer.Option(help="native or mllib. [default: native]")] = None,
+    refit_after_ratings: Annotated[int | None, typer.Option(help="Refit when so many ratings came …")] = None,
+    refit_after_minutes: Annotated[float | None, typer.Option(help="… or after so many minutes with any.")] = None,
+) -> None:
+    """Run all of it: broker, stream and refits. Ctrl-C ends it in order.
+
+    Examples: `reelstream up` · `reelstream up --warehouse /data/films --bootstrap-servers kafka:9092`
+    """
+    from cli import up as running
+
+    running.up(
+        settings_of(
+            warehouse,
+            bootstrap_servers,
+            command_config,
+            topic,
+            broker_port=port,
+            engine=engine,
+            refit_after_ratings=refit_after_ratings,
+            refit_after_minutes=refit_after_minutes,
+        )
+    )
+
+
+@app.command()
+def stream(
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    command_config: CommandConfig = None,
+    topic: Topic = None,
+) -> None:
+    """Run the stream alone: Kafka into the ratings store, and fold-in. Ctrl-C ends it."""
+    from cli import up as running
+
+    running.stream(settings_of(warehouse, bootstrap_servers, command_config, topic))
+
+
+@app.command()
+def broker(
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    port: Annotated[int | None, typer.Option(help="Its port. [default: any free one]")] = None,
+) -> None:
+    """Run the embedded Kafka broker alone, with its data in the warehouse. Ctrl-C ends it."""
+    from cli import up as running
+
+    if bootstrap_servers:
+        raise UsageError("`reelstream broker` starts a broker of its own; leave out --bootstrap-servers.")
+    running.broker(settings_of(warehouse, broker_port=port))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A MovieLens ratings.csv: userId, movieId, rating, timestamp.")],
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    command_config: CommandConfig = None,
+    topic: Topic = None,
+    rate: Annotated[float | None, typer.Option(help="Events a second. [default: as fast as it goes]")] = None,
+    speed: Annotated[float | None, typer.Option(help="Times real time, by the rows' timestamps.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Send so many rows at the most.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Continue after the last acknowledged row of an earlier replay.")
+    ] = False,
+    strict: Annotated[bool, typer.Option(help="Stop at the first bad row.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a ratings.csv as events, in time order.
+
+    Bad rows are shown and left out; the exit code is 8 then. Examples: `reelstream replay ratings.csv` ·
+    `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay ratings.csv --speed 86400`
+    """
+    from cli import replay as replaying
+
+    settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
+    result = replaying.replay_file(
+        settings, file, rate=rate, speed=speed, limit=limit, resume=resume, strict=strict, quiet=as_json
+    )
+    replaying.show(result, as_json=as_json)
+    if result.bad_rows:
+        raise typer.Exit(BAD_ROWS)
+
+
+@app.command()
+def rate(
+    ratings: Annotated[list[str], typer.Argument(metavar="USER MOVIE=STARS …", help="Movies by id or by title.")],
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    command_config: CommandConfig = None,
+    topic: Topic = None,
+    user: Annotated[str | None, typer.Option(help="The user's id, or `new`; instead of the first argument.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many fresh films; 0: do not wait.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Rate movies now, and see the fresh recommendations.
+
+    Examples: `reelstream rate 42 296=5 "Toy Story=3.5"` · `reelstream rate --user new "Matrix, The (1999)=5"`
+    """
+    from cli import rate as rating
+
+    given = [user, *ratings] if user is not None else ratings
+    settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
+    rating.show(rating.rate(settings, given[0], given[1:], count), as_json=as_json)
+
+
+@app.command()
+def recommend(
+    user: Annotated[int, typer.Argument(help="The user's id.")],
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    count: Count = 10,
+    as_json: AsJson = False,
+) -> None:
+    """The best films that a user has not rated; the popular ones for a user that is not known.
+
+    Example: `reelstream recommend 42 -n 20 --json`
+    """
+    import reelstream
+
+    films = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).recommend(user, count)
+    if as_json:
+        print_json(films)
+        return
+    show_films(f"For user {user}", films)
+
+
+@app.command()
+def predict(
+    user: Annotated[int, typer.Argument(help="The user's id.")],
+    movie: Annotated[str, typer.Argument(help="The movie's id or title.")],
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Will this user like that film: the predicted rating, and how it came about.
+
+    Example: `reelstream predict 42 "Pulp Fiction"`
+    """
+    import reelstream
+
+    recommender = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse)
+    prediction = recommender.predict(user, recommender.find_movie(movie))
+    if as_json:
+        print_json(prediction)
+        return
+    p = prediction
+    because = {
+        "model": f"from {p.user_ratings} ratings of the user and {p.movie_ratings} of the film",
+        "movie": f"the user has no rating yet; from {p.movie_ratings} ratings of the film",
+        "user": f"the film has no rating yet; from {p.user_ratings} ratings of the user",
+        "mean": "neither the user nor the film has a rating yet",
+    }[p.source]
+    out.print(f"[bold]{p.predicted_rating:.2f}[/] stars for {p.title or f'movie {p.movie_id}'} by user {p.user_id}")
+    out.print(f"  {because}")
+    out.print(
+        f"  {p.mean:.2f} mean of all {p.user_bias:+.2f} this user {p.movie_bias:+.2f} this film {p.taste:+.2f} taste"
+        f"  (version {p.version})"
+    )
+    if p.rated is not None:
+        out.print(f"  The user gave it {p.rated:g}.")
+
+
+@app.command()
+def similar(
+    movie: Annotated[str, typer.Argument(help="The movie's id or title.")],
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    count: Count = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Films that the same people like.
+
+    Example: `reelstream similar "Toy Story"`
+    """
+    import reelstream
+
+    recommender = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse)
+    films = recommender.similar(recommender.find_movie(movie), count)
+    if as_json:
+        print_json(films)
+        return
+    print_table(
+        f"Like {movie}",
+        ("rank", "movie", "title", "similarity"),
+        [(film.rank, film.movie_id, film.title, film.score) for film in films],
+    )
+
+
+@app.command()
+def popular(
+    warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, count: Count = 10, as_json: AsJson = False
+) -> None:
+    """The popular films: what a user with no rating gets.
+
+    Example: `reelstream popular -n 5`
+    """
+    import reelstream
+
+    films = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).popular(count)
+    if as_json:
+        print_json(films)
+        return
+    print_table(
+        "Popular",
+        ("rank", "movie", "title", "stars", "ratings"),
+        [(film.rank, film.movie_id, film.title, film.predicted_rating, film.n_ratings) for film in films],
+    )
+
+
+@app.command()
+def refit(
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    engine: Annotated[str | None, typer.Option(help="native or mllib. [default: native]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit both models on all ratings now and publish a new version.
+
+    Example: `reelstream refit --engine mllib`
+    """
+    from batch.refit import refit as run_refit
+
+    settings = settings_of(warehouse, bootstrap_servers, engine=engine)
+    if not settings.warehouse.is_dir():
+        raise UsageError(f"there is no warehouse at {settings.warehouse}.")
+    with progress_bar(quiet=as_json) as bar:
+        task = bar.add_task("refit", total=None, note="")
+
+        def progress(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+
+        version = run_refit(settings, progress=progress)
+    if as_json:
+        print_json({"version": version.name, "as_of": version.as_of, "accepted": version.accepted, **version.info})
+        return
+    from cli.status import print_metrics
+
+    out.print(f"Version {version.name} published in {version.info['seconds']['all']:.1f} s.")
+    print_metrics(version.info.get("metrics"))
+
+
+@app.command()
+def status(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, as_json: AsJson = False) -> None:
+    """What runs, how far it is, how fresh it is, and what went wrong last.
+
+    Example: `reelstream status --json`
+    """
+    from cli import status as statuses
+
+    value = statuses.collect(settings_of(warehouse, bootstrap_servers))
+    print_json(value) if as_json else statuses.show(value)
+
+
+@app.command()
+def rejects(
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many of the newest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Events that were put aside, with the reason and where they came from.
+
+    Example: `reelstream rejects -n 5`
+    """
+    from cli import status as statuses
+
+    statuses.show_rejects(settings_of(warehouse, bootstrap_servers), count, as_json=as_json)
+
+
+@app.command()
+def movies(
+    file: Annotated[Path, typer.Argument(help="A MovieLens movies.csv: movieId, title, genres.")],
+    warehouse: Warehouse = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load titles and genres; the running stream and the next refit use them.
+
+    Example: `reelstream movies ml-latest-small/movies.csv`
+    """
+    from reelstream.store.movies import MoviesStore, read_csv
+
+    titles = MoviesStore(settings_of(warehouse).warehouse).load(read_csv(file))
+    print_json({"titles": titles}) if as_json else out.print(f"{titles:,} titles.")
+
+
+@app.command()
+def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, as_json: AsJson = False) -> None:
+    """Every setting, its value now, and what it means."""
+    from reelstream.settings import Settings
+
+    values = settings_of(warehouse, bootstrap_servers)
+    if as_json:
+        print_json(values.model_dump(mode="json"))
+        return
+    for name, field in Settings.model_fields.items():
+        out.print(f"[bold]{name}[/] = {getattr(values, name)}", soft_wrap=True)
+        out.print(f"    {field.description}", soft_wrap=True)
+
+
+@app.command()
+def demo(
+    ratings: Annotated[Path | None, typer.Option(help="Your own ratings.csv. [default: 100,004 real ratings]")] = None,
+    titles: Annotated[Path | None, typer.Option("--movies", help="Its movies.csv, for titles.")] = None,
+    warehouse: Warehouse = None,
+    as_json: AsJson = False,
+) -> None:
+    """All of it on real ratings, from an empty broker to a new user's fresh top 10; ends by itself.
+
+    Example: `reelstream demo --ratings ml-latest-small/ratings.csv --movies ml-latest-small/movies.csv`
+    """
+    from cli.demo import demo as run_demo
+
+    run_demo(settings_of(warehouse), ratings, titles, as_json=as_json)
+
+
+def show_films(title: str, films: Any) -> None:
+    """A list of Recommendation as a table."""
+    print_table(
+        title,
+        ("rank", "movie", "title", "stars", "score", "source"),
+        [(f.rank, f.movie_id, f.title, f.predicted_rating, f.score, f.source) for f in films],
+    )
+
+
+if __name__ == "__main__":
+    run()

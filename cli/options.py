@@ -1,0 +1,120 @@
+"""What the commands share: options, settings, the broker's address, and how answers and errors are printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from reelstream.errors import BrokerUnavailable
+from reelstream.settings import Settings, load
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Warehouse = Annotated[
+    Path | None,
+    typer.Option("--warehouse", help="Folder of all tables. [env REELSTREAM_WAREHOUSE; default: warehouse]"),
+]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        help="Kafka to use, as host:port,host:port. Without it: the embedded broker. [env REELSTREAM_BOOTSTRAP_SERVERS]",
+    ),
+]
+CommandConfig = Annotated[
+    Path | None,
+    typer.Option("--command-config", help="A Java client.properties with SASL or TLS settings for that Kafka."),
+]
+Topic = Annotated[str | None, typer.Option("--topic", help="Kafka topic of the rating events. [default: ratings]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Count = Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many movies.")]
+
+
+def settings_of(
+    warehouse: Path | None = None,
+    bootstrap_servers: str | None = None,
+    command_config: Path | None = None,
+    topic: str | None = None,
+    **more: Any,
+) -> Settings:
+    """The settings of this run: flags over REELSTREAM_* over reelstream.toml over defaults."""
+    return load(
+        warehouse=warehouse,
+        bootstrap_servers=bootstrap_servers,
+        command_config=command_config,
+        topic=topic,
+        **more,
+    )
+
+
+def broker_address(settings: Settings) -> str:
+    """The Kafka to talk to: the one given, else the embedded broker that runs on this warehouse."""
+    from reelstream.embedded.broker import running_broker
+
+    address = settings.bootstrap_servers or running_broker(broker_folder(settings))
+    if not address:
+        raise BrokerUnavailable(
+            f"no broker runs on {settings.warehouse}; start `reelstream up --warehouse {settings.warehouse}` in another "
+            "terminal, or name a Kafka with --bootstrap-servers."
+        )
+    return address
+
+
+def broker_folder(settings: Settings) -> Path:
+    return settings.warehouse / "broker"
+
+
+def print_json(value: Any) -> None:
+    out.print_json(json.dumps(value, default=_plain, ensure_ascii=False), indent=2) if out.is_terminal else print(
+        json.dumps(value, default=_plain, ensure_ascii=False)
+    )
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("title", "source", "reason", "raw", "where") else "right")
+    for row in rows:
+        table.add_row(
+            *("—" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row)
+        )
+    out.print(table)
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Progress]:
+    """A progress bar on stderr, so that stdout holds only the answer; gone when done."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=quiet or not err.is_terminal,
+    ) as progress:
+        yield progress
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,137 @@
+"""`status` and `rejects`: what the processes of a warehouse say of themselves, and what the pointers say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from reelstream.embedded.broker import running_broker
+
+from cli.options import broker_folder, out, print_json, print_table
+from reelstream.errors import NotReady
+from reelstream.settings import Settings
+from reelstream.store import run_files
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
+
+
+def collect(settings: Settings) -> dict[str, Any]:
+    """All that `status --json` prints. Raises NotReady if there is no warehouse."""
+    warehouse = settings.warehouse
+    if not warehouse.is_dir():
+        raise NotReady(f"there is no warehouse at {warehouse}; start one with `reelstream up --warehouse {warehouse}`.")
+    store = RatingsStore(warehouse).state()
+    published = RecommendationsStore(warehouse)
+    version = published.current_or_none()
+    return {
+        "warehouse": str(warehouse),
+        "broker": settings.bootstrap_servers or running_broker(broker_folder(settings)),
+        "ratings": {
+            "accepted": store.accepted,
+            "rejected": store.rejected,
+            "batch": store.batch,
+            "folders": len(store.folders),
+            "offsets": store.offsets,
+        },
+        "stream": run_files.read(warehouse, "stream"),
+        "trigger": run_files.read(warehouse, "trigger"),
+        "refit": run_files.read(warehouse, "refit"),
+        "current": version
+        and {
+            "version": version.name,
+            "as_of": version.as_of,
+            "published_at": version.published_at,
+            "age_s": round((datetime.now(UTC) - version.published_at).total_seconds(), 1),
+            "ratings_since": store.accepted - version.accepted,
+            "folded_in_up_to_batch": max(version.batch, Updates(version.path).batch()),
+            **version.info,
+        },
+        "versions": published.versions(),
+    }
+
+
+def show(value: dict[str, Any]) -> None:
+    """The same for a person, in a few lines."""
+    ratings, stream, trigger, refit = value["ratings"], value["stream"], value["trigger"], value["refit"]
+    out.print(f"[bold]warehouse[/]  {value['warehouse']}", soft_wrap=True)
+    out.print(f"[bold]broker[/]     {value['broker'] or 'not running'}")
+    if stream:
+        running = stream["state"] if stream["alive"] or stream["state"] == "stopped" else "ended without a word"
+        lag = "unknown" if stream["lag_events"] is None else f"{stream['lag_events']:,} events"
+        out.print(f"[bold]stream[/]     {running}; lag {lag}; {stream['events_per_s']:,.1f} events/s")
+        if last := stream.get("last_batch"):
+            out.print(
+                f"           last micro-batch: {last['accepted']:,} ratings, {last['users_folded_in']:,} users folded in; "
+                f"read {last['read_s'] * 1000:.0f} ms, store {last['store_s'] * 1000:.0f} ms, "
+                f"fold-in {last['fold_in_s'] * 1000:.0f} ms",
+                soft_wrap=True,
+            )
+        _error(stream)
+    else:
+        out.print("[bold]stream[/]     never ran here")
+    out.print(
+        f"[bold]ratings[/]    {ratings['accepted']:,} accepted, {ratings['rejected']:,} rejected, "
+        f"{ratings['batch']:,} micro-batches in {ratings['folders']} folders"
+    )
+    if trigger and trigger["alive"]:
+        out.print(
+            f"[bold]refits[/]     {trigger['state']}; {trigger['new_ratings']:,} new ratings of "
+            f"{trigger['refit_after_ratings']:,}, or {trigger['refit_after_minutes']:g} minutes"
+        )
+        _error(trigger)
+    if refit and refit["state"] == "failed":
+        out.print(f"           the last refit failed: {refit['error']}", style="red", soft_wrap=True)
+    current = value["current"]
+    if not current:
+        out.print("[bold]version[/]    none published yet")
+        return
+    out.print(
+        f"[bold]version[/]    {current['version']}, {current['age_s']:,.0f} s old, {current['engine']}, "
+        f"{current['ratings']:,} ratings of {current['users']:,} users and {current['movies']:,} movies; "
+        f"{current['ratings_since']:,} since",
+        soft_wrap=True,
+    )
+    print_metrics(current.get("metrics"))
+
+
+def print_metrics(metrics: dict[str, Any] | None) -> None:
+    """The metrics of a version beside the baselines."""
+    if not metrics:
+        out.print("Too few ratings to hold some out and measure.")
+        return
+    popularity, bias_only = metrics["baselines"]["popularity"], metrics["baselines"]["bias_only"]
+    rows = [
+        ("RMSE", metrics["rmse"], bias_only["rmse"], None),
+        ("MAE", metrics["mae"], bias_only["mae"], None),
+        ("R²", metrics["r2"], bias_only["r2"], None),
+        ("nDCG@10", metrics["ndcg_at_10"], None, popularity["ndcg_at_10"]),
+        ("precision@10", metrics["precision_at_10"], None, popularity["precision_at_10"]),
+        ("recall@10", metrics["recall_at_10"], None, popularity["recall_at_10"]),
+        ("coverage", metrics["coverage"], None, popularity["coverage"]),
+    ]
+    cells = [(name, *(None if v is None else f"{v:.3f}" for v in values)) for name, *values in rows]
+    print_table("On held-out ratings", ("", "this version", "biases only", "popularity"), cells)
+
+
+def show_rejects(settings: Settings, count: int, *, as_json: bool) -> None:
+    """The newest `count` rejected events."""
+    store = RatingsStore(settings.warehouse)
+    table = store.read_rejects()
+    newest = table.slice(max(0, table.num_rows - count)).to_pylist()
+    if as_json:
+        print_json({"rejected": store.state().rejected, "events": newest})
+        return
+    out.print(f"{store.state().rejected:,} rejected events.")
+    if newest:
+        rows = [(r["reason"], f"{r['topic']}/{r['partition']}/{r['offset']}", _printable(r["raw"])) for r in newest]
+        print_table("The newest", ("reason", "where", "raw"), rows)
+
+
+def _printable(raw: bytes | None) -> str:
+    text = (raw or b"").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:60]).replace("[", "\\[")
+
+
+def _error(status: dict[str, Any]) -> None:
+    if status.get("error"):
+        out.print(f"           {status['error']}", style="red", soft_wrap=True, markup=False)

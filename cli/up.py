@@ -1,0 +1,125 @@
+"""`up`, `stream` and `broker`: the long-running commands. Each ends in order on Ctrl-C or SIGTERM.
+
+The order of `up`: broker, stream, trigger; it ends the other way round. The refits are processes of their own, so that
+one that fails, or is killed, takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+from reelstream.embedded.broker import EmbeddedBroker
+
+from cli.options import broker_address, broker_folder, err
+from reelstream.errors import BrokerUnavailable, ReelstreamError
+from reelstream.settings import Settings
+from stream.ingest import BatchReport
+from stream.run import Stream
+from stream.trigger import Trigger
+
+
+def up(settings: Settings) -> None:
+    """Broker (unless one is given), stream and refits, until Ctrl-C."""
+    with ExitStack() as stack, _say("starting …") as say:
+        broker = stack.enter_context(embedded_broker(settings)) if not settings.bootstrap_servers else None
+        address = settings.bootstrap_servers or broker_address(settings)
+        say(f"Kafka at {address}; starting Spark …")
+        stream = stack.enter_context(Stream(settings, address, on_batch=lambda report: say(line(report))))
+        stack.enter_context(Trigger(settings, refit_in_child(settings)))
+        say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
+        _until_signal(stream, broker)
+        say("ending in order …")
+
+
+def stream(settings: Settings) -> None:
+    """The stream alone, on a broker that runs already."""
+    with _say("starting Spark …") as say:
+        address = broker_address(settings)
+        with Stream(settings, address, on_batch=lambda report: say(line(report))) as running:
+            say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
+            _until_signal(running, None)
+
+
+def broker(settings: Settings) -> None:
+    """The embedded broker alone."""
+    with _say("starting Kafka …") as say, embedded_broker(settings) as running:
+        say(f"Kafka at {running.bootstrap_servers}; data in {broker_folder(settings)}; Ctrl-C ends")
+        _until_signal(None, running)
+
+
+def embedded_broker(settings: Settings) -> EmbeddedBroker:
+    return EmbeddedBroker(broker_folder(settings), port=settings.broker_port)
+
+
+def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
+    """A function that refits in a process of its own and raises ReelstreamError with what it said, if it fails."""
+
+    def refit(stopping: threading.Event) -> None:
+        given = {f"REELSTREAM_{k.upper()}": str(v) for k, v in settings.model_dump().items() if v is not None}
+        child = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "refit", "--json"],
+            env={**os.environ, **given},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
+        reader.start()
+        while child.poll() is None:
+            if stopping.wait(0.1):
+                child.terminate()
+                child.wait()
+        reader.join()
+        if child.returncode and not stopping.is_set():
+            last = next((text.strip() for text in reversed(said) if text.strip()), "")
+            raise ReelstreamError(last or f"the refit ended with exit code {child.returncode}")
+
+    return refit
+
+
+def line(report: BatchReport) -> str:
+    """One micro-batch in a line."""
+    seconds = report.read_s + report.store_s + report.fold_in_s
+    return (
+        f"batch {report.state.batch}: {report.accepted:,} ratings, {report.rejected:,} rejects, "
+        f"{report.users:,} users folded in, {seconds:.2f} s; {report.state.accepted:,} in all"
+    )
+
+
+def _until_signal(stream: Stream | None, broker: EmbeddedBroker | None) -> None:
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while not asked.wait(0.2):
+            if stream and stream.wait(0):
+                return
+            if broker and not broker.alive():
+                raise BrokerUnavailable(f"the broker has ended by itself; its log is {broker.log_path}.")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _say(first: str) -> Iterator[Callable[[str], None]]:
+    """One status line that changes in place on a terminal; lines in a log elsewhere."""
+    if not err.is_terminal:
+        err.print(first)
+        yield lambda text: err.print(text, soft_wrap=True)
+        return
+    with err.status(first) as status:
+        yield status.update

@@ -1,0 +1,51 @@
+"""The half-step in readable numpy: what `kernel` must agree with, same signature.
+
+In: sparse rows and the factors of the other side. Out: the rows' factors. Next: tests compare `kernel.half_step` with
+this one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reelstream.als.factors import F32, Csr
+
+
+def half_step(
+    rows: Csr,
+    other: F32,
+    weights: F32,
+    targets: F32,
+    regularization: F32,
+    *,
+    alpha0: float = 0.0,
+    bias_regularization: F32 | None = None,
+    threads: int | None = None,
+) -> F32:
+    """The factors x of each row that minimise Σ w (y − v·x)² + α₀ Σ_all (v·x)² + x·diag(reg)·x, all v fixed.
+
+    The normal equations of that sum: (Σ w v vᵀ + α₀ VᵀV + diag(reg)) x = Σ w y v, over the entries of the row.
+
+    rows: R rows over C columns; its values are not used. other: V, float32[C, K]. weights w ≥ 0, targets y:
+    float32[nnz], in the order of the entries. regularization: float32[R], above 0. bias_regularization: float32[R] for
+    the last factor instead, whose column of `other` is then a bias (all ones). Returns float32[R, K]; a row without
+    entries is all 0.
+
+    Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 4, where a pair
+    that is not rated weighs α₀ instead of 1.
+    """
+    n_factors = other.shape[1]
+    V = other.astype(np.float64)  # [C, K]
+    gram = alpha0 * (V.T @ V)  # [K, K]
+    out = np.zeros((rows.n_rows, n_factors), np.float32)
+    for i in range(rows.n_rows):
+        entries = slice(rows.indptr[i], rows.indptr[i + 1])
+        v = V[rows.indices[entries]]  # [n, K]
+        w = weights[entries].astype(np.float64)  # [n]
+        penalty = np.full(n_factors, regularization[i], np.float64)  # [K]
+        if bias_regularization is not None:
+            penalty[-1] = bias_regularization[i]
+        left = (v * w[:, None]).T @ v + gram + np.diag(penalty)  # [K, K]
+        right = v.T @ (w * targets[entries])  # [K]
+        out[i] = np.linalg.solve(left, right)
+    return out

@@ -1,0 +1,96 @@
+"""The kernel of `top_n`: scores, the filter of seen movies and the selection, tile by tile, so that memory stays flat.
+
+In: factors and the positions to leave out. Out: the best n positions of each row. Next: `top_n` wraps it.
+Rows are scored four at a time, always (missing ones as zeros), with the same operations for each: a row's scores are
+the same bit by bit in any company. A BLAS product does not promise that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reelstream.als.factors import F32, I32, I64
+from reelstream.als.jit import jit
+
+_TILE = 128
+"""Movies scored at once: their factors stay in the first-level cache while four rows pass over them."""
+_ROWS = 64
+"""Rows that share a tile once it is transposed; a multiple of 4."""
+
+
+@jit
+def best_rows(
+    rows: F32,
+    movies: F32,
+    seen_indptr: I64,
+    seen: I32,
+    positions: I32,
+    scores: F32,
+    start: int,
+    stop: int,
+) -> None:
+    """Fills rows start to stop of positions and scores, both [R, n], best first; positions come filled with -1."""
+    n_movies, n_factors = movies.shape
+    n = positions.shape[1]
+    tile = np.zeros((n_factors, _TILE), np.float32)
+    block = np.zeros((_ROWS, n_factors), np.float32)
+    sums = np.zeros((4, _TILE), np.float32)
+    hidden = np.zeros((_ROWS, n_movies), np.bool_)
+    filled = np.zeros(_ROWS, np.int64)
+    for first in range(start, stop, _ROWS):
+        n_rows = min(_ROWS, stop - first)
+        block[:] = 0
+        filled[:] = 0
+        for r in range(n_rows):
+            block[r] = rows[first + r]
+            for s in range(seen_indptr[first + r], seen_indptr[first + r + 1]):
+                hidden[r, seen[s]] = True
+        for m in range(0, n_movies, _TILE):
+            n_tile = min(_TILE, n_movies - m)
+            for t in range(n_tile):
+                for k in range(n_factors):
+                    tile[k, t] = movies[m + t, k]
+            for four in range(0, n_rows, 4):
+                _score(block[four : four + 4], tile, sums)
+                for r in range(four, min(four + 4, n_rows)):
+                    filled[r] = _select(
+                        sums[r - four], hidden[r], m, n_tile, positions[first + r], scores[first + r], filled[r], n
+                    )
+        for r in range(n_rows):
+            for s in range(seen_indptr[first + r], seen_indptr[first + r + 1]):
+                hidden[r, seen[s]] = False
+
+
+@jit
+def _score(rows: F32, tile: F32, sums: F32) -> None:
+    """sums = rows · tile: [4, K] · [K, _TILE]."""
+    sums[:] = 0
+    s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
+    for k in range(len(tile)):
+        c0, c1, c2, c3 = rows[0, k], rows[1, k], rows[2, k], rows[3, k]
+        v = tile[k]
+        for t in range(_TILE):
+            s0[t] += c0 * v[t]
+            s1[t] += c1 * v[t]
+            s2[t] += c2 * v[t]
+            s3[t] += c3 * v[t]
+
+
+@jit
+def _select(
+    sums: F32, hidden: np.ndarray, first: int, n_tile: int, positions: I32, scores: F32, filled: int, n: int
+) -> int:
+    """Takes the tile's scores into the row's list, kept sorted; of equal scores the lower position stays ahead."""
+    for t in range(n_tile):
+        score = sums[t]
+        if (filled == n and not score > scores[n - 1]) or hidden[first + t]:
+            continue
+        at = filled if filled < n else n - 1
+        while at > 0 and scores[at - 1] < score:
+            scores[at] = scores[at - 1]
+            positions[at] = positions[at - 1]
+            at -= 1
+        scores[at] = score
+        positions[at] = first + t
+        filled = min(filled + 1, n)
+    return filled

@@ -1,0 +1,90 @@
+"""Lists and predictions from factors.
+
+In: Factors or FoldedUsers, and what each user has seen. Out: positions and scores. Next: `reelstream.top_lists` makes
+rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reelstream.als import blocks
+from reelstream.als.factors import F32, I32, I64, Csr, Factors
+from reelstream.errors import UsageError
+
+_WORTH = 8_000_000
+"""Multiplications below which one thread is faster than several."""
+
+
+def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, *, threads: int | None = None) -> tuple[I32, F32]:
+    """The n movies with the highest ranking_user · ranking_movie of each row, without those it has seen.
+
+    ranking_user: float32[R, K]. ranking_movie: float32[M, K]. seen: R rows of positions to leave out, in any order; its
+    values do not count. Returns positions int32[R, n], best first and of equal scores the lower one first, and
+    scores float32[R, n]; where a row has fewer than n movies left, -1 and 0. A row's list is the same bit by bit alone
+    or among others, for any number of threads (None is one for each CPU).
+    Raises UsageError if the shapes do not fit, n is negative or a position lies outside the movies.
+    """
+    n_rows, n_movies = len(ranking_user), len(ranking_movie)
+    if ranking_user.ndim != 2 or ranking_movie.ndim != 2 or ranking_user.shape[1] != ranking_movie.shape[1]:
+        raise UsageError(f"factors {ranking_user.shape} and {ranking_movie.shape} must have as many columns each.")
+    if seen.n_rows != n_rows or n < 0:
+        raise UsageError(
+            f"top_n needs n ≥ 0 and a row of seen movies a user; got n {n}, {seen.n_rows} of {n_rows} rows."
+        )
+    if len(seen.indices) and not 0 <= int(seen.indices.min()) <= int(seen.indices.max()) < n_movies:
+        raise UsageError(f"a seen position lies outside the {n_movies} movies.")
+    positions = np.full((n_rows, n), -1, np.int32)
+    scores = np.zeros((n_rows, n), np.float32)
+    if not n:
+        return positions, scores
+    from reelstream.als import scoring  # importing numba takes a moment, and predictions need none
+
+    arrays = (
+        np.require(ranking_user, np.float32, ["C", "W"]),
+        np.require(ranking_movie, np.float32, ["C", "W"]),
+        np.require(seen.indptr, np.int64, ["C", "W"]),
+        np.require(seen.indices, np.int32, ["C", "W"]),
+    )
+    ends = np.arange(1, n_rows + 1) * ranking_movie.size
+    blocks.run(lambda start, stop: scoring.best_rows(*arrays, positions, scores, start, stop), ends, threads, _WORTH)
+    return positions, scores
+
+
+def similar_movies(ranking_movie: F32, n: int, *, threads: int | None = None) -> tuple[I32, F32]:
+    """The n other movies nearest to each movie by the cosine of their ranking factors.
+
+    ranking_movie: float32[M, K]. Returns what `top_n` returns, for M rows. A movie without factors (all 0) has cosine 0
+    to all.
+    """
+    n_movies = len(ranking_movie)
+    lengths = np.linalg.norm(ranking_movie, axis=1, keepdims=True)  # [M, 1]
+    directions = ranking_movie / np.where(lengths > 0, lengths, 1)  # [M, K]
+    itself = np.arange(n_movies, dtype=np.int32)
+    seen = Csr(np.arange(n_movies + 1, dtype=np.int64), itself, np.zeros(n_movies, np.float32))
+    return top_n(directions.astype(np.float32), directions.astype(np.float32), seen, n, threads=threads)
+
+
+def predict(factors: Factors, user_bias: F32, rating_user: F32, positions: I64 | I32) -> F32:
+    """Predicted stars of L (user, movie) pairs, float32[L], clipped to the rating scale.
+
+    user_bias: float32[L]; rating_user: float32[L, Kr]; positions: int[L] in `factors.movie_ids`, or -1 for a movie that
+    is not known: predicted by the mean and the user's bias. A user that is not known is one with bias and factors 0.
+    """
+    if not len(factors.movie_ids):
+        stars = factors.mean + user_bias
+    else:
+        known = positions >= 0  # [L]
+        taste = np.einsum("lk,lk->l", rating_user, factors.rating_movie[positions])  # [L]
+        stars = factors.mean + user_bias + np.where(known, factors.movie_bias[positions] + taste, np.float32(0))
+    clipped: F32 = np.clip(stars, factors.settings.rating_min, factors.settings.rating_max).astype(np.float32)
+    return clipped
+
+
+def popular(factors: Factors, n: int) -> tuple[I32, F32]:
+    """The n most rated movies: positions int32[min(n, M)] and scores float32, the number of ratings.
+
+    Of equally many the one with the higher sum of stars, then the lower position, comes first.
+    """
+    position = np.lexsort((-factors.movie_sums, -factors.movie_counts))[: max(n, 0)]
+    return position.astype(np.int32), factors.movie_counts[position].astype(np.float32)

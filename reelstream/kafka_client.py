@@ -1,0 +1,228 @@
+"""How to talk to a Kafka: one Java client.properties for kafka-python and for Spark, and a topic that is there.
+
+In: `bootstrap_servers` and the properties of `load_command_config`. Out: arguments for kafka-python's clients, options
+for Spark's Kafka source. Next: `producer.send` and `stream.source`.
+
+Passwords are `Secret`s: strings that show as *** in every repr, so also in the debug log of a client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from reelstream.errors import BrokerUnavailable, ReelstreamError, UsageError
+
+CONNECT_TIMEOUT_MS = 10_000
+REQUEST_TIMEOUT_MS = 20_000
+
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_PASSWORD_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_SECRET_KEYS = ("sasl.jaas.config", "ssl.key.password")
+_SAME_MEANING = {  # property → kafka-python's argument
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.kerberos.service.name": "sasl_kerberos_service_name",
+    "ssl.truststore.location": "ssl_cafile",
+    "ssl.ca.location": "ssl_cafile",
+    "ssl.keystore.location": "ssl_certfile",
+    "ssl.key.password": "ssl_password",
+    "client.id": "client_id",
+}
+_OWN_MEANING = (
+    "sasl.jaas.config",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.truststore.type",
+    "ssl.keystore.type",
+    "bootstrap.servers",  # the address comes from the settings; many files hold one all the same
+)
+
+
+class Secret(str):
+    """A string that never shows itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def load_command_config(path: Path | None) -> dict[str, str]:
+    """The keys and values of a Java client.properties (UTF-8); empty for None.
+
+    Raises UsageError if the file cannot be read, or for a key that kafka-python or Spark could not honour.
+    """
+    if path is None:
+        return {}
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"{path} can't be read ({why}); name a Java client.properties.") from None
+    properties = {key: Secret(value) if _is_secret(key) else value for key, value in _entries(text)}
+    _check_keys(properties)
+    return properties
+
+
+def kafka_python_options(bootstrap_servers: str, properties: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments for any client of kafka-python 3. Raises UsageError that names a property which does not fit."""
+    _check_keys(properties)
+    options: dict[str, Any] = {"bootstrap_servers": [server.strip() for server in bootstrap_servers.split(",")]}
+    options |= {_SAME_MEANING[key]: value for key, value in properties.items() if key in _SAME_MEANING and value}
+    protocol = options.get("security_protocol", "PLAINTEXT").upper()
+    if protocol not in _PROTOCOLS:
+        raise UsageError(f"security.protocol {protocol} is unknown; give one of {', '.join(_PROTOCOLS)}.")
+    options["security_protocol"] = protocol
+    if protocol.startswith("SASL"):
+        options |= _sasl(properties)
+    if properties.get("ssl.endpoint.identification.algorithm") == "":
+        options["ssl_check_hostname"] = False
+    return options
+
+
+def spark_options(bootstrap_servers: str, properties: Mapping[str, str]) -> dict[str, str]:
+    """Options of Spark's Kafka source and sink. Raises UsageError that names a property which does not fit."""
+    _check_keys(properties)
+    options = {f"kafka.{key}": value for key, value in properties.items() if key != "ssl.ca.location"}
+    if "ssl.ca.location" in properties:
+        options["kafka.ssl.truststore.location"] = properties["ssl.ca.location"]
+        options["kafka.ssl.truststore.type"] = "PEM"
+    options["kafka.bootstrap.servers"] = bootstrap_servers
+    return options
+
+
+def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties: Mapping[str, str]) -> int:
+    """Makes the topic if it is missing; returns how many partitions it has, which may be other than `partitions`.
+
+    A topic made here keeps its events for ever (retention.ms=-1): it is the first record of each rating. Others may do
+    the same at the same time. Raises BrokerUnavailable if nothing answers in 10 s or Kafka refuses the login, and
+    UsageError if it refuses the topic.
+    """
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    options = kafka_python_options(bootstrap_servers, properties)
+    options |= {"bootstrap_timeout_ms": CONNECT_TIMEOUT_MS, "request_timeout_ms": REQUEST_TIMEOUT_MS}
+    admin = None
+    try:
+        admin = KafkaAdminClient(**options)
+        return _partitions(admin, topic) or _create(admin, topic, partitions)
+    except (KafkaError, OSError) as error:
+        raise _explained(error, bootstrap_servers, topic, partitions) from None
+    finally:
+        if admin:
+            admin.close()
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    """Key and value of each logical line, by the rules of java.util.Properties."""
+    for line in _logical_lines(text):
+        split = re.match(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", line, re.DOTALL)
+        if split:
+            yield _unescaped(split[1]), _unescaped(split[2])
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    pending = ""
+    for line in text.splitlines():
+        stripped = line.lstrip()
+        if not pending and (not stripped or stripped[0] in "#!"):
+            continue
+        pending += stripped
+        if (len(pending) - len(pending.rstrip("\\"))) % 2:
+            pending = pending[:-1]
+        else:
+            yield pending
+            pending = ""
+    if pending:
+        yield pending
+
+
+def _unescaped(text: str) -> str:
+    letters = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
+
+    def one(found: re.Match[str]) -> str:
+        return chr(int(found[1], 16)) if found[1] else letters.get(found[2], found[2])
+
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", one, text, flags=re.DOTALL)
+
+
+def _is_secret(key: str) -> bool:
+    return key in _SECRET_KEYS or "password" in key or "secret" in key
+
+
+def _check_keys(properties: Mapping[str, str]) -> None:
+    for key in properties:
+        if key not in _SAME_MEANING and key not in _OWN_MEANING:
+            known = ", ".join(sorted({*_SAME_MEANING, *_OWN_MEANING}))
+            raise UsageError(f"{key} in the --command-config file is not supported; remove it. Supported are {known}.")
+    for store in ("truststore", "keystore"):
+        given = properties.get(f"ssl.{store}.type", "JKS").upper()
+        if f"ssl.{store}.location" in properties and given != "PEM":
+            raise UsageError(
+                f"ssl.{store}.location is a {given} file, which kafka-python can't read; give a PEM file, and with it "
+                f"ssl.{store}.type=PEM."
+            )
+
+
+def _sasl(properties: Mapping[str, str]) -> dict[str, Any]:
+    mechanism = properties.get("sasl.mechanism", "")
+    if mechanism == "GSSAPI":
+        return {}
+    if mechanism not in _PASSWORD_MECHANISMS:
+        known = ", ".join((*_PASSWORD_MECHANISMS, "GSSAPI"))
+        raise UsageError(f"sasl.mechanism {mechanism or '(missing)'} is not supported; give one of {known}.")
+    login = dict(_login_options(properties.get("sasl.jaas.config", "")))
+    if "username" not in login or "password" not in login:
+        raise UsageError(f'sasl.jaas.config needs username="…" and password="…" for sasl.mechanism={mechanism}.')
+    return {"sasl_plain_username": login["username"], "sasl_plain_password": Secret(login["password"])}
+
+
+def _login_options(jaas: str) -> Iterator[tuple[str, str]]:
+    for name, quoted, bare in re.findall(r'(\w+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;"]+))', jaas):
+        yield name, re.sub(r"\\(.)", r"\1", quoted) if quoted else bare
+
+
+def _partitions(admin: Any, topic: str) -> int:
+    """How many partitions the topic has; 0 if there is no such topic."""
+    from kafka.errors import NoError, UnknownTopicOrPartitionError, for_code
+
+    (described,) = admin.describe_topics([topic])
+    error = for_code(described["error_code"])
+    if error is UnknownTopicOrPartitionError:
+        return 0
+    if error is not NoError:
+        raise error(topic)
+    return len(described["partitions"])
+
+
+def _create(admin: Any, topic: str, partitions: int) -> int:
+    from kafka.errors import TopicAlreadyExistsError
+
+    wanted = {"num_partitions": partitions, "replication_factor": -1, "configs": {"retention.ms": "-1"}}
+    with suppress(TopicAlreadyExistsError):  # made by another process in between
+        admin.create_topics({topic: wanted})
+    admin.wait_for_topics([topic])
+    return _partitions(admin, topic)
+
+
+def _explained(error: Exception, bootstrap_servers: str, topic: str, partitions: int) -> ReelstreamError:
+    """Our error for one of kafka-python's; only its type is quoted, for its text may hold options."""
+    from kafka.errors import BrokerResponseError, RetriableError, SaslAuthenticationFailedError
+
+    name = type(error).__name__
+    if isinstance(error, SaslAuthenticationFailedError):
+        return BrokerUnavailable(
+            f"Kafka at {bootstrap_servers} refuses the login; check the user and password in the --command-config file."
+        )
+    if isinstance(error, BrokerResponseError) and not isinstance(error, RetriableError):
+        return UsageError(
+            f"Kafka at {bootstrap_servers} refuses topic {topic} ({name}); have it made with {partitions} partitions "
+            "and retention.ms=-1, or use another --topic."
+        )
+    return BrokerUnavailable(
+        f"no Kafka answers at {bootstrap_servers} ({name}); check that it runs, the address, and the security settings."
+    )

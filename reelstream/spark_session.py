@@ -1,0 +1,45 @@
+"""The Spark session of the stream and of the mllib engine: sized for one machine, quiet, on loopback.
+
+The only place that starts Spark, and it imports Spark when asked: what needs none starts faster without.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reelstream.embedded.java import find_java
+from reelstream.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSession:
+    """Raises MissingRequirement if there is no Java ≥ 17."""
+    os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    from pyspark.sql import SparkSession
+
+    local = settings.spark_master.startswith("local")
+    builder = SparkSession.builder.appName("reelstream").master(settings.spark_master)
+    options = {
+        "spark.jars": ",".join(map(str, jars)),
+        "spark.driver.memory": settings.spark_memory,
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Dlog4j2.level=ERROR",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 1) if local else "200",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        "spark.sql.streaming.minBatchesToRetain": "2",
+    }
+    if local:
+        options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    session: SparkSession = builder.config(map=options).getOrCreate()
+    return session

@@ -1,0 +1,113 @@
+"""When to refit: after enough new ratings, or after enough time with any, whichever comes first.
+
+In: the ratings store's counts and the current version's. Out: calls of `refit`, one at a time, beside the ingestion;
+and `run/trigger.json` for `reelstream status`. Next: `batch.refit`, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from reelstream.errors import ReelstreamError
+from reelstream.settings import Settings
+from reelstream.store import run_files
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore
+
+RETRY_S = (10.0, 30.0, 60.0, 300.0, 900.0)
+"""Seconds after a failed refit until the next try; the last one repeats."""
+
+TICK_S = 0.5
+
+
+@dataclass
+class Due:
+    """Decides from counts and a clock alone. `after_s` counts from the first rating that no refit has seen."""
+
+    after_ratings: int
+    after_s: float
+    _waiting_since: float | None = None
+    _failures: int = 0
+    _not_before: float = 0.0
+
+    def now(self, new_ratings: int, clock_s: float) -> bool:
+        """True if a refit is due: new_ratings came since the last one, at clock_s of a steady clock."""
+        if new_ratings <= 0:
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = clock_s
+        if clock_s < self._not_before:
+            return False
+        return new_ratings >= self.after_ratings or clock_s - self._waiting_since >= self.after_s
+
+    def done(self) -> None:
+        self._failures, self._not_before, self._waiting_since = 0, 0.0, None
+
+    def failed(self, clock_s: float) -> float:
+        """Puts the next try off; returns for how many seconds."""
+        wait_s = RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._failures += 1
+        self._not_before = clock_s + wait_s
+        return wait_s
+
+
+class Trigger:
+    """`with Trigger(settings, refit): …` runs a thread that calls `refit()`, which raises ReelstreamError if it fails."""
+
+    def __init__(self, settings: Settings, refit: Callable[[threading.Event], None]) -> None:
+        self._settings = settings
+        self._refit = refit
+        self._due = Due(settings.refit_after_ratings, settings.refit_after_minutes * 60)
+        self._store = RatingsStore(settings.warehouse)
+        self._recommendations = RecommendationsStore(settings.warehouse)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reelstream-trigger", daemon=True)
+        self._error: str | None = None
+        self._next_try_s: float | None = None
+
+    def __enter__(self) -> Trigger:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                new = self._new_ratings()
+                if self._due.now(new, time.monotonic()):
+                    self._report("refitting", new)
+                    self._refit(self._stopping)
+                    self._due.done()
+                    self._error, self._next_try_s = None, None
+            except (ReelstreamError, OSError) as error:
+                if not self._stopping.is_set():
+                    self._error = str(error)
+                    self._next_try_s = self._due.failed(time.monotonic())
+            self._report("waiting", self._new_ratings())
+
+    def _new_ratings(self) -> int:
+        version = self._recommendations.current_or_none()
+        return self._store.state().accepted - (version.accepted if version else 0)
+
+    def _report(self, state: str, new_ratings: int) -> None:
+        status: dict[str, Any] = {
+            "state": state,
+            "pid": os.getpid(),
+            "updated_at": datetime.now(UTC).isoformat(),
+            "new_ratings": new_ratings,
+            "refit_after_ratings": self._settings.refit_after_ratings,
+            "refit_after_minutes": self._settings.refit_after_minutes,
+            "error": self._error,
+            "next_try_in_s": self._next_try_s,
+        }
+        run_files.write(self._settings.warehouse, "trigger", status)

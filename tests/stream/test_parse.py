@@ -1,0 +1,118 @@
+"""Every record comes out of `parse` once: as a rating, or with the reason that the readable twin gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from pyspark.sql import SparkSession
+
+from reelstream.errors import BadRating
+from reelstream.events import REASONS, from_json
+from stream.parse import COLUMNS, parse
+
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+GOOD = b'{"v":1,"user_id":1,"movie_id":296,"rating":5.0,"rated_at":1147880044000}'
+
+
+def changed(**fields: str) -> bytes:
+    """GOOD with some fields' JSON text replaced; an empty text leaves the field out."""
+    texts = {"v": "1", "user_id": "1", "movie_id": "296", "rating": "5.0", "rated_at": "1147880044000", **fields}
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in texts.items() if text) + "}").encode()
+
+
+CASES = {
+    "good": (GOOD, None),
+    "spaces, other order, more fields": (
+        b' { "rating": 3, "x": {"y": [1]}, "v": 1, "rated_at": 0, "movie_id": 2, "user_id": 9223372036854775807 } ',
+        None,
+    ),
+    "empty": (b"", "not_json"),
+    "text": (b"hello", "not_json"),
+    "cut off": (GOOD[:-10], "not_json"),
+    "two objects": (GOOD + GOOD, "not_json"),
+    "array": (b"[" + GOOD + b"]", "not_json"),
+    "JSON null": (b"null", "not_json"),
+    "number": (b"5", "not_json"),
+    "not UTF-8": (GOOD[:-1] + b',"x":"\xff"}', "not_utf8"),
+    "oversize": (GOOD[:-1] + b',"x":"' + b"a" * 10_000 + b'"}', "oversize"),
+    "no rating": (changed(rating=""), "missing_field"),
+    "null rating": (changed(rating="null"), "missing_field"),
+    "no version": (changed(v=""), "missing_field"),
+    "version 2": (changed(v="2"), "unknown_version"),
+    "text rating": (changed(rating='"5"'), "wrong_type"),
+    "bool rating": (changed(rating="true"), "wrong_type"),
+    "text user": (changed(user_id='"1"'), "wrong_type"),
+    "fractional user": (changed(user_id="1.5"), "wrong_type"),
+    "user beyond 64 bits": (changed(user_id="9223372036854775808"), "wrong_type"),
+    "object as movie": (changed(movie_id="{}"), "wrong_type"),
+    "user 0": (changed(user_id="0"), "bad_id"),
+    "negative movie": (changed(movie_id="-3"), "bad_id"),
+    "NaN": (changed(rating="NaN"), "nan"),
+    "infinite": (changed(rating="Infinity"), "nan"),
+    "huge": (changed(rating="1e999"), "nan"),
+    "too high": (changed(rating="5.5"), "off_scale"),
+    "too low": (changed(rating="0.4"), "off_scale"),
+    "before 1970": (changed(rated_at="-1"), "bad_time"),
+    "two days ahead": (changed(rated_at=str(NOW_MS + 2 * 86_400_000)), "bad_time"),
+}
+
+
+def parsed(spark: SparkSession, values: Sequence[bytes | None]) -> list[dict[str, object]]:
+    rows = [(value, "ratings", 0, offset, NOW) for offset, value in enumerate(values)]
+    schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
+    records = spark.createDataFrame(rows, schema)
+    result = parse(records, rating_min=0.5, rating_max=5.0)
+    assert tuple(result.columns) == COLUMNS
+    return sorted((row.asDict() for row in result.collect()), key=lambda row: row["offset"])
+
+
+def test_every_case_gets_its_reason_in_spark_and_in_python(spark: SparkSession) -> None:
+    rows = parsed(spark, [value for value, _ in CASES.values()])
+
+    assert {name: row["reason"] for name, row in zip(CASES, rows, strict=True)} == {
+        name: reason for name, (_, reason) in CASES.items()
+    }
+    for row, (value, reason) in zip(rows, CASES.values(), strict=True):
+        assert row["raw"] == (None if reason is None else bytearray(value))
+        assert (row["user_id"] is None) == (reason is not None)
+    for value, reason in CASES.values():
+        assert python_reason(value) == reason
+
+
+def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> None:
+    [row] = parsed(spark, [GOOD])
+
+    assert row == {
+        "user_id": 1,
+        "movie_id": 296,
+        "rating": 5.0,
+        "rated_at_ms": 1147880044000,
+        "reason": None,
+        "raw": None,
+        "topic": "ratings",
+        "partition": 0,
+        "offset": 0,
+        "received_at_ms": NOW_MS,
+    }
+
+
+def test_a_record_without_a_value_is_a_reject(spark: SparkSession) -> None:
+    [row] = parsed(spark, [None])
+
+    assert row["reason"] == "not_json"
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_each_documented_reason_has_a_case(reason: str) -> None:
+    assert reason in {reason for _, reason in CASES.values()}
+
+
+def python_reason(value: bytes) -> str | None:
+    try:
+        from_json(value, rating_min=0.5, rating_max=5.0, now_ms=NOW_MS)
+    except BadRating as error:
+        return error.reason
+    return None
