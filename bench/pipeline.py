@@ -1,0 +1,67 @@
+"""A whole pipeline for a bench, as users run it: `reelstream up` in a process of its own, on a warehouse in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reelstream.embedded.broker import running_broker
+from reelstream.settings import Settings, load
+from reelstream.store import run_files
+from reelstream.store.ratings import RatingsStore
+
+START_S = 180.0
+
+
+@contextmanager
+def temporary_settings(**given: object) -> Iterator[Settings]:
+    """Settings on a warehouse that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="reelstream-bench-") as folder:
+        yield load(warehouse=Path(folder) / "warehouse", **given)
+
+
+@contextmanager
+def running(settings: Settings, *command: str) -> Iterator[Settings]:
+    """`reelstream up` on the warehouse; the settings that come out name its broker."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *(command or ("up",)), "--warehouse", str(settings.warehouse)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=sys.stderr if os.environ.get("REELSTREAM_BENCH_LOG") else subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + START_S
+        while not _ready(settings, process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("the pipeline did not start; run it by hand to see why: reelstream up")
+            time.sleep(0.1)
+        address = running_broker(settings.warehouse / "broker")
+        yield settings.model_copy(update={"bootstrap_servers": address})
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def wait_until_stored(settings: Settings, events: int, limit_s: float = 600.0) -> None:
+    """Waits until the store has taken in so many events."""
+    store = RatingsStore(settings.warehouse)
+    deadline = time.monotonic() + limit_s
+    while True:
+        state = store.state()
+        if state.accepted + state.rejected >= events:
+            return
+        if time.monotonic() > deadline:
+            raise SystemExit(f"only {state.accepted + state.rejected} of {events} events were stored in {limit_s} s")
+        time.sleep(0.02)
+
+
+def _ready(settings: Settings, pid: int) -> bool:
+    status = run_files.read(settings.warehouse, "stream")
+    return bool(status and status["pid"] == pid and status["state"] == "running")
