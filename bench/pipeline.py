@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reelstream.embedded.broker import running_broker
-from reelstream.settings import Settings, load
+from reelstream.settings import Settings, load, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 
@@ -29,9 +29,10 @@ def temporary_settings(**given: object) -> Iterator[Settings]:
 
 @contextmanager
 def running(settings: Settings, *command: str) -> Iterator[Settings]:
-    """`reelstream up` on the warehouse; the settings that come out name its broker."""
+    """`reelstream up`, or another command, with these settings; those that come out name its broker."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *(command or ("up",)), "--warehouse", str(settings.warehouse)],
+        [sys.executable, "-m", "cli.main", *(command or ("up",))],
+        env={**os.environ, **to_env(settings)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=sys.stderr if os.environ.get("REELSTREAM_BENCH_LOG") else subprocess.DEVNULL,
@@ -42,7 +43,7 @@ def running(settings: Settings, *command: str) -> Iterator[Settings]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("the pipeline did not start; run it by hand to see why: reelstream up")
             time.sleep(0.1)
-        address = running_broker(settings.warehouse / "broker")
+        address = settings.bootstrap_servers or running_broker(settings.warehouse / "broker")
         yield settings.model_copy(update={"bootstrap_servers": address})
     finally:
         process.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ from reelstream.embedded.broker import EmbeddedBroker
 
 from cli.options import broker_address, broker_folder, err
 from reelstream.errors import BrokerUnavailable, ReelstreamError
-from reelstream.settings import Settings
+from reelstream.settings import Settings, to_env
 from stream.ingest import BatchReport
 from stream.run import Stream
 from stream.trigger import Trigger
@@ -62,10 +62,9 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
     """A function that refits in a process of its own and raises ReelstreamError with what it said, if it fails."""
 
     def refit(stopping: threading.Event) -> None:
-        given = {f"REELSTREAM_{k.upper()}": str(v) for k, v in settings.model_dump().items() if v is not None}
         child = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "refit", "--json"],
-            env={**os.environ, **given},
+            env={**os.environ, **to_env(settings)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -17,10 +17,10 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import Partitioner
 from kafka.partitioner.default import murmur2
-from reelstream.kafka_client import kafka_python_options
 
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import RatingEvent
+from reelstream.kafka_client import kafka_python_options
 
 MAX_PENDING = 20_000
 """Most events that wait for their acknowledgement: kafka-python itself sets no bound on its memory."""

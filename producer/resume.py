@@ -21,9 +21,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
-from reelstream.kafka_client import kafka_python_options
 
 from reelstream.errors import BrokerUnavailable, UsageError
+from reelstream.kafka_client import kafka_python_options
 from reelstream.store import pointer
 
 FORMAT = 1

@@ -67,7 +67,7 @@ def in_time_order(
         for block in read():
             if held_rows + len(block.rows) > memory_rows and held:  # 3
                 if not runs:
-                    _make_room(folder, count * size_bytes // block.bytes_read, notice)
+                    _make_room(folder, (count + len(block.rows)) * size_bytes // block.bytes_read, notice)
                 runs.append(_write_run(held, folder / f"{len(runs)}.rows"))
                 held_rows = 0
             held.append(block.rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,20 +101,43 @@ def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties
     the same at the same time. Raises BrokerUnavailable if nothing answers in 10 s or Kafka refuses the login, and
     UsageError if it refuses the topic.
     """
-    from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
     options = kafka_python_options(bootstrap_servers, properties)
-    options |= {"bootstrap_timeout_ms": CONNECT_TIMEOUT_MS, "request_timeout_ms": REQUEST_TIMEOUT_MS}
-    admin = None
     try:
-        admin = KafkaAdminClient(**options)
-        return _partitions(admin, topic) or _create(admin, topic, partitions)
+        with admin_client(options, CONNECT_TIMEOUT_MS) as admin:
+            return _partitions(admin, topic) or _create(admin, topic, partitions)
     except (KafkaError, OSError) as error:
         raise _explained(error, bootstrap_servers, topic, partitions) from None
+
+
+@contextmanager
+def admin_client(options: Mapping[str, Any], connect_timeout_ms: int) -> Iterator[Any]:
+    """A connected KafkaAdminClient. Raises KafkaError if no Kafka answers in time.
+
+    kafka-python leaves a thread and its sockets behind when its constructor fails; the client inside is kept hold of
+    here, and closed.
+    """
+    from kafka import KafkaAdminClient
+    from kafka.net.compat import KafkaNetClient
+
+    inside: list[Any] = []
+
+    def connection(**configs: Any) -> Any:
+        inside.append(KafkaNetClient(**configs))
+        return inside[0]
+
+    try:
+        with KafkaAdminClient(
+            **options,
+            bootstrap_timeout_ms=connect_timeout_ms,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            kafka_client=connection,
+        ) as admin:
+            yield admin
     finally:
-        if admin:
-            admin.close()
+        for client in inside:
+            client.close()
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:

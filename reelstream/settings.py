@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+def to_env(settings: Settings) -> dict[str, str]:
+    """The settings as REELSTREAM_* variables, for a child process that is to have the same."""
+    given = settings.model_dump(mode="json", exclude_none=True)
+    return {f"REELSTREAM_{name.upper()}": str(value) for name, value in given.items()}
+
+
 def load(**flags: Any) -> Settings:
     """The settings of this run; flags that are None were not given.
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSession:
-    """Raises MissingRequirement if there is no Java ≥ 17."""
+    """What Spark's JVM says goes to `run/spark.log` of the warehouse. Raises MissingRequirement if there is no Java ≥ 17."""
     os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -41,5 +42,21 @@ def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSessi
     }
     if local:
         options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-    session: SparkSession = builder.config(map=options).getOrCreate()
+    with _stderr_to(settings.warehouse / "run" / "spark.log"):
+        session: SparkSession = builder.config(map=options).getOrCreate()
     return session
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """A child process that starts meanwhile writes its errors to the file; this process does too, for that moment."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -22,6 +22,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reelstream.kafka_client import kafka_python_options, load_command_config
 
 from reelstream.errors import ReelstreamError
+from reelstream.events import RatingEvent
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.locks import exclusive
@@ -75,6 +76,7 @@ class Stream:
             self._stack.callback(self._spark.stop)
             self._folder = Folder(self._settings)
             self._folder.refresh()
+            warm_up(self._spark, self._settings)
             self._query = self._start_query(self._spark)
             for work in (self._keep_query, self._maintain, self._report_status):
                 thread = threading.Thread(target=work, name=f"reelstream-{work.__name__.strip('_')}", daemon=True)
@@ -215,6 +217,14 @@ class Stream:
                 "fold_in_s": round(last.fold_in_s, 4),
             }
         run_files.write(self._settings.warehouse, "stream", status)
+
+
+def warm_up(spark: SparkSession, settings: Settings) -> None:
+    """Parses one event of no topic, so that the first micro-batch does not pay for Spark's first job."""
+    event = RatingEvent(1, 1, settings.rating_max, 0)
+    schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
+    records = spark.createDataFrame([(event.to_json(), "none", 0, 0, datetime.now(UTC))], schema)
+    parse(records, rating_min=settings.rating_min, rating_max=settings.rating_max).toArrow()
 
 
 def _sentence(error: Exception | None) -> str | None:

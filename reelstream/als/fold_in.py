@@ -27,7 +27,7 @@ class FoldedUsers:
 
 
 class FoldIn:
-    """Built once for a version: holds what all fold-ins share, the movies' Gram matrix turned diagonal. Safe in any thread."""
+    """Built once a version: holds the movies' Gram matrix, turned diagonal, which all fold-ins share. Thread-safe."""
 
     def __init__(self, factors: Factors) -> None:
         from reelstream.als import kernel  # importing numba takes a moment, and reading factors needs none
@@ -47,6 +47,7 @@ class FoldIn:
         Raises UsageError if a position lies outside the movies.
         """
         factors, settings = self.factors, self.factors.settings
+        histories.check_columns(len(factors.movie_ids))
         rating = rating_system(histories, factors.mean, factors.movie_bias, settings)
         solved = self._solve(self._rating, histories, *rating, threads=threads)  # [R, Kr + 1]
         order = ranking_system(histories, len(factors.movie_ids), settings)

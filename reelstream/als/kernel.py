@@ -88,8 +88,7 @@ def solve(
     has_bias = bias_regularization is not None
     if has_bias and len(prepared.turn_back):
         raise UsageError("a half-step takes a bias or alpha0, not both; set one of them to none.")
-    if len(rows.indices) and not 0 <= int(rows.indices.min()) <= int(rows.indices.max()) < len(prepared.vectors):
-        raise UsageError(f"a row's index lies outside the {len(prepared.vectors)} columns.")
+    rows.check_columns(len(prepared.vectors))
     last = regularization if bias_regularization is None else bias_regularization
     arrays = (
         _plain(rows.indptr, np.int64),

@@ -40,10 +40,12 @@ def evaluate(
     For another k the keys say that k. coverage: the share of training movies that are on some list. A figure that is
     not defined (no user to rank for; r2 of ratings all equal) is None.
     baselines: "popularity" recommends the most rated movies; "bias_only" predicts mean + user bias + movie bias.
-    Raises UsageError if there is no test row or the lengths differ.
+    Raises UsageError if there is no test row, the lengths differ or `factors` are not those of `train`.
     """
     if not len(test_user) or len({len(test_user), len(test_movie), len(test_rating)}) != 1:
         raise UsageError("evaluate needs at least one test row, and as many users, movies and ratings.")
+    if not (np.array_equal(factors.user_ids, train.user_ids) and np.array_equal(factors.movie_ids, train.movie_ids)):
+        raise UsageError("the factors are not those of the training ratings; fit them on `train`.")
     user, movie = factors.user_index(test_user), factors.movie_index(test_movie)  # [T], [T], -1 where cold
     known_user = user >= 0
     warm = known_user & (movie >= 0)
@@ -71,7 +73,7 @@ def evaluate(
 
 
 def split_random(n_rows: int, test_fraction: float = 0.2, seed: int = 42) -> tuple[I64, I64]:
-    """(train rows, test rows), int64 ascending: every row is in one of them. The same seed and n_rows give the same split."""
+    """(train rows, test rows), int64 ascending: every row is in one of them. The same seed gives the same split."""
     if not 0 < test_fraction < 1:
         raise UsageError(f"test_fraction is {test_fraction}; set it between 0 and 1.")
     test = np.zeros(n_rows, np.bool_)

@@ -42,7 +42,8 @@ def best_rows(
         block[:] = 0
         filled[:] = 0
         for r in range(n_rows):
-            block[r] = rows[first + r]
+            for k in range(n_factors):
+                block[r, k] = rows[first + r, k]
             for s in range(seen_indptr[first + r], seen_indptr[first + r + 1]):
                 hidden[r, seen[s]] = True
         for m in range(0, n_movies, _TILE):

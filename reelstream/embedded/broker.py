@@ -30,11 +30,13 @@ from reelstream.embedded.java import find_java
 from reelstream.embedded.loopback import HOST, choose_ports, kafka_answers
 from reelstream.embedded.server_properties import LOG_FOLDER, LOGGING, ports_of, server_properties
 from reelstream.errors import BrokerUnavailable, Busy
+from reelstream.kafka_client import admin_client
 
 FORMAT_HEAP_MB = 128
 FORMAT_TIMEOUT_S = 60
+CONNECT_TIMEOUT_MS = 2000
 LOG_KEPT_BYTES = 10_000_000
-POLL_S = 0.02
+POLL_S = 0.05
 
 
 class EmbeddedBroker:
@@ -190,29 +192,21 @@ class EmbeddedBroker:
 
         The cluster's id tells it from another broker that was first at the port.
         """
-        from kafka import KafkaAdminClient
         from kafka.errors import KafkaError
 
-        admin = None
         try:
-            admin = KafkaAdminClient(
-                bootstrap_servers=self.bootstrap_servers, bootstrap_timeout_ms=2000, request_timeout_ms=5000
-            )
-            cluster = admin.describe_cluster()
+            with admin_client({"bootstrap_servers": self.bootstrap_servers}, CONNECT_TIMEOUT_MS) as admin:
+                cluster = admin.describe_cluster()
         except KafkaError:
             return False
-        finally:
-            if admin:
-                admin.close()
         ours = f"cluster.id={cluster['cluster_id']}\n" in (self.data_dir / LOG_FOLDER / "meta.properties").read_text()
         return ours and bool(cluster["brokers"])
 
     def _reason(self) -> str:
-        """The first error in the log since the start, for a message."""
-        for line in self._said().splitlines():
-            if re.search(r" (ERROR|FATAL) |^Error|^Exception|Could not", line):
-                return f" ({line.strip()[:300]})"
-        return ""
+        """What went wrong since this start, in the log's words."""
+        said = self._said()
+        found = re.search(r"^[\w.$]+(?:Exception|Error): (.+)$", said, re.MULTILINE) or re.search(r"(Error.+)", said)
+        return f" ({found[1].strip()[:300]})" if found else ""
 
     def _said(self) -> str:
         """What the log got since this start, its last 100 kB."""

@@ -34,6 +34,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
+# A killed broker's session must end before the next start may register: 9 s by default.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=250
 # Sized for one machine: the cleaner's default buffer alone is 128 MB of heap.
 log.cleaner.dedupe.buffer.size=8388608
 num.network.threads=2

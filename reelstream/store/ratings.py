@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.store.tiers import run_to_merge
@@ -103,6 +104,7 @@ class RatingsStore:
                     pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
                     pointer.sync_folder(root)
                     folders.append(Folder(name, batch, 0, table.num_rows))
+            failpoint("batch-written")
             merged = {topic: dict(partitions) for topic, partitions in state.offsets.items()}
             for topic, partitions in offsets.items():
                 merged.setdefault(topic, {}).update(partitions)
@@ -116,6 +118,7 @@ class RatingsStore:
                 rejected=state.rejected + rejects.num_rows,
             )
             pointer.move(self._pointer, _state_to_json(state))
+            failpoint("batch-stored")
             return state
 
     def read(
@@ -184,6 +187,7 @@ class RatingsStore:
         shutil.rmtree(root / name, ignore_errors=True)
         pointer.write_table(table, root / name / "part-0.parquet")
         pointer.sync_folder(root)
+        failpoint("compaction-written")
 
     def _replace(self, kind: str, old: Sequence[Folder], new: Folder) -> None:
         with self._lock:
@@ -201,6 +205,7 @@ class RatingsStore:
                 state.batch, snapshot, ratings, rejects, state.offsets, state.accepted, state.rejected
             )
             pointer.move(self._pointer, _state_to_json(changed))
+        failpoint("compaction-stored")
 
     def _sweep(self) -> None:
         state = self.state()

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reelstream.errors import NotReady
+from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
 from reelstream.store.tiers import run_to_merge
@@ -101,7 +102,9 @@ class RecommendationsStore:
             "accepted": accepted,
             "info": info,
         }
+        failpoint("version-written")
         pointer.move(self._pointer, value)
+        failpoint("version-published")
         self._link_latest(name)
         self._prune(name, keep)
         return self._version(value)
@@ -179,6 +182,7 @@ class Updates:
             pointer.write_table(lists.cast(USERS), self.path / name, row_group_rows=20_000)
             files = [*files, [name, 0]]
             number += 1
+        failpoint("lists-written")
         superseded: list[str] = []
         while run := run_to_merge([level for _, level in files]):
             old = files[run]
@@ -188,6 +192,7 @@ class Updates:
             number += 1
             superseded += [n for n, _ in old]
         pointer.move(self._pointer, {"next": number, "files": files, "batch": batch})
+        failpoint("lists-stored")
         self._sweep(superseded)
 
     def read(self, user_ids: Sequence[int] | None = None) -> pa.Table:

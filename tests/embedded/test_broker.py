@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -7,15 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from reelstream.embedded import broker as broker_module
 from reelstream.embedded.broker import EmbeddedBroker, running_broker
 from reelstream.embedded.folder_lock import process_lives
-from reelstream.embedded.loopback import kafka_answers
+from reelstream.embedded.loopback import choose_ports, kafka_answers
 from reelstream.errors import BrokerUnavailable, Busy, MissingRequirement, UsageError
 from reelstream.kafka_client import ensure_topic
 
@@ -43,14 +43,13 @@ def test_records_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
     folder = tmp_path / "wäre house, no=1" / "broker"
     broker = EmbeddedBroker(folder)
     broker.start()
-    first_address, first_pid = broker.bootstrap_servers, broker.pid
+    first_address, first_jvm = broker.bootstrap_servers, jvm_of(broker)
     assert ensure_topic(first_address, "ratings", 3, {}) == 3
     send(first_address, b"one")
     assert received(first_address) == [b"one"]
     broker.stop()
     assert not broker.alive()
-    assert broker.pid is None
-    assert first_pid and not process_lives(first_pid)
+    assert not process_lives(first_jvm)
     assert running_broker(folder) is None
     assert not (folder / "broker.json").exists()
 
@@ -58,8 +57,7 @@ def test_records_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
     assert broker.bootstrap_servers == first_address
     assert received(first_address) == [b"one"]
     send(first_address, b"two")
-    assert broker.pid
-    os.kill(broker.pid, signal.SIGKILL)
+    os.kill(jvm_of(broker), signal.SIGKILL)
     wait_until(lambda: not broker.alive())
     assert broker.poll() == 128 + signal.SIGKILL
     assert running_broker(folder) is None
@@ -123,13 +121,13 @@ def test_a_port_lost_to_another_broker_is_replaced(
     running: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = int(running.bootstrap_servers.rpartition(":")[2])
-    real, calls = broker_module.choose_ports, []
+    calls: list[int | None] = []
 
     def choose(port: int | None, last: tuple[int, int] | None) -> tuple[int, int]:
         calls.append(port)
-        return (taken, real(None, None)[1]) if len(calls) == 1 else real(port, last)
+        return (taken, choose_ports(None, None)[1]) if len(calls) == 1 else choose_ports(port, last)
 
-    monkeypatch.setattr(broker_module, "choose_ports", choose)
+    monkeypatch.setattr("reelstream.embedded.broker.choose_ports", choose)
     with EmbeddedBroker(tmp_path) as second:
         assert second.bootstrap_servers != running.bootstrap_servers
     assert len(calls) == 2
@@ -137,9 +135,8 @@ def test_a_port_lost_to_another_broker_is_replaced(
 
 
 def test_it_listens_on_loopback_only(running: EmbeddedBroker) -> None:
-    assert running.pid
-    if sys.platform == "linux":
-        addresses = listening_addresses(running.pid)
+    if Path("/proc/net/tcp").exists():
+        addresses = listening_addresses(jvm_of(running))
         assert len(addresses) == 2  # broker and controller
         assert {address[-8:] for address in addresses} == {"0100007F"}
         return
@@ -152,8 +149,7 @@ def test_it_listens_on_loopback_only(running: EmbeddedBroker) -> None:
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_it(running: EmbeddedBroker) -> None:
-    assert running.pid
-    assert os.getsid(running.pid) != os.getsid(0)
+    assert os.getsid(jvm_of(running)) != os.getsid(0)
 
 
 def test_a_kafka_that_ends_early_says_why(tmp_path: Path) -> None:
@@ -179,6 +175,11 @@ def test_silence_is_no_answer() -> None:
         assert not kafka_answers(deaf.getsockname()[1])
 
 
+def jvm_of(broker: EmbeddedBroker) -> int:
+    assert broker.pid
+    return broker.pid
+
+
 def send(bootstrap_servers: str, value: bytes) -> None:
     from kafka import KafkaProducer
 
@@ -190,18 +191,17 @@ def send(bootstrap_servers: str, value: bytes) -> None:
 
 
 def received(bootstrap_servers: str) -> list[bytes]:
-    """All records of the topic, through a consumer group."""
-    from kafka import KafkaConsumer
+    """The values of all records of the topic."""
+    from kafka import KafkaConsumer, TopicPartition
 
+    partitions = [TopicPartition("ratings", number) for number in range(3)]
     consumer = KafkaConsumer(
-        "ratings",
-        bootstrap_servers=bootstrap_servers,
-        group_id=f"test-{time.time_ns()}",
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=1500,
+        bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest", consumer_timeout_ms=10_000
     )
     try:
-        return [record.value for record in consumer]
+        consumer.assign(partitions)
+        expected = sum(consumer.end_offsets(partitions).values())
+        return [record.value for record in itertools.islice(consumer, expected)]
     finally:
         consumer.close()
 
@@ -211,7 +211,7 @@ def listening_addresses(pid: int) -> list[str]:
     links = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            links.append(os.readlink(descriptor))
+            links.append(str(descriptor.readlink()))
         except FileNotFoundError:
             continue  # closed in between
     rows = [
@@ -223,8 +223,7 @@ def listening_addresses(pid: int) -> list[str]:
     return [row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links]
 
 
-def wait_until(condition: object) -> None:
-    assert callable(condition)
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + ENDS_WITHIN_S
     while not condition():
         assert time.monotonic() < deadline

@@ -114,7 +114,7 @@ def test_a_full_disk_is_named_before_anything_is_fetched(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**12, 10**12, 50 * 2**20))
-    with pytest.raises(MissingRequirement, match="has 50 MB left .* need 200 MB"):
+    with pytest.raises(MissingRequirement, match=r"has 50 MB left .* need 200 MB"):
         jars.kafka_broker_jars()
     assert ivy_runs == []
 
@@ -122,7 +122,7 @@ def test_a_full_disk_is_named_before_anything_is_fetched(
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("REELSTREAM_CACHE", str(tmp_path / "file"))
-    with pytest.raises(MissingRequirement, match="can't be kept in .*; make it writable, or set REELSTREAM_CACHE"):
+    with pytest.raises(MissingRequirement, match=r"can't be kept in .*; make it writable, or set REELSTREAM_CACHE"):
         jars.kafka_broker_jars()
 
 

@@ -4,13 +4,12 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reelstream import kafka_client
 from reelstream.errors import BrokerUnavailable, UsageError
-from reelstream.kafka_client import ensure_topic, kafka_python_options, load_command_config, spark_options
+from reelstream.kafka_client import admin_client, ensure_topic, kafka_python_options, load_command_config, spark_options
 from tests.kafka_broker import fresh_topic
 
 PASSWORD = 'pa"ss; wörd'
@@ -125,7 +124,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_topic_is_made_once_and_keeps_its_events(bootstrap_servers: str) -> None:
-    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource
 
     name = fresh_topic()
     answers: list[int] = []
@@ -139,12 +138,9 @@ def test_a_topic_is_made_once_and_keeps_its_events(bootstrap_servers: str) -> No
         thread.join()
     assert answers == [2, 2]
     assert ensure_topic(bootstrap_servers, name, 5, {}) == 2
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    try:
-        assert "retention.ms" in str(described := admin.describe_configs({"topic": [name]}))
-        assert retention_ms(described, name) == "-1"
-    finally:
-        admin.close()
+    with admin_client({"bootstrap_servers": bootstrap_servers}, 5000) as admin:
+        described = admin.describe_configs([ConfigResource("TOPIC", name)])
+    assert described["topic"][name]["retention.ms"]["value"] == "-1"
 
 
 def test_a_topic_that_kafka_refuses(bootstrap_servers: str) -> None:
@@ -161,7 +157,3 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BrokerUnavailable, match=f"no Kafka answers at {address}"):
             ensure_topic(address, "ratings", 1, {})
     assert time.monotonic() - started < 10
-
-
-def retention_ms(described: Any, _name: str) -> Any:
-    return described

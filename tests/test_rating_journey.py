@@ -1,0 +1,140 @@
+"""One rating from CSV to recommendation. The numbers are those of the stops in ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from pyspark.sql import SparkSession
+
+import reelstream
+from batch.refit import refit
+from producer.ratings_csv import read
+from producer.send import RatingProducer
+from reelstream.events import RatingEvent
+from reelstream.settings import Settings, load
+from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
+from stream.fold_in import Folder
+from stream.ingest import ingest
+from stream.parse import parse
+from stream.trigger import Due
+
+ROW = "1,296,5.0,1147880044"
+PULP_FICTION = 296
+
+
+def test_one_rating_from_csv_to_recommendation(
+    tmp_path: Path, warehouse: Path, bootstrap_servers: str, topic: str, spark: SparkSession
+) -> None:
+    settings = load(warehouse=warehouse, topic=topic, bootstrap_servers=bootstrap_servers)
+    csv = tmp_path / "ratings.csv"
+    csv.write_text(f"userId,movieId,rating,timestamp\n{ROW}\n{others()}")
+    movies = tmp_path / "movies.csv"
+    movies.write_text("movieId,title,genres\n296,Pulp Fiction (1994),Crime\n")
+    MoviesStore(warehouse).load(read_csv(movies))
+
+    # 1. the CSV row is an event
+    now_ms = time.time_ns() // 1_000_000
+    bad: list[object] = []
+    events = [event for _, event in read(csv, rating_min=0.5, rating_max=5.0, now_ms=now_ms, on_bad=bad.append)]
+    assert not bad
+    event = events[0]
+    assert event == RatingEvent(1, PULP_FICTION, 5.0, 1147880044000)
+
+    # 2. Kafka has it under the user's key
+    with RatingProducer(bootstrap_servers, topic, {}) as producer:
+        for one in events:
+            producer.send(one)
+    record = consume_one(bootstrap_servers, topic, key=b"1")
+    assert json.loads(record.value) == {
+        "v": 1,
+        "user_id": 1,
+        "movie_id": PULP_FICTION,
+        "rating": 5.0,
+        "rated_at": 1147880044000,
+    }
+
+    # 3. Spark reads, parses and checks it
+    source = spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap_servers).option("subscribe", topic)
+    batch = parse(source.load(), rating_min=0.5, rating_max=5.0)
+    [row] = batch.where(f"user_id = 1 AND movie_id = {PULP_FICTION}").collect()
+    assert (row.rating, row.rated_at_ms, row.reason) == (5.0, 1147880044000, None)
+
+    # 4. and 5. it is in the store, with the offset that says so
+    store, folder = RatingsStore(warehouse), Folder(settings)
+    report = ingest(batch, store, folder)
+    assert (report.accepted, report.rejected, report.state.batch) == (len(events), 0, 1)
+    [stored] = store.read(user_ids=[1]).filter(place(record)).to_pylist()
+    assert (stored["movie_id"], stored["rating"], stored["rated_at"].timestamp()) == (296, 5.0, 1147880044)
+    assert store.state().offsets[topic][record.partition] > record.offset
+    again = ingest(batch, store, folder)  # delivered twice, taken once
+    assert (again.accepted, store.state().accepted) == (0, len(events))
+
+    # 7. and 8. it calls for a refit, which publishes a version that has seen it
+    assert Due(after_ratings=len(events), after_s=600).now(store.state().accepted, clock_s=0.0)
+    version = refit(settings)
+    assert (version.accepted, version.info["ratings"]) == (len(events), len(events))
+
+    # 9. the user's list leaves it out, and knows why it is there
+    films = reelstream.open(warehouse).recommend(1)
+    assert films
+    assert {film.source for film in films} == {"refit"}
+    assert PULP_FICTION not in {film.movie_id for film in films}
+    prediction = reelstream.open(warehouse).predict(1, PULP_FICTION)
+    assert (prediction.rated, prediction.source, prediction.title) == (5.0, "model", "Pulp Fiction (1994)")
+
+    # 6. one more rating folds the user in at once
+    next_film = films[0].movie_id
+    with RatingProducer(bootstrap_servers, topic, {}) as producer:
+        producer.rate_live(1, [(next_film, 4.0)])
+    report = ingest(parse(source.load(), rating_min=0.5, rating_max=5.0), store, folder)
+    assert (report.accepted, report.state.batch) == (1, 2)
+    assert Updates(RecommendationsStore(warehouse).current().path).batch() == 2
+    fresh = reelstream.open(warehouse).recommend(1)
+    assert {film.source for film in fresh} == {"fold_in"}
+    assert not {next_film, PULP_FICTION} & {film.movie_id for film in fresh}
+
+
+def others() -> str:
+    """Ratings of thirty more users in two camps, so that there is something to learn."""
+    rows = []
+    for user in range(1, 31):
+        for number in range(12):
+            liked = number % 2 == user % 2
+            movie = 1000 + (number + user) % 20
+            rows.append(f"{user},{movie},{5.0 if liked else 2.0},{1147880045 + number}")
+    return "\n".join(dict.fromkeys(rows))
+
+
+def consume_one(bootstrap_servers: str, topic: str, key: bytes) -> object:
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
+    try:
+        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for records in consumer.poll(timeout_ms=500).values():
+                for record in records:
+                    if record.key == key:
+                        return record
+    finally:
+        consumer.close()
+    raise AssertionError(f"no record with key {key!r}")
+
+
+def place(record: object) -> object:
+    import pyarrow.compute as pc
+
+    return (pc.field("partition") == record.partition) & (pc.field("offset") == record.offset)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"REELSTREAM_{name.upper()}", raising=False)
