@@ -18,13 +18,13 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import Partitioner
 from kafka.partitioner.default import murmur2
 
+from producer.connect import CONNECT_TIMEOUT_S, connect
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import RatingEvent
 from reelstream.kafka_client import kafka_python_options
 
 MAX_PENDING = 20_000
 """Most events that wait for their acknowledgement: kafka-python itself sets no bound on its memory."""
-CONNECT_TIMEOUT_S = 10.0
 DELIVERY_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 
@@ -35,8 +35,9 @@ IDS_BELOW = 2**53
 class RatingProducer:
     """A producer that loses nothing silently: acks from all in-sync replicas, no repeats by retries, bounded memory.
 
-    One thread calls `send` and `flush`; `rate_live` may be called from any thread.
-    Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if it lacks the topic.
+    The topic is there already (`reelstream.kafka_client.ensure_topic`): a broker that makes topics itself would make it
+    with another number of partitions. One thread calls `send` and `flush`; `rate_live` may be called from any thread.
+    Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if it has no such topic.
     """
 
     def __init__(
@@ -59,24 +60,21 @@ class RatingProducer:
         self._bootstrap_servers = bootstrap_servers
         self._delivery_timeout_s = delivery_timeout_s
         self._pending: deque[Any] = deque()
+        options = {
+            **kafka_python_options(bootstrap_servers, properties or {}),
+            "acks": "all",
+            "enable_idempotence": True,
+            "compression_type": "lz4",
+            "partitioner": _ByUser(),
+            "batch_size": 1 << 17,
+            "linger_ms": 20,
+            "delivery_timeout_ms": int(delivery_timeout_s * 1000),
+            "request_timeout_ms": int(delivery_timeout_s * 500),
+            "max_block_ms": int(CONNECT_TIMEOUT_S * 1000),
+            "metrics_enabled": False,
+        }
         try:
-            self._kafka = KafkaProducer(
-                **{
-                    **kafka_python_options(bootstrap_servers, properties or {}),
-                    "acks": "all",
-                    "enable_idempotence": True,
-                    "compression_type": "lz4",
-                    "partitioner": _ByUser(),
-                    "batch_size": 1 << 17,
-                    "linger_ms": 20,
-                    "delivery_timeout_ms": int(delivery_timeout_s * 1000),
-                    "request_timeout_ms": int(delivery_timeout_s * 500),
-                    "bootstrap_timeout_ms": int(CONNECT_TIMEOUT_S * 1000),
-                    "max_block_ms": int(CONNECT_TIMEOUT_S * 1000),
-                    "allow_auto_create_topics": False,
-                    "metrics_enabled": False,
-                }
-            )
+            self._kafka = connect(KafkaProducer, options)
         except KafkaError as error:
             raise BrokerUnavailable(
                 f"no Kafka broker answers at {bootstrap_servers} ({error}); start it, or give the address of another."
@@ -90,7 +88,7 @@ class RatingProducer:
     def send(self, event: RatingEvent) -> None:
         """Queues the event; waits while MAX_PENDING are unacknowledged. Raises BrokerUnavailable if one got lost."""
         while len(self._pending) >= MAX_PENDING:
-            self._wait_for_oldest()
+            self._wait_for_oldest(self._delivery_timeout_s + 1)
         try:
             self._pending.append(self._kafka.send(self.topic, event.to_json(), event.key()))
         except KafkaError as error:
@@ -122,8 +120,12 @@ class RatingProducer:
         Raises BrokerUnavailable if a delivery failed, or if they take longer than `timeout_s` (by default, as long as
         one delivery may take).
         """
-        with suppress(KafkaTimeoutError):
-            self._kafka.flush(self._delivery_timeout_s + 1 if timeout_s is None else timeout_s)
+        timeout_s = self._delivery_timeout_s + 1 if timeout_s is None else timeout_s
+        deadline_s = time.monotonic() + timeout_s
+        with suppress(KafkaError):  # it gives up early when a batch had to be split
+            self._kafka.flush(timeout_s)
+        while self._pending and (left_s := deadline_s - time.monotonic()) > 0:
+            self._wait_for_oldest(left_s)
         self.collect()
         if self._pending:
             raise BrokerUnavailable(
@@ -140,7 +142,8 @@ class RatingProducer:
         try:
             events = [RatingEvent(user_id, movie_id, float(stars), rated_at_ms) for movie_id, stars in ratings]
             futures = [self._kafka.send(self.topic, event.to_json(), event.key()) for event in events]
-            self._kafka.flush(self._delivery_timeout_s + 1)
+            with suppress(KafkaError):  # see `flush`
+                self._kafka.flush(self._delivery_timeout_s + 1)
             placed = [future.get(self._delivery_timeout_s + 1) for future in futures]
         except KafkaError as error:
             raise self._failed(error) from error
@@ -153,11 +156,11 @@ class RatingProducer:
         finally:
             self._close(self._delivery_timeout_s)
 
-    def _wait_for_oldest(self) -> None:
+    def _wait_for_oldest(self, timeout_s: float) -> None:
         oldest = self._pending[0]
         if oldest is not None:
             with suppress(KafkaError):  # `collect` raises it
-                oldest.get(self._delivery_timeout_s + 1)
+                oldest.get(timeout_s)
         self.collect()
 
     def _failed(self, error: BaseException) -> BrokerUnavailable:

@@ -22,6 +22,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from producer.connect import connect
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_client import kafka_python_options
 from reelstream.store import pointer
@@ -99,7 +100,7 @@ def save(state_path: Path, state: ReplayState, *, durable: bool) -> None:
 
 
 def end_offsets(bootstrap_servers: str, topic: str, properties: Mapping[str, str]) -> dict[int, int]:
-    """The offset of the next record of each partition. Raises BrokerUnavailable."""
+    """The offset of the next record of each partition. Raises BrokerUnavailable, or UsageError without the topic."""
     with _Reader(bootstrap_servers, topic, properties) as reader:
         return reader.ends
 
@@ -109,7 +110,7 @@ def read_since(
 ) -> Counter[bytes]:
     """The values of all records from `offsets` on, by how often each one is there.
 
-    Raises BrokerUnavailable, or UsageError if the topic is shorter than that: then it is not the same topic.
+    Raises BrokerUnavailable, or UsageError if the topic is missing or shorter than that: then it is not the same topic.
     """
     with _Reader(bootstrap_servers, topic, properties) as reader:
         if any(offset > reader.ends.get(partition, 0) for partition, offset in offsets.items()):
@@ -125,14 +126,21 @@ class _Reader:
 
     def __init__(self, bootstrap_servers: str, topic: str, properties: Mapping[str, str]) -> None:
         self._bootstrap_servers = bootstrap_servers
+        options = {**kafka_python_options(bootstrap_servers, properties), "enable_auto_commit": False}
         try:
-            self._consumer = KafkaConsumer(
-                **{**kafka_python_options(bootstrap_servers, properties), "enable_auto_commit": False}
-            )
-            self._partitions = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic) or ()]
-            self._ends = self._consumer.end_offsets(self._partitions) if self._partitions else {}
+            self._consumer = connect(KafkaConsumer, options)
         except KafkaError as error:
             raise self._unavailable(error) from error
+        try:
+            numbers = self._consumer.partitions_for_topic(topic)
+            self._partitions = [TopicPartition(topic, number) for number in numbers or ()]
+            self._ends = self._consumer.end_offsets(self._partitions) if numbers else {}
+        except KafkaError as error:
+            self._consumer.close(autocommit=False)
+            raise self._unavailable(error) from error
+        if not numbers:
+            self._consumer.close(autocommit=False)
+            raise UsageError(f"there is no topic {topic} at {bootstrap_servers}; create it first.")
 
     @property
     def ends(self) -> dict[int, int]:
@@ -142,7 +150,7 @@ class _Reader:
         """All values from `offsets` up to the ends as they were when the reader was made."""
         values: list[bytes] = []
         try:
-            begins = self._consumer.beginning_offsets(self._partitions) if self._partitions else {}
+            begins = self._consumer.beginning_offsets(self._partitions)
             starts = {place: max(offsets.get(place.partition, 0), begin) for place, begin in begins.items()}
             waiting = {place for place, start in starts.items() if start < self._ends[place]}
             self._consumer.assign(list(waiting))

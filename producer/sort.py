@@ -25,7 +25,8 @@ import numpy as np
 from producer.ratings_csv import ROW, Block, Rows
 from reelstream.errors import MissingRequirement
 
-MEMORY_ROWS = 2_000_000
+MEMORY_ROWS = 1_500_000
+"""With these a replay stays below 300 MB, whatever the size of the file."""
 MERGE_ROWS = 4096
 
 Row = tuple[int, int, float, int]

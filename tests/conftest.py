@@ -17,6 +17,15 @@ from tests.kafka_broker import fresh_topic, running_kafka, which_kafka
 
 TOPIC_PARTITIONS = 3
 
+# kafka-python does not close the socket of a connection that was refused: it is bound to nothing and has no peer.
+REFUSED_CONNECTION = (
+    r"ignore:unclosed <socket.socket fd=\d+, family=\d+, type=1, proto=6, laddr=\('0.0.0.0', \d+\)>:ResourceWarning"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
+
 
 def pytest_report_header() -> str:
     return f"kafka: {which_kafka()}"

@@ -1,0 +1,34 @@
+"""A client of kafka-python that leaves nothing open when it cannot connect.
+
+In: the class of a client and its arguments. Out: the client, connected. Next: `producer.rating_producer` and
+`producer.resume`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kafka.net.compat import KafkaNetClient
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+def connect(client: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    """A KafkaProducer or KafkaConsumer. Raises KafkaError if no broker answers within CONNECT_TIMEOUT_S.
+
+    When its constructor fails, kafka-python leaves a thread and sockets behind. They belong to the client inside, which
+    is closed here.
+    """
+    inside: list[Any] = []
+
+    def connection(**configs: Any) -> Any:
+        inside.append(KafkaNetClient(**configs))
+        return inside[-1]
+
+    try:
+        return client(**options, bootstrap_timeout_ms=int(CONNECT_TIMEOUT_S * 1000), kafka_client=connection)
+    except BaseException:
+        for opened in inside:
+            opened.close()
+        raise
