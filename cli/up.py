@@ -88,10 +88,9 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
 
 def line(report: BatchReport) -> str:
     """One micro-batch in a line."""
-    seconds = report.read_s + report.store_s + report.fold_in_s
     return (
         f"batch {report.state.batch}: {report.accepted:,} ratings, {report.rejected:,} rejects, "
-        f"{report.users:,} users folded in, {seconds:.2f} s; {report.state.accepted:,} in all"
+        f"{report.users:,} users folded in, {report.seconds:.2f} s; {report.state.accepted:,} in all"
     )
 
 

@@ -37,7 +37,7 @@ class RatingProducer:
 
     The topic is there already (`reelstream.kafka_client.ensure_topic`): a broker that makes topics itself would make it
     with another number of partitions. One thread calls `send` and `flush`; `rate_live` may be called from any thread.
-    Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if it has no such topic.
+    Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if the topic can't be used.
     """
 
     def __init__(
@@ -83,7 +83,9 @@ class RatingProducer:
             self._kafka.partitions_for(topic)
         except KafkaError as error:
             self._close(0)
-            raise UsageError(f"there is no topic {topic} at {bootstrap_servers} ({error}); create it first.") from error
+            raise UsageError(
+                f"topic {topic} at {bootstrap_servers} can't be used ({error}); see that it is there and open to this user."
+            ) from error
 
     def send(self, event: RatingEvent) -> None:
         """Queues the event; waits while MAX_PENDING are unacknowledged. Raises BrokerUnavailable if one got lost."""
@@ -159,8 +161,10 @@ class RatingProducer:
     def _wait_for_oldest(self, timeout_s: float) -> None:
         oldest = self._pending[0]
         if oldest is not None:
-            with suppress(KafkaError):  # `collect` raises it
+            try:
                 oldest.get(timeout_s)
+            except KafkaError as error:
+                raise self._failed(error) from error
         self.collect()
 
     def _failed(self, error: BaseException) -> BrokerUnavailable:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -55,7 +56,8 @@ _FIELD_OF_HEADER = {
 _EXPECTED = "expected a header line such as userId,movieId,rating,timestamp (comma-separated, columns in any order)"
 
 
-class BadRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BadRow:
     """`line_number` counts from 1, header included. `reason` starts with a word of `reelstream.events.REASONS`, or is
     "not_csv: …". `text` is the beginning of the line."""
 

@@ -20,6 +20,11 @@ from reelstream.settings import Settings
 from reelstream.store.ratings import Offsets
 
 EARLIEST = -2
+FETCH = {
+    "kafka.fetch.max.wait.ms": "10",  # Kafka's 500 would hold back each small micro-batch
+    "kafka.max.poll.records": "10000",  # a backlog drains in large polls
+    "kafka.max.partition.fetch.bytes": str(8 * 2**20),
+}
 
 
 def records(spark: SparkSession, settings: Settings, bootstrap_servers: str, taken: Offsets) -> DataFrame:
@@ -39,7 +44,7 @@ def records(spark: SparkSession, settings: Settings, bootstrap_servers: str, tak
         .option("startingOffsets", json.dumps({settings.topic: starting}))
         .option("maxOffsetsPerTrigger", settings.max_batch_events)
         .option("failOnDataLoss", "true")
-        .option("kafka.fetch.max.wait.ms", 10)
+        .options(**FETCH)
         .load()
     )
 
