@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+COMPILE := $(BIN)/pip-compile --quiet --unsafe-package reelstream --generate-hashes --no-emit-index-url \
+  --no-emit-trusted-host --no-emit-find-links --no-emit-options --strip-extras
 REELSTREAM_WAREHOUSE ?= demo-warehouse
 export REELSTREAM_WAREHOUSE
 .DEFAULT_GOAL := help
@@ -32,8 +34,8 @@ format: setup
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 lock:
-	$(BIN)/pip-compile --quiet --unsafe-package reelstream --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-	  --strip-extras --extra dev --extra demo --extra test --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra dev --extra demo --extra test --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo-warehouse

@@ -182,10 +182,12 @@ class _Report:
         self._started_at = datetime.now(UTC)
         self._took: list[tuple[str, float]] = []
         self._step: tuple[str, float] | None = None
+        self._at: str | None = None
 
     def step(self, what: str) -> None:
         self._end_step()
         self._step = (what, time.perf_counter())
+        self._at = what
         self._progress(what, len(self._took), self.STEPS)
         self._write("running", step=what)
 
@@ -199,7 +201,7 @@ class _Report:
         self._write("published", version=version.name, seconds=self.seconds())
 
     def failed(self, error: BaseException) -> None:
-        self._write("failed", step=self._step[0] if self._step else None, error=str(error) or type(error).__name__)
+        self._write("failed", step=self._at, error=str(error) or type(error).__name__)
 
     def _end_step(self) -> None:
         if self._step:

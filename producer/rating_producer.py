@@ -84,7 +84,7 @@ class RatingProducer:
         except KafkaError as error:
             self._close(0)
             raise UsageError(
-                f"topic {topic} at {bootstrap_servers} can't be used ({error}); see that it is there and open to this user."
+                f"topic {topic} at {bootstrap_servers} can't be used ({error}); check its name and the user's rights."
             ) from error
 
     def send(self, event: RatingEvent) -> None:

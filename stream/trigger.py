@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from reelstream.errors import ReelstreamError
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
@@ -59,7 +58,7 @@ class Due:
 
 
 class Trigger:
-    """`with Trigger(settings, refit): …` runs a thread that calls `refit()`, which raises ReelstreamError if it fails."""
+    """`with Trigger(settings, refit): …` runs a thread that calls `refit()`, which raises if it fails."""
 
     def __init__(self, settings: Settings, refit: Callable[[threading.Event], None]) -> None:
         self._settings = settings
@@ -70,7 +69,7 @@ class Trigger:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reelstream-trigger", daemon=True)
         self._error: str | None = None
-        self._next_try_s: float | None = None
+        self._next_try_at_s: float | None = None
 
     def __enter__(self) -> Trigger:
         self._thread.start()
@@ -81,6 +80,7 @@ class Trigger:
         self._thread.join()
 
     def _run(self) -> None:
+        new = 0
         while not self._stopping.wait(TICK_S):
             try:
                 new = self._new_ratings()
@@ -88,12 +88,14 @@ class Trigger:
                     self._report("refitting", new)
                     self._refit(self._stopping)
                     self._due.done()
-                    self._error, self._next_try_s = None, None
-            except (ReelstreamError, OSError) as error:
+                    self._error, self._next_try_at_s = None, None
+                    new = self._new_ratings()
+            except Exception as error:  # whatever it was: were this thread to end, no refit would ever come again
                 if not self._stopping.is_set():
-                    self._error = str(error)
-                    self._next_try_s = self._due.failed(time.monotonic())
-            self._report("waiting", self._new_ratings())
+                    now_s = time.monotonic()
+                    self._error = str(error) or type(error).__name__
+                    self._next_try_at_s = now_s + self._due.failed(now_s)
+            self._report("waiting", new)
 
     def _new_ratings(self) -> int:
         version = self._recommendations.current_or_none()
@@ -108,6 +110,6 @@ class Trigger:
             "refit_after_ratings": self._settings.refit_after_ratings,
             "refit_after_minutes": self._settings.refit_after_minutes,
             "error": self._error,
-            "next_try_in_s": self._next_try_s,
+            "next_try_in_s": self._next_try_at_s and round(max(0.0, self._next_try_at_s - time.monotonic()), 1),
         }
         run_files.write(self._settings.warehouse, "trigger", status)

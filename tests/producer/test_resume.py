@@ -16,6 +16,7 @@ from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_client import ensure_topic
 from tests.producer.conftest import Replay
+from tests.producer.refused import refused_connections
 from tests.producer.topic import Record, records_of
 
 ROWS = 40_000
@@ -100,7 +101,10 @@ def test_when_the_broker_goes_it_says_so_and_when_it_is_back_the_rest_follows(tm
             if acked and not stopping.ident:
                 stopping.start()
 
-        with pytest.raises(BrokerUnavailable, match=f"Kafka at {address} did not take an event for topic ratings"):
+        with (
+            refused_connections(),
+            pytest.raises(BrokerUnavailable, match=f"Kafka at {address} did not take an event for topic ratings"),
+        ):
             replay(
                 csv_path,
                 bootstrap_servers=address,

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import gc
 import json
 import socket
 import time
-import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from reelstream.events import RatingEvent
 from reelstream.store.locks import exclusive
 from tests.kafka_broker import fresh_topic
 from tests.producer.conftest import Replay
+from tests.producer.refused import refused_connections
 from tests.producer.topic import records_of
 
 
@@ -184,15 +183,13 @@ def test_a_delivery_that_the_broker_refuses_reaches_the_caller(
 
 def test_without_a_broker_it_says_so(replay_csv: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "CONNECT_TIMEOUT_S", 0.5)
-    with socket.socket() as unused, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # kafka-python leaves a refused socket to the collector
+    with socket.socket() as unused, refused_connections():
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(BrokerUnavailable, match=f"no Kafka broker answers at {address}"):
             RatingProducer(address, "ratings")
         with pytest.raises(BrokerUnavailable, match=f"Kafka at {address} can't be read"):
             replay_csv(bootstrap_servers=address)
-        gc.collect()
 
 
 def test_without_the_topic_it_says_so(replay_csv: Replay) -> None:

@@ -1,0 +1,116 @@
+"""Kills the stream with -9 again and again during a replay, then reads everything back.
+
+    python -m bench.kills --kills 20
+
+Each time a new stream takes over where the store says that the last one had come. Every event sent must be in the store once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from bench._report import print_report
+from bench.pipeline import temporary_settings, wait_until_stored
+from cli.demo import real_ratings
+from cli.replay import replay_file
+from cli.up import embedded_broker
+from producer.ratings_csv import read
+from reelstream.settings import Settings, to_env
+from reelstream.store import run_files
+from reelstream.store.ratings import RatingsStore
+
+START_LIMIT_S = 120.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=400, help="events a second that the replay sends")
+    asked = parser.parse_args()
+    started = time.perf_counter()
+    with temporary_settings() as settings, embedded_broker(settings) as broker, tempfile.TemporaryDirectory() as folder:
+        settings = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
+        ratings, _ = real_ratings(Path(folder))
+        replay = threading.Thread(
+            target=replay_file,
+            args=(settings, ratings),
+            kwargs={"rate": asked.rate, "speed": None, "limit": None, "resume": False, "strict": True, "quiet": True},
+        )
+        replay.start()
+        at = [kill_one(settings, number) for number in range(asked.kills)]
+        last = start(settings)
+        replay.join()
+        sent = read_all(ratings)
+        wait_until_stored(settings, sum(sent.values()))
+        last.terminate()
+        last.wait(60)
+        rows = RatingsStore(settings.warehouse).read(columns=["user_id", "movie_id", "rating"])
+        stored = collections.Counter(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
+        state = RatingsStore(settings.warehouse).state()
+    print_report(
+        "kills",
+        {
+            "kills": asked.kills,
+            "sent": sum(sent.values()),
+            "accepted": state.accepted,
+            "lost": sum((sent - stored).values()),
+            "twice": sum((stored - sent).values()),
+            "stored_at_each_kill": at,
+        },
+        seconds=time.perf_counter() - started,
+    )
+
+
+def kill_one(settings: Settings, number: int) -> int:
+    """Starts a stream, kills it while it works, and returns how many events were stored by then."""
+    process = start(settings)
+    time.sleep(random.Random(number).uniform(0.0, 3.0))
+    process.kill()
+    process.wait()
+    stored = RatingsStore(settings.warehouse).state().accepted
+    print(f"kill {number + 1}: {stored:,} events stored", file=sys.stderr)
+    return stored
+
+
+def start(settings: Settings) -> subprocess.Popen[bytes]:
+    """A stream in a process of its own, at work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "stream"],
+        env={**os.environ, **to_env(settings)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + START_LIMIT_S
+    while not _at_work(settings, process.pid):
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = run_files.read(settings.warehouse, "stream")
+            process.kill()
+            raise SystemExit(f"the stream did not start (exit code {process.returncode}): {said}")
+        time.sleep(0.05)
+    return process
+
+
+def _at_work(settings: Settings, pid: int) -> bool:
+    status = run_files.read(settings.warehouse, "stream")
+    return bool(status and status["pid"] == pid and status["state"] == "running" and "last_batch" in status)
+
+
+def read_all(csv: Path) -> collections.Counter[tuple[int, int, float]]:
+    """How often each (user, movie, rating) stands in the file."""
+    bad: list[object] = []
+    rows = read(csv, rating_min=0.5, rating_max=5.0, now_ms=time.time_ns() // 1_000_000, on_bad=bad.append)
+    return collections.Counter((event.user_id, event.movie_id, event.rating) for _, event in rows)
+
+
+if __name__ == "__main__":
+    main()
