@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,11 +39,9 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings) -> Facto
     user = np.repeat(np.arange(by_user.n_rows), by_user.counts())  # [L]
     left_over = by_user.values - mean - user_bias[user] - movie_bias[by_user.indices]  # [L]
     weight = np.maximum(by_user.values / model.rating_max, 0) ** model.ranking_power  # [L]
-    common = {"seed": model.seed, "userCol": "user", "itemCol": "movie", "ratingCol": "value"}
+    common: dict[str, Any] = {"seed": model.seed, "userCol": "user", "itemCol": "movie", "ratingCol": "value"}
     with _session(settings) as spark:
-        rating = ALS(
-            rank=RATING_RANK, regParam=RATING_REGULARIZATION, maxIter=RATING_ITERATIONS, **common
-        )
+        rating = ALS(rank=RATING_RANK, regParam=RATING_REGULARIZATION, maxIter=RATING_ITERATIONS, **common)
         ranking = ALS(
             rank=model.ranking_rank,
             regParam=RANKING_REGULARIZATION,
@@ -108,7 +107,8 @@ def _dense(factors: pa.Table, n_rows: int, rank: int) -> F32:
 
 @contextmanager
 def _session(settings: Settings) -> Iterator[SparkSession]:
-    """The session of this process, or one for the time of a fit; with a checkpoint folder, which cuts ALS's long lineage."""
+    """The session of this process, or one for the time of a fit; with a checkpoint folder, which cuts ALS's long
+    lineage."""
     running = SparkSession.getActiveSession()
     spark = running or open_session(settings)
     run = settings.warehouse / "run"

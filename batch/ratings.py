@@ -35,7 +35,8 @@ class TrainingData:
 
     def held_out(self) -> np.ndarray:
         """bool[L]: a random fifth, the same for a (user, movie) in every refit, so that versions can be compared."""
-        return _hash(self.user_id, self.movie_id) % HELD_OUT_PARTS == 0
+        held_out: np.ndarray = _hash(self.user_id, self.movie_id) % HELD_OUT_PARTS == 0
+        return held_out
 
 
 def load(store: RatingsStore) -> TrainingData:

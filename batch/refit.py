@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reelstream.als.fold_in import FoldIn
-from reelstream.als.metrics import evaluate
 
 from batch import native
 from batch.ratings import TrainingData, load
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
+from reelstream.als.fold_in import FoldIn
+from reelstream.als.metrics import evaluate
 from reelstream.settings import Settings
 from reelstream.store import models, run_files
 from reelstream.store.locks import exclusive

@@ -50,7 +50,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="kept for symmetry: a bench always prints JSON")
     asked = parser.parse_args()
     started = time.perf_counter()
-    with temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6) as settings, running(settings) as live:
+    with (
+        temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6) as settings,
+        running(settings) as live,
+    ):
         with tempfile.TemporaryDirectory() as folder:
             ratings, _ = real_ratings(Path(folder))
             sent = replay_file(live, ratings, rate=None, speed=None, limit=None, resume=False, strict=True, quiet=True)

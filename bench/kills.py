@@ -2,7 +2,8 @@
 
     python -m bench.kills --kills 20
 
-Each time a new stream takes over where the store says that the last one had come. Every event sent must be in the store once.
+Each time a new stream takes over where the store says that the last one had come. Every event sent must be in the
+store once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A whole pipeline for a bench, as users run it: `reelstream up` in a process of its own, on a warehouse in a temporary folder."""
+"""A whole pipeline for a bench, as users run it: `reelstream up` in a process of its own, on a warehouse in a
+temporary folder."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ def main() -> None:
 def store_csv(settings: Settings, csv: Path) -> int:
     """Puts a ratings.csv into the ratings store as the stream would; returns how many."""
     bad: list[object] = []
-    rows = [event for _, event in read(csv, rating_min=0.5, rating_max=5.0, now_ms=time.time_ns() // 10**6, on_bad=bad.append)]
+    now_ms = time.time_ns() // 1_000_000
+    rows = [event for _, event in read(csv, rating_min=0.5, rating_max=5.0, now_ms=now_ms, on_bad=bad.append)]
     table = pa.table(
         {
             "user_id": [row.user_id for row in rows],

@@ -101,7 +101,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
     out.print()
     out.print("A new user comes and rates five films:")
     for film, stars in chosen:
-        out.print(f"  {stars:g}  {film.title or film.movie_id}")
+        out.print(f"  {stars:g}  {film.title or film.movie_id}", markup=False)
     fresh = (
         "not in time" if rated.fresh_after_s is None else f"{rated.fresh_after_s * 1000:.0f} ms after Kafka had them"
     )
@@ -177,7 +177,7 @@ def _fresh_warehouse(path: Path) -> Path:
 
 def _most_active_user(warehouse: Path) -> int:
     counts = RatingsStore(warehouse).read(columns=["user_id"])["user_id"].value_counts().to_pylist()
-    return max(counts, key=lambda item: (item["counts"], -item["values"]))["values"]
+    return int(max(counts, key=lambda item: (item["counts"], -item["values"]))["values"])
 
 
 def _taste(popular: list[Any]) -> list[tuple[Any, float]]:
@@ -187,7 +187,7 @@ def _taste(popular: list[Any]) -> list[tuple[Any, float]]:
 
 def _say(text: str, as_json: bool) -> None:
     if not as_json:
-        out.print(f"• {text}")
+        out.print(f"• {text}", markup=False)
 
 
 class _took:  # noqa: N801  reads as a statement
@@ -199,7 +199,7 @@ class _took:  # noqa: N801  reads as a statement
     def __enter__(self) -> None:
         self._since = time.perf_counter()
         if not self._as_json and err.is_terminal:
-            err.print(f"  {self._text} …", end="\r")
+            err.print(f"  {self._text} …", end="\r", markup=False)
 
     def __exit__(self, error: object, *_: object) -> None:
         self._seconds[self._name] = time.perf_counter() - self._since

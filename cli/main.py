@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from cli.options import (
     AsJson,
@@ -17,6 +18,7 @@ from cli.options import (
     Topic,
     Warehouse,
     err,
+    existing_warehouse,
     out,
     print_json,
     print_table,
@@ -34,17 +36,16 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    epilog="""Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 nothing there yet · 4 Java, jars, disk or network
-    missing ·
-5 no broker answers · 6 another process holds the warehouse · 7 damaged or too new a store · 8 done, but some CSV
-rows were bad""",
+    epilog="Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 nothing there yet · 4 Java, jars, disk or network "
+    "missing · 5 no broker answers · 6 another process holds the warehouse · 7 damaged or too new a store · 8 done, but "
+    "some CSV rows were bad",
 )
 
 
 def run() -> None:
     """The console script: every expected error is one sentence on stderr and its own exit code."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="reelstream", standalone_mode=True)
     except ReelstreamError as error:
         err.print(f"reelstream: {error}", style="red", soft_wrap=True, markup=False)
         sys.exit(error.exit_code)
@@ -108,7 +109,10 @@ def stream(
     command_config: CommandConfig = None,
     topic: Topic = None,
 ) -> None:
-    """Run the stream alone: Kafka into the ratings store, and fold-in. Ctrl-C ends it."""
+    """Run the stream alone: Kafka into the ratings store, and fold-in. Ctrl-C ends it.
+
+    Example: `reelstream stream --bootstrap-servers kafka:9092`
+    """
     from cli import up as running
 
     running.stream(settings_of(warehouse, bootstrap_servers, command_config, topic))
@@ -120,7 +124,10 @@ def broker(
     bootstrap_servers: Bootstrap = None,
     port: Annotated[int | None, typer.Option(help="Its port. [default: any free one]")] = None,
 ) -> None:
-    """Run the embedded Kafka broker alone, with its data in the warehouse. Ctrl-C ends it."""
+    """Run the embedded Kafka broker alone, with its data in the warehouse. Ctrl-C ends it.
+
+    Example: `reelstream broker --port 9092`
+    """
     from cli import up as running
 
     if bootstrap_servers:
@@ -179,7 +186,7 @@ def rate(
 
     given = [user, *ratings] if user is not None else ratings
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
-    rating.show(rating.rate(settings, given[0], given[1:], count), as_json=as_json)
+    rating.show(rating.rate(settings, given[0], given[1:], count), waited=count > 0, as_json=as_json)
 
 
 @app.command()
@@ -229,7 +236,8 @@ def predict(
         "user": f"the film has no rating yet; from {p.user_ratings} ratings of the user",
         "mean": "neither the user nor the film has a rating yet",
     }[p.source]
-    out.print(f"[bold]{p.predicted_rating:.2f}[/] stars for {p.title or f'movie {p.movie_id}'} by user {p.user_id}")
+    film = escape(p.title or f"movie {p.movie_id}")
+    out.print(f"[bold]{p.predicted_rating:.2f}[/] stars for {film} by user {p.user_id}")
     out.print(f"  {because}")
     out.print(
         f"  {p.mean:.2f} mean of all {p.user_bias:+.2f} this user {p.movie_bias:+.2f} this film {p.taste:+.2f} taste"
@@ -300,8 +308,7 @@ def refit(
     from batch.refit import refit as run_refit
 
     settings = settings_of(warehouse, bootstrap_servers, engine=engine)
-    if not settings.warehouse.is_dir():
-        raise UsageError(f"there is no warehouse at {settings.warehouse}.")
+    existing_warehouse(settings)
     with progress_bar(quiet=as_json) as bar:
         task = bar.add_task("refit", total=None, note="")
 
@@ -364,7 +371,10 @@ def movies(
 
 @app.command()
 def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, as_json: AsJson = False) -> None:
-    """Every setting, its value now, and what it means."""
+    """Every setting, its value now, and what it means.
+
+    Example: `reelstream settings --json`
+    """
     from reelstream.settings import Settings
 
     values = settings_of(warehouse, bootstrap_servers)
@@ -372,8 +382,8 @@ def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, a
         print_json(values.model_dump(mode="json"))
         return
     for name, field in Settings.model_fields.items():
-        out.print(f"[bold]{name}[/] = {getattr(values, name)}", soft_wrap=True)
-        out.print(f"    {field.description}", soft_wrap=True)
+        out.print(f"[bold]{name}[/] = {escape(str(getattr(values, name)))}", soft_wrap=True)
+        out.print(f"    {field.description}", soft_wrap=True, markup=False)
 
 
 @app.command()

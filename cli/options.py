@@ -14,12 +14,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from reelstream.errors import BrokerUnavailable
+from reelstream.errors import BrokerUnavailable, NotReady
 from reelstream.settings import Settings, load
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 Warehouse = Annotated[
     Path | None,
@@ -58,6 +59,14 @@ def settings_of(
     )
 
 
+def existing_warehouse(settings: Settings) -> Path:
+    """Raises NotReady if there is none: a mistyped path must not look like an empty warehouse."""
+    path = settings.warehouse
+    if not path.is_dir():
+        raise NotReady(f"there is no warehouse at {path}; start one with `reelstream up --warehouse {path}`.")
+    return path
+
+
 def broker_address(settings: Settings) -> str:
     """The Kafka to talk to: the one given, else the embedded broker that runs on this warehouse."""
     from reelstream.embedded.broker import running_broker
@@ -76,18 +85,19 @@ def broker_folder(settings: Settings) -> Path:
 
 
 def print_json(value: Any) -> None:
-    out.print_json(json.dumps(value, default=_plain, ensure_ascii=False), indent=2) if out.is_terminal else print(
-        json.dumps(value, default=_plain, ensure_ascii=False)
-    )
+    """One JSON document on stdout: indented on a terminal, in one line elsewhere."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=2 if out.is_terminal else None)
+    out.out(text)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    """Title and cells are shown as they are: what looks like markup may be a film's title or a hostile event."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column in ("title", "source", "reason", "raw", "where") else "right")
     for row in rows:
         table.add_row(
-            *("—" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row)
+            *(Text("—" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell)) for cell in row)
         )
     out.print(table)
 
@@ -96,7 +106,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 def progress_bar(*, quiet: bool) -> Iterator[Progress]:
     """A progress bar on stderr, so that stdout holds only the answer; gone when done."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),

@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from producer.send import RatingProducer, new_user_id
-from reelstream.kafka_client import load_command_config
-
 import reelstream
 from cli.options import broker_address, err, out, print_json
+from producer.send import RatingProducer, new_user_id
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import RatingEvent, check
+from reelstream.kafka_client import load_command_config
 from reelstream.recommender import Recommendation
 from reelstream.settings import Settings
 from reelstream.store import run_files
@@ -77,9 +76,9 @@ def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, f
             equals = ""
         if not equals or not movie.strip():
             raise UsageError(f"{word!r} is not MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5'.")
-        if not movie.isdigit():
+        if not movie.isdecimal():
             titles = titles or MoviesStore(settings.warehouse).titles()
-        ratings.append((int(movie) if movie.isdigit() else titles.find(movie), value))  # type: ignore[union-attr]
+        ratings.append((int(movie) if movie.isdecimal() else titles.find(movie), value))  # type: ignore[union-attr]
     return ratings
 
 
@@ -110,7 +109,7 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
     return False
 
 
-def show(rated: Rated, *, as_json: bool) -> None:
+def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
     from cli.main import show_films
 
     if as_json:
@@ -123,13 +122,13 @@ def show(rated: Rated, *, as_json: bool) -> None:
         else:
             out.print(f"The list counts them {rated.fresh_after_s * 1000:.0f} ms later:")
         show_films(f"For user {rated.user_id}", rated.recommendations)
-    elif rated.fresh_after_s is None:
+    elif waited and rated.fresh_after_s is None:
         err.print("No version is published yet; the list follows with the first refit.")
 
 
 def _user(word: str) -> int:
     if word == "new":
         return new_user_id()
-    if not word.isdigit():
+    if not word.isdecimal():
         raise UsageError(f"{word!r} is not a user's id; give a number, or `new` for a new user.")
     return int(word)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from cli.options import broker_address, err, out, print_json, progress_bar
 from producer.send import ReplayResult
 from producer.send import replay as send_replay
 from reelstream.kafka_client import ensure_topic, load_command_config
-
-from cli.options import broker_address, err, out, print_json, progress_bar
 from reelstream.settings import Settings
 
 
@@ -48,7 +47,7 @@ def replay_file(
             strict=strict,
             state_path=resume_state(settings, file),
             progress=progress,
-            notice=lambda text: err.print(text, soft_wrap=True),
+            notice=lambda text: err.print(text, soft_wrap=True, markup=False),
         )
 
 

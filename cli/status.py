@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from reelstream.embedded.broker import running_broker
+from rich.markup import escape
 
-from cli.options import broker_folder, out, print_json, print_table
-from reelstream.errors import NotReady
+from cli.options import broker_folder, existing_warehouse, out, print_json, print_table
+from reelstream.embedded.broker import running_broker
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
@@ -17,9 +17,7 @@ from reelstream.store.recommendations import RecommendationsStore, Updates
 
 def collect(settings: Settings) -> dict[str, Any]:
     """All that `status --json` prints. Raises NotReady if there is no warehouse."""
-    warehouse = settings.warehouse
-    if not warehouse.is_dir():
-        raise NotReady(f"there is no warehouse at {warehouse}; start one with `reelstream up --warehouse {warehouse}`.")
+    warehouse = existing_warehouse(settings)
     store = RatingsStore(warehouse).state()
     published = RecommendationsStore(warehouse)
     version = published.current_or_none()
@@ -53,8 +51,8 @@ def collect(settings: Settings) -> dict[str, Any]:
 def show(value: dict[str, Any]) -> None:
     """The same for a person, in a few lines."""
     ratings, stream, trigger, refit = value["ratings"], value["stream"], value["trigger"], value["refit"]
-    out.print(f"[bold]warehouse[/]  {value['warehouse']}", soft_wrap=True)
-    out.print(f"[bold]broker[/]     {value['broker'] or 'not running'}")
+    out.print(f"[bold]warehouse[/]  {escape(value['warehouse'])}", soft_wrap=True)
+    out.print(f"[bold]broker[/]     {escape(value['broker'] or 'not running')}")
     if stream:
         running = stream["state"] if stream["alive"] or stream["state"] == "stopped" else "ended without a word"
         lag = "unknown" if stream["lag_events"] is None else f"{stream['lag_events']:,} events"
@@ -80,7 +78,7 @@ def show(value: dict[str, Any]) -> None:
         )
         _error(trigger)
     if refit and refit["state"] == "failed":
-        out.print(f"           the last refit failed: {refit['error']}", style="red", soft_wrap=True)
+        out.print(f"           the last refit failed: {refit['error']}", style="red", soft_wrap=True, markup=False)
     current = value["current"]
     if not current:
         out.print("[bold]version[/]    none published yet")
@@ -114,8 +112,8 @@ def print_metrics(metrics: dict[str, Any] | None) -> None:
 
 
 def show_rejects(settings: Settings, count: int, *, as_json: bool) -> None:
-    """The newest `count` rejected events."""
-    store = RatingsStore(settings.warehouse)
+    """The newest `count` rejected events. Raises NotReady if there is no warehouse."""
+    store = RatingsStore(existing_warehouse(settings))
     table = store.read_rejects()
     newest = table.slice(max(0, table.num_rows - count)).to_pylist()
     if as_json:
@@ -129,7 +127,7 @@ def show_rejects(settings: Settings, count: int, *, as_json: bool) -> None:
 
 def _printable(raw: bytes | None) -> str:
     text = (raw or b"").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:60]).replace("[", "\\[")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:60])
 
 
 def _error(status: dict[str, Any]) -> None:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-from reelstream.embedded.broker import EmbeddedBroker
+from rich.text import Text
 
 from cli.options import broker_address, broker_folder, err
+from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, ReelstreamError
 from reelstream.settings import Settings, to_env
 from stream.ingest import BatchReport
@@ -117,7 +118,7 @@ def _say(first: str) -> Iterator[Callable[[str], None]]:
     """One status line that changes in place on a terminal; lines in a log elsewhere."""
     if not err.is_terminal:
         err.print(first)
-        yield lambda text: err.print(text, soft_wrap=True)
+        yield lambda text: err.print(text, soft_wrap=True, markup=False)
         return
     with err.status(first) as status:
-        yield status.update
+        yield lambda text: status.update(Text(text))

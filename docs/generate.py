@@ -42,19 +42,29 @@ def filled_in(text: str) -> str:
 
 def settings() -> str:
     rows = [
-        (f"`{name}`", _takes(field.annotation), "–" if field.default is None else f"`{field.default}`", field.description)
+        (
+            f"`{name}`",
+            _takes(field.annotation),
+            "–" if field.default is None else f"`{field.default}`",
+            field.description,
+        )
         for name, field in Settings.model_fields.items()
     ]
     return _table(("setting", "takes", "default", "meaning"), rows)
 
 
 def reasons() -> str:
-    return _table(("reason", "the event is put aside because of"), [(f"`{name}`", text) for name, text in REASONS.items()])
+    return _table(
+        ("reason", "the event is put aside because of"), [(f"`{name}`", text) for name, text in REASONS.items()]
+    )
 
 
 def summary() -> str:
     rows = [
-        (f"[`reelstream {name}`](docs/commands.md#reelstream-{name})", re.split(r"\.\s", _plain(command.help))[0].rstrip("."))
+        (
+            f"[`reelstream {name}`](docs/commands.md#reelstream-{name})",
+            re.split(r"\.\s", _plain(command.help))[0].rstrip("."),
+        )
         for name, command in all_commands().items()
     ]
     return _table(("command", "what it does"), rows)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import NotReady, UsageError
+from reelstream.events import MAX_ID
 from reelstream.store import models
 from reelstream.store.movies import MoviesStore
 from reelstream.store.pointer import consistent
@@ -102,7 +103,7 @@ class Recommender:
 
         def look() -> list[Recommendation]:
             version = self._published.current()
-            rows = self._published.read_users(version, [user_id]).slice(0, n).to_pylist()
+            rows = self._published.read_users(version, [_id(user_id)]).slice(0, n).to_pylist()
             if not rows:
                 popular = self._published.read("popular", version).slice(0, n).drop_columns("n_ratings")
                 rows = [{**row, "source": "popular"} for row in popular.to_pylist()]
@@ -115,6 +116,7 @@ class Recommender:
 
         Raises NotReady while nothing is published.
         """
+        user_id, movie_id = _id(user_id), _id(movie_id)
         version, fold_in = consistent(self._model)
         factors = fold_in.factors
         ratings = latest(self._ratings.read(user_ids=[user_id]))
@@ -150,7 +152,8 @@ class Recommender:
 
         def look() -> list[SimilarMovie]:
             version = self._published.current()
-            rows = self._published.read("similar", version, pc.field("movie_id") == movie_id).slice(0, n).to_pylist()
+            of_movie = pc.field("movie_id") == _id(movie_id)
+            rows = self._published.read("similar", version, of_movie).slice(0, n).to_pylist()
             return [
                 SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"])
                 for row in rows
@@ -172,7 +175,7 @@ class Recommender:
 
     def ratings(self, user_id: int) -> pa.Table:
         """The user's ratings, the latest of each movie, in the columns of RATINGS."""
-        return latest(self._ratings.read(user_ids=[user_id]))
+        return latest(self._ratings.read(user_ids=[_id(user_id)]))
 
     def recommendations(self) -> pa.Table:
         """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
@@ -180,7 +183,7 @@ class Recommender:
 
     def find_movie(self, text: str) -> int:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
-        return int(text) if text.isdigit() else self._movies.titles().find(text)
+        return _id(int(text)) if text.isdecimal() else self._movies.titles().find(text)
 
     def _model(self) -> tuple[Version, FoldIn]:
         version = self._published.current()
@@ -193,3 +196,9 @@ def open(warehouse: str | Path) -> Recommender:
     if not path.is_dir():
         raise NotReady(f"there is no warehouse at {path}; start one with `reelstream up --warehouse {path}`.")
     return Recommender(path)
+
+
+def _id(value: int) -> int:
+    if not -MAX_ID <= value <= MAX_ID:
+        raise UsageError(f"id {value} is beyond 64 bits; ids go up to 2^63 - 1.")
+    return int(value)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSession:
-    """What Spark's JVM says goes to `run/spark.log` of the warehouse. Raises MissingRequirement if there is no Java ≥ 17."""
+    """What Spark's JVM says goes to `run/spark.log` of the warehouse. Raises MissingRequirement if there is no Java
+    ≥ 17."""
     os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -28,7 +29,7 @@ def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSessi
 
     local = settings.spark_master.startswith("local")
     builder = SparkSession.builder.appName("reelstream").master(settings.spark_master)
-    options = {
+    options: dict[str, bool | float | int | str | None] = {
         "spark.jars": ",".join(map(str, jars)),
         "spark.driver.memory": settings.spark_memory,
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -Dlog4j2.level=ERROR",

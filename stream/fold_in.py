@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from reelstream.als.fold_in import FoldIn
 
+from reelstream.als.fold_in import FoldIn
 from reelstream.settings import Settings
 from reelstream.store import models
 from reelstream.store.movies import MoviesStore, Titles

@@ -19,19 +19,19 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
-from reelstream.kafka_client import kafka_python_options, load_command_config
 
+from reelstream.embedded.jars import spark_kafka_jars
 from reelstream.errors import ReelstreamError
 from reelstream.events import RatingEvent
+from reelstream.kafka_client import kafka_python_options, load_command_config
 from reelstream.settings import Settings
+from reelstream.spark_session import open_session
 from reelstream.store import run_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
 from stream.fold_in import Folder
 from stream.ingest import BatchReport, ingest
 from stream.parse import parse
-from reelstream.embedded.jars import spark_kafka_jars
-from reelstream.spark_session import open_session
 from stream.source import records
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)

@@ -13,9 +13,9 @@ import json
 
 from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
-from reelstream.kafka_client import ensure_topic, kafka_python_options, load_command_config, spark_options
 
 from reelstream.errors import DamagedStore
+from reelstream.kafka_client import ensure_topic, kafka_python_options, load_command_config, spark_options
 from reelstream.settings import Settings
 from reelstream.store.ratings import Offsets
 

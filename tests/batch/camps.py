@@ -1,4 +1,4 @@
-"""Ratings of two camps: users with an odd number love the odd films and dislike the even ones, and the other way round."""
+"""Ratings of two camps: every second user loves every second film and dislikes the others; the rest the other way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_MOVIE = 1000
 
 
 def camps(n_users: int = 60, n_movies: int = 80, density: float = 0.4, seed: int = 0) -> Triples:
-    """(user_id, movie_id, rating): 4 to 5 stars for the own camp's films, 1 to 2 for an eighth as many of the other's."""
+    """(user_id, movie_id, rating): 4 to 5 stars for the own camp's films, 1 to 2 for an eighth as many others."""
     rng = np.random.default_rng(seed)
     user, movie = np.indices((n_users, n_movies)).reshape(2, -1)
     own = user % 2 == movie % 2

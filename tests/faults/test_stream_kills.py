@@ -1,4 +1,5 @@
-"""The stream is killed between every two durable steps; then every event is in the store once, and every list is there."""
+"""The stream is killed between every two durable steps; then every event is in the store once, and every list is
+there."""
 
 from __future__ import annotations
 

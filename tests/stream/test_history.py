@@ -15,9 +15,7 @@ from tests.store.rows import ratings, rejects, triples
 
 Row = tuple[int, int, float]
 
-rows = st.tuples(
-    st.integers(1, 5), st.integers(1, 4), st.integers(1, 10).map(lambda half: half / 2), st.integers(0, 3)
-)
+rows = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 10).map(lambda half: half / 2), st.integers(0, 3))
 batches = st.lists(st.lists(rows, max_size=6), min_size=1, max_size=8)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def test_a_failing_refit_is_told_and_tried_again(settings: Settings, monkeypatch
         until(lambda: reported(settings)["error"] is None)
 
     assert RecommendationsStore(settings.warehouse).current().accepted == 2
-    assert min(later - earlier for earlier, later in zip(tries, tries[1:], strict=False)) >= 0.05  # a wait, not a limit
+    assert min(later - earlier for earlier, later in pairwise(tries)) >= 0.05  # a wait, not a limit
 
 
 def test_any_error_of_a_refit_is_survived(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

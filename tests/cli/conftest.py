@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from cli import options
+from cli.main import run
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Reelstream = Callable[..., Answer]
+
+
+@pytest.fixture
+def reelstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reelstream:
+    """The command, as its console script runs it: 80 columns wide, in an empty folder, no variable of ours set."""
+    for name in list(os.environ):
+        if name.startswith("REELSTREAM_"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for console in (options.out, options.err):
+        monkeypatch.setattr(console, "_width", 80)
+
+    def ask(*words: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["reelstream", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return Answer(code, *capsys.readouterr())
+
+    return ask

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import reelstream
+from batch.refit import refit
+from reelstream.errors import AmbiguousTitle, NotReady, UsageError
+from reelstream.recommender import Recommender
+from reelstream.settings import load
+from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
+from tests.batch.camps import FIRST_MOVIE, add, camps, fill
+from tests.store.rows import lists
+
+TITLES = """movieId,title,genres
+1000,"Matrix, The (1999)",Action
+1001,Toy Story (1995),Animation
+1002,Toy Story 2 (1999),Animation
+5000,300 (2006),Action
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with a version of the two camps; the tests only read it."""
+    warehouse = tmp_path_factory.mktemp("published")
+    csv = warehouse / "movies.csv"
+    csv.write_text(TITLES)
+    MoviesStore(warehouse).load(read_csv(csv))
+    fill(warehouse, camps())
+    refit(load(warehouse=warehouse, top_n=12))
+    return warehouse
+
+
+@pytest.fixture
+def recommender(published: Path) -> Recommender:
+    return reelstream.open(published)
+
+
+def test_a_list_is_the_users_from_the_first_place(recommender: Recommender) -> None:
+    films = recommender.recommend(1, 5)
+
+    assert [film.rank for film in films] == [1, 2, 3, 4, 5]
+    assert {(film.source, film.version) for film in films} == {("refit", "000001")}
+    assert len(recommender.recommend(1, 1000)) == 12  # so many are published
+    rated = set(recommender.ratings(1)["movie_id"].to_pylist())
+    assert rated
+    assert not rated & {film.movie_id for film in recommender.recommend(1, 12)}
+    for film in films:
+        assert film.title == {1000: "Matrix, The (1999)", 1001: "Toy Story (1995)", 1002: "Toy Story 2 (1999)"}.get(
+            film.movie_id
+        )
+
+
+def test_a_user_without_a_rating_gets_the_popular_films(recommender: Recommender) -> None:
+    films = recommender.recommend(12345, 10)
+
+    assert [film.movie_id for film in films] == [film.movie_id for film in recommender.popular(10)]
+    assert {film.source for film in films} == {"popular"}
+
+
+def test_popular_films_have_the_most_stars_in_all(recommender: Recommender) -> None:
+    _, movie_id, stars = camps()
+    total = {movie: float(stars[movie_id == movie].sum()) for movie in set(movie_id.tolist())}
+
+    films = recommender.popular(80)
+
+    assert [film.score for film in films] == sorted(total.values(), reverse=True)
+    assert all(total[film.movie_id] == film.score for film in films)
+    assert all(film.n_ratings == (movie_id == film.movie_id).sum() for film in films)
+
+
+@pytest.mark.parametrize(
+    ("user", "movie", "source"),
+    [(1, FIRST_MOVIE, "model"), (12345, FIRST_MOVIE, "movie"), (1, 99, "user"), (12345, 99, "mean")],
+)
+def test_a_prediction_is_the_sum_of_its_parts(recommender: Recommender, user: int, movie: int, source: str) -> None:
+    p = recommender.predict(user, movie)
+
+    assert p.source == source
+    assert (p.user_bias != 0, p.movie_bias != 0) == (user == 1, movie == FIRST_MOVIE)
+    assert (p.taste != 0) == (source == "model")
+    assert p.predicted_rating == min(max(p.mean + p.user_bias + p.movie_bias + p.taste, 0.5), 5.0)
+    assert p.user_ratings == recommender.ratings(user).num_rows
+    assert (p.movie_ratings > 0) == (movie == FIRST_MOVIE)
+    assert p.title == ("Matrix, The (1999)" if movie == FIRST_MOVIE else None)
+
+
+def test_a_prediction_knows_what_was_rated_just_now(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    refit(load(warehouse=warehouse))
+    recommender = reelstream.open(warehouse)
+    assert recommender.predict(700, FIRST_MOVIE).source == "movie"
+
+    own = [(700, movie, 5.0) for movie in range(FIRST_MOVIE, FIRST_MOVIE + 20, 2)]
+    other = [(700, movie, 1.0) for movie in range(FIRST_MOVIE + 1, FIRST_MOVIE + 20, 2)]
+    add(store, *own, *other)
+    add(store, (700, FIRST_MOVIE, 4.5))
+
+    p = recommender.predict(700, FIRST_MOVIE)
+    assert (p.source, p.user_ratings, p.rated) == ("model", 20, 4.5)
+    liked, disliked = (recommender.predict(700, FIRST_MOVIE + film) for film in (40, 41))
+    assert liked.rated is None
+    assert liked.predicted_rating > disliked.predicted_rating + 1
+
+
+def test_predicted_stars_of_a_list_are_those_of_predict(recommender: Recommender) -> None:
+    for film in recommender.recommend(2, 12):
+        assert film.predicted_rating == pytest.approx(recommender.predict(2, film.movie_id).predicted_rating, abs=1e-3)
+
+
+def test_films_of_the_same_camp_are_similar(recommender: Recommender) -> None:
+    films = recommender.similar(FIRST_MOVIE, 5)
+
+    assert [film.rank for film in films] == [1, 2, 3, 4, 5]
+    assert [film.score for film in films] == sorted((film.score for film in films), reverse=True)
+    assert {film.movie_id % 2 for film in films} == {0}
+    assert FIRST_MOVIE not in {film.movie_id for film in films}
+    with pytest.raises(UsageError, match="movie 5000 has no rating"):
+        recommender.similar(5000)
+
+
+def test_all_lists_at_once_hold_the_newest_of_each_user(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse, top_n=3))
+    recommender = reelstream.open(warehouse)
+    later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+
+    Updates(version.path).append(lists(1, [77, 78], later_ms), 2)
+
+    table = recommender.recommendations()
+    assert table.num_rows == 59 * 3 + 2
+    assert table["user_id"].to_pylist() == sorted(table["user_id"].to_pylist())
+    assert [film.movie_id for film in recommender.recommend(1)] == [77, 78]
+    assert {film.source for film in recommender.recommend(1)} == {"fold_in"}
+
+
+def test_a_new_version_is_seen_by_the_same_object(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    settings = load(warehouse=warehouse)
+    refit(settings)
+    recommender = reelstream.open(warehouse)
+    assert {film.version for film in recommender.recommend(1)} == {"000001"}
+
+    add(store, (1, 4000, 5.0))
+    refit(settings)
+
+    assert {film.version for film in recommender.recommend(1)} == {"000002"}
+    assert recommender.predict(1, 4000).version == "000002"
+    assert len(recommender.similar(4000)) == 10
+
+
+def test_a_movie_is_found_by_id_or_title(recommender: Recommender) -> None:
+    assert recommender.find_movie("1002") == 1002
+    assert recommender.find_movie("the matrix") == 1000
+    assert recommender.find_movie("toy story") == 1001
+    assert recommender.find_movie("300 (2006)") == 5000
+    assert recommender.find_movie("300") == 300  # digits are an id
+    with pytest.raises(AmbiguousTitle, match=r"1001 = Toy Story \(1995\), 1002 = Toy Story 2 \(1999\)") as error:
+        recommender.find_movie("toy")
+    assert error.value.candidates == [(1001, "Toy Story (1995)"), (1002, "Toy Story 2 (1999)")]
+    for text in ("Jaws", "", "²"):
+        with pytest.raises(UsageError, match="no movie is called"):
+            recommender.find_movie(text)
+
+
+def test_ids_beyond_64_bits_are_wrong_usage(recommender: Recommender) -> None:
+    for ask in (
+        lambda: recommender.recommend(2**63),
+        lambda: recommender.predict(1, 10**30),
+        lambda: recommender.predict(-(2**64), 1),
+        lambda: recommender.similar(2**63),
+        lambda: recommender.ratings(2**63),
+        lambda: recommender.find_movie("9" * 30),
+    ):
+        with pytest.raises(UsageError, match="beyond 64 bits"):
+            ask()
+    assert {film.source for film in recommender.recommend(2**63 - 1)} == {"popular"}
+
+
+def test_what_is_not_there_yet_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="reelstream up --warehouse"):
+        reelstream.open(tmp_path / "nowhere")
+    recommender = reelstream.open(str(tmp_path))
+    assert recommender.ratings(1).num_rows == 0
+    for ask in (
+        lambda: recommender.recommend(1),
+        lambda: recommender.predict(1, 2),
+        lambda: recommender.similar(1),
+        recommender.popular,
+        recommender.recommendations,
+    ):
+        with pytest.raises(NotReady, match="reelstream refit"):
+            ask()
+    add(RatingsStore(tmp_path), (1, 2, 3.0))
+    assert RecommendationsStore(tmp_path).current_or_none() is None
+    assert recommender.ratings(1).num_rows == 1
+
+
+def test_reading_loads_neither_kafka_nor_spark_and_a_list_no_numba(published: Path) -> None:
+    code = f"""
+import sys, reelstream
+recommender = reelstream.open({str(published)!r})
+recommender.recommend(1), recommender.similar(1000), recommender.popular()
+print(sorted({{"kafka", "pyspark", "numba"}} & set(sys.modules)))
+recommender.predict(1, 1000)
+print(sorted({{"kafka", "pyspark"}} & set(sys.modules)))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert said.split("\n") == ["[]", "[]", ""]
