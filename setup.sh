@@ -19,3 +19,4 @@ log=$VENV/setup.log
 "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >>"$log" 2>&1 ||
   stop "reelstream itself can't be installed; see $log."
 "$VENV/bin/python" -m reelstream.embedded.jars
+"$VENV/bin/python" -m reelstream.als
