@@ -11,7 +11,7 @@ from cli.options import broker_address, err, out, print_json
 from producer.send import RatingProducer, new_user_id
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import RatingEvent, check
-from reelstream.kafka_client import load_command_config
+from reelstream.kafka_client import ensure_topic, load_command_config
 from reelstream.recommender import Recommendation
 from reelstream.settings import Settings
 from reelstream.store import run_files
@@ -45,7 +45,9 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
         event = RatingEvent(user_id, movie_id, stars, now_ms)
         check(event, rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
     address = broker_address(settings)
-    with RatingProducer(address, settings.topic, load_command_config(settings.command_config)) as producer:
+    properties = load_command_config(settings.command_config)
+    ensure_topic(address, settings.topic, settings.partitions, properties)
+    with RatingProducer(address, settings.topic, properties) as producer:
         places = producer.rate_live(user_id, ratings)
     if not count:
         return Rated(user_id, ratings, [], None)

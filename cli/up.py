@@ -56,7 +56,7 @@ def broker(settings: Settings) -> None:
 
 
 def embedded_broker(settings: Settings) -> EmbeddedBroker:
-    return EmbeddedBroker(broker_folder(settings), port=settings.broker_port)
+    return EmbeddedBroker(broker_folder(settings), port=settings.broker_port, progress=err.print)
 
 
 def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from reelstream.embedded.jars import spark_kafka_jars
-from reelstream.errors import ReelstreamError
+from reelstream.errors import DamagedStore, ReelstreamError
 from reelstream.events import RatingEvent
 from reelstream.kafka_client import kafka_python_options, load_command_config
 from reelstream.settings import Settings
@@ -145,11 +145,11 @@ class Stream:
             self._restarts += 1
             try:
                 self._query = self._start_query(self._spark)
-            except ReelstreamError as error:
-                self._error = str(error)
-                if error.exit_code == 7:
-                    self._fatal = error
-                    self._stopping.set()
+            except DamagedStore as error:
+                self._fatal = error
+                self._stopping.set()
+            except Exception as error:  # whatever Kafka or Spark raise, the next try may mend it
+                self._error = _sentence(error)
 
     def _stop_query(self) -> None:
         with self._in_batch:
@@ -161,8 +161,8 @@ class Stream:
             try:
                 self._folder.refresh()
                 self._store.compact()
-            except (ReelstreamError, OSError) as error:
-                self._error = f"maintenance: {error}"
+            except Exception as error:  # ingestion goes on; status says what is wrong
+                self._error = f"maintenance: {_sentence(error)}"
 
     def _report_status(self) -> None:
         consumer: KafkaConsumer | None = None

@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from pyspark.sql import DataFrame, SparkSession
 
-from reelstream.errors import DamagedStore
+from reelstream.errors import BrokerUnavailable, DamagedStore
 from reelstream.kafka_client import ensure_topic, kafka_python_options, load_command_config, spark_options
 from reelstream.settings import Settings
 from reelstream.store.ratings import Offsets
@@ -52,13 +53,17 @@ def records(spark: SparkSession, settings: Settings, bootstrap_servers: str, tak
 def end_offsets(settings: Settings, bootstrap_servers: str) -> tuple[dict[int, int], dict[int, int]]:
     """(first offset, next offset) of each partition of the topic, as the broker has them now."""
     properties = load_command_config(settings.command_config)
-    consumer = KafkaConsumer(**kafka_python_options(bootstrap_servers, properties))
+    consumer = None
     try:
+        consumer = KafkaConsumer(**kafka_python_options(bootstrap_servers, properties))
         partitions = [TopicPartition(settings.topic, p) for p in consumer.partitions_for_topic(settings.topic) or ()]
         first = consumer.beginning_offsets(partitions)
         end = consumer.end_offsets(partitions)
+    except KafkaError as error:
+        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} does not answer ({error}); check the broker.") from error
     finally:
-        consumer.close()
+        if consumer:
+            consumer.close()
     return {tp.partition: o for tp, o in first.items()}, {tp.partition: o for tp, o in end.items()}
 
 
