@@ -78,7 +78,7 @@ def read_csv(path: Path) -> pa.Table:
                 if not row:
                     continue
                 cells = dict(zip(header, row, strict=False))
-                if not cells.get("movie_id", "").isdigit():
+                if not cells.get("movie_id", "").isdecimal():
                     raise UsageError(f"{path} line {rows.line_num}: movieId {cells.get('movie_id')!r} is not an id.")
                 movie_ids.append(int(cells["movie_id"]))
                 for name, column in columns.items():

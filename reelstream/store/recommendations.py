@@ -153,7 +153,7 @@ class RecommendationsStore:
     def _prune(self, current: str, keep: int) -> None:
         for root in (self.path, self.models_path):
             older = sorted(p for p in root.glob("version=*") if p.name < f"version={current}")
-            for path in older[: len(older) - (keep - 1)]:
+            for path in older[: max(0, len(older) - (keep - 1))]:
                 shutil.rmtree(path, ignore_errors=True)
 
 

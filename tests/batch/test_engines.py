@@ -114,6 +114,14 @@ def test_a_movie_id_of_64_bits_stays_with_its_film(fit: Fit) -> None:
     assert factors.movie_bias.argmin() == len(factors.movie_ids) - 1
 
 
+def test_a_single_rating_is_enough(fit: Fit) -> None:
+    factors = fit((np.array([7]), np.array([296]), np.array([4.0], np.float32)))
+
+    assert (factors.user_ids.tolist(), factors.movie_ids.tolist(), factors.mean) == ([7], [296], 4.0)
+    assert factors.ranking_user @ factors.ranking_movie.T > 0
+    assert rmse(factors, (factors.user_ids, factors.movie_ids, np.array([4.0], np.float32))) < 0.1
+
+
 def test_the_own_camps_films_come_first(fitted: Factors) -> None:
     user_id, movie_id, _ = camps()
     rated = set(zip(user_id.tolist(), movie_id.tolist(), strict=True))

@@ -246,7 +246,7 @@ def test_what_is_rated_during_a_refit_counts_before_the_version_is_published(
     assert {film.source for film in recommender.recommend(600)} == {"popular"}
 
 
-@pytest.mark.parametrize("keep", [1, 2, 3])
+@pytest.mark.parametrize("keep", [1, 2, 3, 4, 5])
 def test_only_so_many_versions_stay(keep: int, warehouse: Path) -> None:
     settings = load(warehouse=warehouse, keep_versions=keep)
     add(RatingsStore(warehouse), (7, 296, 4.0))

@@ -1,0 +1,167 @@
+"""`replay` and `rate` with a real broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reelstream.store.movies import MoviesStore
+from tests.cli.conftest import Answer, Reelstream
+from tests.cli.published import MARKUP, PULP_FICTION, TOY_STORY, publish
+from tests.producer.topic import records_of
+
+CSV = """userId,movieId,rating,timestamp
+1,296,5.0,1147880044
+1,10,9.5,1147880045
+2,296,[red]x[/],1147880046
+2,300,3.5,1147880047
+"""
+
+
+@pytest.fixture
+def ask(reelstream: Reelstream, warehouse: Path, bootstrap_servers: str, topic: str) -> Callable[..., Answer]:
+    """The command on this test's warehouse and topic."""
+    return lambda *words: reelstream(
+        *words, "--warehouse", warehouse, "--bootstrap-servers", bootstrap_servers, "--topic", topic
+    )
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    path = tmp_path / "[red]ratings.csv"
+    path.write_text(CSV)
+    return path
+
+
+@pytest.fixture
+def sent(bootstrap_servers: str, topic: str) -> Callable[[], list[tuple[int, int, float]]]:
+    """What is in the topic: (user_id, movie_id, rating), sorted."""
+
+    def look() -> list[tuple[int, int, float]]:
+        events = [record.event() for record in records_of(bootstrap_servers, topic)]
+        return sorted((event.user_id, event.movie_id, event.rating) for event in events)
+
+    return look
+
+
+def test_replay_sends_the_good_rows_and_shows_the_bad_ones(
+    ask: Callable[..., Answer], csv: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    answer = ask("replay", csv)
+
+    assert answer.code == 8
+    assert answer.out.startswith("2 events acknowledged in ")
+    assert answer.err.splitlines() == [
+        "2 bad rows were left out:",
+        "  line 3: off_scale: rating 9.5 is not between 0.5 and 5: '1,10,9.5,1147880045'",
+        "  line 4: wrong_type: rating '[red]x[/]' is not a number: '2,296,[red]x[/],1147880046'",
+    ]
+    assert sent() == [(1, 296, 5.0), (2, 300, 3.5)]
+
+
+def test_replay_counts_in_json_and_resumes(
+    ask: Callable[..., Answer], csv: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    first = ask("replay", csv, "--limit", 1, "--json")
+    again = ask("replay", csv, "--resume", "--json")
+
+    assert (first.code, again.code, first.err, again.err) == (8, 8, "", "")
+    assert set(again.json) == {
+        "sent",
+        "acked",
+        "bad_rows",
+        "skipped_by_resume",
+        "seconds",
+        "events_per_s",
+        "first_bad",
+    }
+    assert (first.json["sent"], first.json["acked"], first.json["skipped_by_resume"]) == (1, 1, 0)
+    assert (again.json["sent"], again.json["acked"], again.json["skipped_by_resume"]) == (1, 1, 1)
+    assert again.json["bad_rows"] == 2
+    assert [row["line_number"] for row in again.json["first_bad"]] == [3, 4]
+    assert sent() == [(1, 296, 5.0), (2, 300, 3.5)]
+
+
+def test_a_file_without_bad_rows_ends_with_0(ask: Callable[..., Answer], csv: Path) -> None:
+    csv.write_text("userId,movieId,rating,timestamp\n1,296,5.0,1147880044\n")
+
+    answer = ask("replay", csv)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("1 events acknowledged in ")
+
+
+def test_a_strict_replay_stops_before_anything_is_sent(
+    ask: Callable[..., Answer], csv: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    answer = ask("replay", csv, "--strict")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert "line 3" in answer.err
+    assert sent() == []
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(ask: Callable[..., Answer]) -> None:
+    answer = ask("replay", "no.csv")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("reelstream: no.csv ")
+
+
+def test_a_new_user_gets_an_id_and_the_popular_films_until_a_stream_runs(
+    ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    publish(warehouse)
+
+    answer = ask("rate", "--user", "new", "pulp fiction=5", f"{TOY_STORY}=3.5")
+
+    [(user, *_), *_] = events = sent()
+    assert events == [(user, PULP_FICTION, 5.0), (user, TOY_STORY, 3.5)]
+    assert answer.code == 0
+    assert [line.rstrip() for line in answer.out.splitlines()] == [
+        f"User {user}: 2 ratings are in Kafka.",
+        f"For user {user}",
+        "rank  movie  title                      stars  score  source",
+        "   1    296  Pulp Fiction (1994)         4.20   8.00  popular",
+        "   2    400  [red]Toy[/] :cat: Story 2   4.00   4.00  popular",
+    ]
+    assert " ".join(answer.err.split()) == (
+        "The list does not count them yet: no stream runs on this warehouse, or it is behind."
+    )
+
+
+def test_rate_as_json(ask: Callable[..., Answer], warehouse: Path) -> None:
+    publish(warehouse)
+
+    value = ask("rate", 1, f"{MARKUP}=4", "-n", 2, "--json").json
+
+    assert set(value) == {"user_id", "ratings", "recommendations", "fresh_after_s"}
+    assert (value["user_id"], value["ratings"], value["fresh_after_s"]) == (1, [[MARKUP, 4.0]], None)
+    assert [film["movie_id"] for film in value["recommendations"]] == [TOY_STORY, MARKUP]  # the list from before
+
+
+def test_without_a_version_the_list_follows_later_and_without_a_wait_nothing_is_said_of_it(
+    ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    warehouse.mkdir()
+    said = "User 42: 1 ratings are in Kafka.\n"
+
+    assert ask("rate", 42, "296=5", "-n", 0) == (0, said, "")
+    answer = ask("rate", 42, "300=4")
+
+    assert (answer.code, answer.out) == (0, said)
+    assert answer.err == "No version is published yet; the list follows with the first refit.\n"
+    assert sent() == [(42, 296, 5.0), (42, 300, 4.0)]
+
+
+@pytest.mark.parametrize("bad", ["296=9", "296=nan", "296", "no such film=4"])
+def test_if_one_rating_does_not_fit_none_is_sent(
+    bad: str, ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    answer = ask("rate", 1, "10=5", bad)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert sent() == []
+    assert MoviesStore(warehouse).version() == 0
