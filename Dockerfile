@@ -23,5 +23,8 @@ RUN python -m pip install --no-cache-dir --no-deps /tmp/reelstream \
 
 USER reelstream
 WORKDIR /home/reelstream
+# The kernels for this machine's processor; on another one they are compiled at the first use.
+RUN python -m reelstream.als
+
 ENTRYPOINT ["reelstream"]
 CMD ["up"]

@@ -1,0 +1,248 @@
+"""The documentation against the code: what is there is described, and what is described is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from typer.testing import CliRunner
+
+from bench import _report
+from cli.main import BAD_ROWS, app
+from docs.generate import PAGES, SHARED, all_commands, filled_in, options
+from reelstream import errors
+from reelstream.events import REASONS, from_json
+from reelstream.kafka_client import kafka_python_options, load_command_config, spark_options
+from reelstream.settings import Settings, load
+from reelstream.store import schemas
+
+ROOT = Path(__file__).resolve().parents[1]
+MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PRODUCT = ("reelstream", "producer", "stream", "batch", "cli")
+INTERRUPTED = 130
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text("utf-8")
+
+
+def section(page: str, heading: str) -> str:
+    """What stands between a heading and the next of its rank or above."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$(.*?)(?=^#{{1,2}} |\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no section {heading!r}"
+    return found[2]
+
+
+def first_cells(text: str) -> list[str]:
+    """The first cell of each row of the tables in a text, without code marks."""
+    cells = re.findall(r"^\| (.+?) \|", text, re.MULTILINE)
+    return [cell.strip("`") for cell in cells if cell != "---"]
+
+
+def blocks(page: str, *languages: str) -> list[str]:
+    """The fenced blocks of these languages in a page."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+    return [text for language, text in found if language in languages]
+
+
+def shell_lines() -> list[tuple[str, str]]:
+    """(page, command line) of all shell blocks, and of all code words that begin with `reelstream` or `make`."""
+    lines = []
+    for path in MARKDOWN:
+        page = str(path.relative_to(ROOT))
+        for block in blocks(page, "sh", "bash", "console"):
+            lines += [(page, line.removeprefix("$ ")) for line in block.replace("\\\n", " ").splitlines()]
+        prose = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+        lines += [(page, code) for code in re.findall(r"`((?:reelstream|make|python -m bench)\b[^`]*)`", prose)]
+        lines += [(page, line) for line in re.findall(r"^    .*?\b((?:make|reelstream) .*)$", prose, re.MULTILINE)]
+    return [(page, line) for page, line in lines if "[OPTIONS]" not in line]  # a usage line
+
+
+# What is there is described
+
+
+def test_the_generated_parts_are_fresh() -> None:
+    for page in PAGES:
+        assert filled_in(text_of(page)) == text_of(page), f"{page} is behind the code; run: python -m docs.generate"
+
+
+@pytest.mark.parametrize("name", all_commands())
+def test_every_command_and_option_is_described(name: str) -> None:
+    described = section("docs/commands.md", f"reelstream {name}")
+    everywhere = section("docs/commands.md", "Options with one meaning everywhere")
+    for option in options(all_commands()[name]):
+        for word in [*option.opts, *option.secondary_opts]:
+            assert f"`{word}`" in described, f"{word} of reelstream {name}"
+        assert option.opts[0] not in SHARED or f"| `{option.opts[0]}` |" in everywhere
+    assert f"(docs/commands.md#reelstream-{name})" in section("README.md", "Commands")
+
+
+def test_the_options_of_reelstream_itself_are_described() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
+    words = set(re.findall(r"--[a-z-]+[a-z]", shown)) - {"--help"}
+    assert "--version" in words
+    for word in words:
+        assert f"reelstream {word}`" in text_of("docs/commands.md"), word
+
+
+def test_every_setting_is_described() -> None:
+    assert first_cells(section("README.md", "Settings")) == ["setting", *Settings.model_fields]
+
+
+def test_every_variable_of_the_environment_is_described() -> None:
+    read = {
+        name
+        for folder in PRODUCT
+        for path in (ROOT / folder).rglob("*.py")
+        for name in re.findall(r"environ(?:\.get\(|\[)\"(REELSTREAM_\w+)\"", path.read_text("utf-8"))
+    }
+    assert "REELSTREAM_CACHE" in read
+    for name in read - {"REELSTREAM_FAILPOINT"}:  # for tests
+        assert f"`{name}`" in text_of("README.md"), name
+
+
+def test_every_exit_code_is_described() -> None:
+    kinds = [errors.ReelstreamError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    codes = {0, BAD_ROWS, INTERRUPTED, *(kind.exit_code for kind in kinds)}
+    assert first_cells(section("README.md", "Exit codes")) == ["code", *map(str, sorted(codes))]
+    helped = " ".join(CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout.split())
+    for code in sorted(codes - {INTERRUPTED}):
+        assert re.search(rf"(: |· ){code} \w", helped), f"reelstream --help leaves out exit code {code}"
+
+
+def test_every_reject_reason_is_described() -> None:
+    described = first_cells(section("README.md", "The rating event"))
+    assert [cell for cell in described if cell in REASONS] == list(REASONS)
+
+
+@pytest.mark.parametrize("name", ["USERS", "SIMILAR", "POPULAR", "RATINGS", "REJECTS", "MOVIES"])
+def test_every_column_is_described(name: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (\S.*) \|$", section("docs/tables.md", name.lower()), re.MULTILINE)
+    expected = [(field.name, str(field.type)) for field in getattr(schemas, name)]
+    assert [(column, kind) for column, kind, _ in rows] == expected
+
+
+def test_every_table_is_described() -> None:
+    tables = {name.lower() for name, value in vars(schemas).items() if isinstance(value, type(schemas.RATINGS))}
+    described = set(re.findall(r"^## (\w+)$", text_of("docs/tables.md"), re.MULTILINE))
+    assert tables <= described
+
+
+def test_every_bench_is_in_the_readme() -> None:
+    benches = {path.stem for path in (ROOT / "bench").glob("*.py") if "__main__" in path.read_text("utf-8")}
+    assert Path(_report.__file__).stem not in benches
+    assert set(re.findall(r"python -m bench\.(\w+)", section("README.md", "Measured"))) == benches
+
+
+# What is described is there
+
+
+@pytest.mark.parametrize(("page", "line"), shell_lines())
+def test_the_command_exists(page: str, line: str) -> None:
+    """Each command of a line is parsed, not run: by the `reelstream` command itself, the Makefile, or a bench's source."""
+    words = shlex.split(line, comments=True)
+    name = Path(words[0]).name if words else ""
+    if name == "reelstream" and len(words) > 1 and not words[1].startswith("-") and not words[1].isupper():
+        command = all_commands().get(words[1])
+        assert command, f"{page}: there is no command reelstream {words[1]}"
+        if len(words) > 2 or not command.params[0].required:
+            command.make_context(words[1], [word for word in words[2:] if word != "…"])
+    elif name == "make":
+        targets = re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE)
+        asked = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        assert set(asked) <= set(targets), f"{page}: {line}"
+    elif words[1:2] == ["-m"] and words[2].startswith("bench."):
+        source = text_of(words[2].replace(".", "/") + ".py")
+        for option in [word for word in words[3:] if word.startswith("--")]:
+            assert f'"{option}"' in source, f"{page}: {line}"
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=[str(path.relative_to(ROOT)) for path in MARKDOWN])
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = unquote(link).partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{path.name} links to {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+            assert anchor in [slug(heading) for heading in headings], f"{path.name} links to {link}"
+
+
+def slug(heading: str) -> str:
+    """A heading's anchor as the usual Markdown sites make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=[str(path.relative_to(ROOT)) for path in MARKDOWN])
+def test_places_in_the_code_exist(path: Path) -> None:
+    """`folder/file.py` is a file, and `folder/file.py:Class.method` or `:function` is defined in it."""
+    for file, name in re.findall(r"`((?:\w+/)+\w+\.py)(?::([\w.]+))?`", path.read_text("utf-8")):
+        assert (ROOT / file).is_file(), f"{path.name} names {file}"
+        if name:
+            defined = definitions(ROOT / file)
+            found = [qualified for qualified in defined if f".{qualified}".endswith(f".{name}")]
+            assert found, f"{path.name} names {file}:{name}"
+
+
+def test_architecture_names_places() -> None:
+    assert len(re.findall(r"\.py:\w+", text_of("ARCHITECTURE.md"))) >= 9
+
+
+def definitions(path: Path) -> list[str]:
+    """Functions and classes of a file, methods as Class.method."""
+    found = []
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        if isinstance(node, ast.ClassDef):
+            found += [f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)]
+    return found
+
+
+def test_the_changelog_has_a_place_for_what_comes() -> None:
+    assert re.search(r"^## Unreleased$", text_of("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_decisions_are_short_and_numbered() -> None:
+    paths = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(path.name[:4]) for path in paths] == list(range(1, len(paths) + 1))
+    for path in paths:
+        lines = path.read_text("utf-8").splitlines()
+        assert len(lines) <= 40, path.name
+        assert [line for line in lines if line.startswith("#")][1:] == ["## Context", "## Decision", "## Consequences"]
+
+
+# The examples are good ones
+
+
+def test_the_event_of_the_readme_keeps_the_contract() -> None:
+    [event] = blocks("README.md", "json")
+    assert from_json(event.strip().encode(), rating_min=0.5, rating_max=5.0, now_ms=1_800_000_000_000).user_id == 42
+
+
+def test_the_client_properties_of_the_readme_are_taken(tmp_path: Path) -> None:
+    [text] = blocks("README.md", "properties")
+    file = tmp_path / "client.properties"
+    file.write_text(text)
+    properties = load_command_config(file)
+    assert kafka_python_options("kafka:9093", properties)["sasl_plain_username"] == "films"
+    assert spark_options("kafka:9093", properties)["kafka.sasl.mechanism"] == "SCRAM-SHA-512"
+
+
+def test_the_reelstream_toml_of_the_readme_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [text] = blocks("README.md", "toml")
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"REELSTREAM_{name.upper()}", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("reelstream.toml").write_text(text)
+    assert load().model_dump(include=set(tomllib.loads(text)), mode="json") == tomllib.loads(text)
