@@ -77,8 +77,8 @@ def up(
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
     topic: Topic = None,
-    port: Annotated[int | None, typer.Option(help="Port of the embedded broker. [default: any free one]")] = None,
-    engine: Annotated[str | None, typer.Option(help="native or mllib. [default: native]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the embedded broker. \\[default: any free one]")] = None,
+    engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
     refit_after_ratings: Annotated[int | None, typer.Option(help="Refit when so many ratings came …")] = None,
     refit_after_minutes: Annotated[float | None, typer.Option(help="… or after so many minutes with any.")] = None,
 ) -> None:
@@ -122,7 +122,7 @@ def stream(
 def broker(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
-    port: Annotated[int | None, typer.Option(help="Its port. [default: any free one]")] = None,
+    port: Annotated[int | None, typer.Option(help="Its port. \\[default: any free one]")] = None,
 ) -> None:
     """Run the embedded Kafka broker alone, with its data in the warehouse. Ctrl-C ends it.
 
@@ -142,7 +142,7 @@ def replay(
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
     topic: Topic = None,
-    rate: Annotated[float | None, typer.Option(help="Events a second. [default: as fast as it goes]")] = None,
+    rate: Annotated[float | None, typer.Option(help="Events a second. \\[default: as fast as it goes]")] = None,
     speed: Annotated[float | None, typer.Option(help="Times real time, by the rows' timestamps.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Send so many rows at the most.")] = None,
     resume: Annotated[
@@ -298,7 +298,7 @@ def popular(
 def refit(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
-    engine: Annotated[str | None, typer.Option(help="native or mllib. [default: native]")] = None,
+    engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit both models on all ratings now and publish a new version.
@@ -388,7 +388,9 @@ def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, a
 
 @app.command()
 def demo(
-    ratings: Annotated[Path | None, typer.Option(help="Your own ratings.csv. [default: 100,004 real ratings]")] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="Your own ratings.csv. \\[default: 100,004 real ratings]")
+    ] = None,
     titles: Annotated[Path | None, typer.Option("--movies", help="Its movies.csv, for titles.")] = None,
     warehouse: Warehouse = None,
     as_json: AsJson = False,

@@ -24,20 +24,20 @@ err = Console(stderr=True, highlight=False, emoji=False)
 
 Warehouse = Annotated[
     Path | None,
-    typer.Option("--warehouse", help="Folder of all tables. [env REELSTREAM_WAREHOUSE; default: warehouse]"),
+    typer.Option("--warehouse", help="Folder of all tables. \\[env REELSTREAM_WAREHOUSE; default: warehouse]"),
 ]
 Bootstrap = Annotated[
     str | None,
     typer.Option(
         "--bootstrap-servers",
-        help="Kafka to use, as host:port,host:port. Without it: the embedded broker. [env REELSTREAM_BOOTSTRAP_SERVERS]",
+        help="Kafka to use, as host:port,host:port. Without it: the embedded broker. \\[env REELSTREAM_BOOTSTRAP_SERVERS]",
     ),
 ]
 CommandConfig = Annotated[
     Path | None,
     typer.Option("--command-config", help="A Java client.properties with SASL or TLS settings for that Kafka."),
 ]
-Topic = Annotated[str | None, typer.Option("--topic", help="Kafka topic of the rating events. [default: ratings]")]
+Topic = Annotated[str | None, typer.Option("--topic", help="Kafka topic of the rating events. \\[default: ratings]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many movies.")]
 

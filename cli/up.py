@@ -6,14 +6,17 @@ one that fails, or is killed, takes nothing with it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import Protocol
 
 from rich.text import Text
 
@@ -25,6 +28,14 @@ from stream.ingest import BatchReport
 from stream.run import Stream
 from stream.trigger import Trigger
 
+LOG_EVERY_S = 10.0
+
+
+class Say(Protocol):
+    """Says how it stands; `often` marks what is said at each micro-batch."""
+
+    def __call__(self, text: str, often: bool = False) -> None: ...
+
 
 def up(settings: Settings) -> None:
     """Broker (unless one is given), stream and refits, until Ctrl-C."""
@@ -32,7 +43,7 @@ def up(settings: Settings) -> None:
         broker = stack.enter_context(embedded_broker(settings)) if not settings.bootstrap_servers else None
         address = settings.bootstrap_servers or broker_address(settings)
         say(f"Kafka at {address}; starting Spark …")
-        stream = stack.enter_context(Stream(settings, address, on_batch=lambda report: say(line(report))))
+        stream = stack.enter_context(Stream(settings, address, on_batch=lambda report: say(line(report), often=True)))
         stack.enter_context(Trigger(settings, refit_in_child(settings)))
         say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
         _until_signal(stream, broker)
@@ -43,7 +54,7 @@ def stream(settings: Settings) -> None:
     """The stream alone, on a broker that runs already."""
     with _say("starting Spark …") as say:
         address = broker_address(settings)
-        with Stream(settings, address, on_batch=lambda report: say(line(report))) as running:
+        with Stream(settings, address, on_batch=lambda report: say(line(report), often=True)) as running:
             say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
             _until_signal(running, None)
 
@@ -114,11 +125,25 @@ def _until_signal(stream: Stream | None, broker: EmbeddedBroker | None) -> None:
 
 
 @contextmanager
-def _say(first: str) -> Iterator[Callable[[str], None]]:
-    """One status line that changes in place on a terminal; lines in a log elsewhere."""
-    if not err.is_terminal:
-        err.print(first)
-        yield lambda text: err.print(text, soft_wrap=True, markup=False)
+def _say(first: str) -> Iterator[Say]:
+    """One status line that changes in place on a terminal; elsewhere lines in a log, one each LOG_EVERY_S at the most.
+
+    Nobody reading, or a log that is gone, is no reason to stop.
+    """
+    if err.is_terminal:
+        with err.status(first) as status:
+            yield lambda text, often=False: status.update(Text(text))
         return
-    with err.status(first) as status:
-        yield lambda text: status.update(Text(text))
+    last = -LOG_EVERY_S
+
+    def log(text: str, often: bool = False) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if often and now - last < LOG_EVERY_S:
+            return
+        last = now
+        with contextlib.suppress(OSError):
+            err.print(text, soft_wrap=True, markup=False)
+
+    log(first)
+    yield log

@@ -18,6 +18,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from reelstream.embedded.jars import spark_kafka_jars
@@ -39,6 +40,8 @@ RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 WATCH_S = 0.2
 STATUS_S = 1.0
+WARM_UP_EVENTS = 20_000
+STOP_S = 30.0
 RATE_WINDOW_S = 10.0
 
 
@@ -152,8 +155,10 @@ class Stream:
                 self._error = _sentence(error)
 
     def _stop_query(self) -> None:
-        with self._in_batch:
-            self._query.stop()
+        idle = self._in_batch.acquire(timeout=STOP_S)  # let the micro-batch end that is going on
+        self._query.stop()
+        if idle:
+            self._in_batch.release()
 
     def _maintain(self) -> None:
         """Takes up new versions and folds small folders together, beside the micro-batches."""
@@ -220,10 +225,16 @@ class Stream:
 
 
 def warm_up(spark: SparkSession, settings: Settings) -> None:
-    """Parses one event of no topic, so that the first micro-batch does not pay for Spark's first job."""
-    event = RatingEvent(1, 1, settings.rating_max, 0)
-    schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
-    records = spark.createDataFrame([(event.to_json(), "none", 0, 0, datetime.now(UTC))], schema)
+    """Parses events of no topic, so that the first micro-batch does not pay for Spark's first job."""
+    event = RatingEvent(1, 1, settings.rating_max, 0).to_json().decode()
+    value = F.regexp_replace(F.lit(event), '"user_id":1', F.concat(F.lit('"user_id":'), F.col("id").cast("string")))
+    records = spark.range(1, WARM_UP_EVENTS).select(
+        value.cast("binary").alias("value"),
+        F.lit("none").alias("topic"),
+        F.lit(0).alias("partition"),
+        F.col("id").alias("offset"),
+        F.current_timestamp().alias("timestamp"),
+    )
     parse(records, rating_min=settings.rating_min, rating_max=settings.rating_max).toArrow()
 
 

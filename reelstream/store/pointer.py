@@ -61,13 +61,15 @@ def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, durable: bool = True) -> None:
-    """Writes one Parquet file, synced to disk before it returns; its folder is made if missing."""
+    """Puts one Parquet file in place whole, synced to disk before it returns; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _disk_errors(path), path.open("wb") as file:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _disk_errors(path), aside.open("wb") as file:
         pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy")
         if durable:
             file.flush()
             os.fsync(file.fileno())
+    aside.replace(path)
     if durable:
         sync_folder(path.parent)
 
