@@ -226,8 +226,8 @@ class Stream:
 
 def warm_up(spark: SparkSession, settings: Settings) -> None:
     """Parses events of no topic, so that the first micro-batch does not pay for Spark's first job."""
-    event = RatingEvent(1, 1, settings.rating_max, 0).to_json().decode()
-    value = F.regexp_replace(F.lit(event), '"user_id":1', F.concat(F.lit('"user_id":'), F.col("id").cast("string")))
+    before, after = RatingEvent(1, 1, settings.rating_max, 0).to_json().decode().split('"user_id":1')
+    value = F.concat(F.lit(f'{before}"user_id":'), F.col("id").cast("string"), F.lit(after))
     records = spark.range(1, WARM_UP_EVENTS).select(
         value.cast("binary").alias("value"),
         F.lit("none").alias("topic"),
