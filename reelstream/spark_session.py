@@ -6,6 +6,7 @@ The only place that starts Spark, and it imports Spark when asked: what needs no
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from reelstream.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+CLOSE_S = 20.0
 
 
 def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSession:
@@ -46,6 +50,25 @@ def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSessi
     with _stderr_to(settings.warehouse / "run" / "spark.log"):
         session: SparkSession = builder.config(map=options).getOrCreate()
     return session
+
+
+def close_session(session: SparkSession) -> None:
+    """Stops the session and waits until its JVM has ended, which PySpark itself leaves to the end of this process."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    session.stop()
+    SparkContext._gateway = SparkContext._jvm = None
+    process = getattr(gateway, "proc", None)
+    if gateway is None or process is None:
+        return
+    gateway.shutdown()
+    process.stdin.close()
+    try:
+        process.wait(CLOSE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

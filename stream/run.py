@@ -26,7 +26,7 @@ from reelstream.errors import DamagedStore, ReelstreamError
 from reelstream.events import RatingEvent
 from reelstream.kafka_client import kafka_python_options, load_command_config
 from reelstream.settings import Settings
-from reelstream.spark_session import open_session
+from reelstream.spark_session import close_session, open_session
 from reelstream.store import run_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
@@ -76,7 +76,7 @@ class Stream:
             lock = self._settings.warehouse / "run" / "stream.lock"
             self._stack.enter_context(exclusive(lock, "A stream"))
             self._spark = open_session(self._settings, jars=spark_kafka_jars())
-            self._stack.callback(self._spark.stop)
+            self._stack.callback(close_session, self._spark)
             self._folder = Folder(self._settings)
             self._folder.refresh()
             warm_up(self._spark, self._settings)
