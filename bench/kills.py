@@ -35,7 +35,7 @@ START_LIMIT_S = 120.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=400, help="events a second that the replay sends")
+    parser.add_argument("--rate", type=float, default=320, help="events a second that the replay sends")
     asked = parser.parse_args()
     started = time.perf_counter()
     with temporary_settings() as settings, embedded_broker(settings) as broker, tempfile.TemporaryDirectory() as folder:
