@@ -130,7 +130,7 @@ class Stream:
                 raise
             self._reports.append((time.monotonic(), report))
             self._error = None
-            if self._on_batch:
+            if self._on_batch and report.accepted + report.rejected:
                 self._on_batch(report)
 
     def _keep_query(self) -> None:

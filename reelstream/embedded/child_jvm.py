@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from weakref import WeakSet
 
-from reelstream.embedded.folder_lock import process_lives
+from reelstream.store.run_files import process_lives
 
 STOP_TIMEOUT_S = 30.0  # the watchdog kills what has not ended 20 s after it was asked to
 

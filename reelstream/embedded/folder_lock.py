@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from reelstream.errors import Busy, MissingRequirement
+from reelstream.store.run_files import process_lives
 
 HANDOVER_S = 25.0  # a JVM whose parent was killed has ended by then
 _FILE = "lock"
@@ -52,18 +53,6 @@ def is_held(folder: Path) -> bool:
     """Whether a broker, or one that is just ending, has the folder. Raises OSError if there never was one."""
     with (folder / _FILE).open(encoding="utf-8") as lock:
         return not _locked(lock, fcntl.LOCK_SH)
-
-
-def process_lives(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _locked(file: IO[str], kind: int) -> bool:

@@ -25,11 +25,12 @@ def read(warehouse: Path, name: str) -> dict[str, Any] | None:
         status: dict[str, Any] = json.loads((warehouse / "run" / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return {**status, "alive": _alive(status.get("pid"))}
+    return {**status, "alive": process_lives(status.get("pid"))}
 
 
-def _alive(pid: object) -> bool:
-    if not isinstance(pid, int):
+def process_lives(pid: object) -> bool:
+    """Whether a process of this id runs on this machine, ours or another's."""
+    if not isinstance(pid, int) or pid <= 0:
         return False
     try:
         os.kill(pid, 0)

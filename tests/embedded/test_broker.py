@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from reelstream.embedded.broker import EmbeddedBroker, running_broker
-from reelstream.embedded.folder_lock import process_lives
 from reelstream.embedded.loopback import choose_ports, kafka_answers
 from reelstream.errors import BrokerUnavailable, Busy, MissingRequirement, UsageError
 from reelstream.kafka_client import ensure_topic
+from reelstream.store.run_files import process_lives
 
 ENDS_WITHIN_S = 15
 PARENT = """
