@@ -23,7 +23,8 @@ from bench.pipeline import temporary_settings
 from cli.demo import real_ratings
 from producer.ratings_csv import read
 from reelstream.als.factors import ModelSettings, RatingMatrix
-from reelstream.als.metrics import evaluate, split_random
+from reelstream.als.metrics import evaluate
+from reelstream.als.splits import split_random
 from reelstream.settings import Settings
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore

@@ -72,16 +72,6 @@ def evaluate(
     }
 
 
-def split_random(n_rows: int, test_fraction: float = 0.2, seed: int = 42) -> tuple[I64, I64]:
-    """(train rows, test rows), int64 ascending: every row is in one of them. The same seed gives the same split."""
-    if not 0 < test_fraction < 1:
-        raise UsageError(f"test_fraction is {test_fraction}; set it between 0 and 1.")
-    test = np.zeros(n_rows, np.bool_)
-    n_test = round(n_rows * test_fraction)
-    test[np.random.default_rng(seed).permutation(n_rows)[:n_test]] = True
-    return np.flatnonzero(~test), np.flatnonzero(test)
-
-
 def rating_metrics(predicted: F32, actual: F32) -> dict[str, float | None]:
     """rmse and mae in stars; r2 = 1 - Σ (r - r̂)² / Σ (r - mean r)²."""
     error = predicted.astype(np.float64) - actual

@@ -7,7 +7,8 @@ import pytest
 
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
-from reelstream.als.metrics import evaluate, ranking_metrics, rating_metrics, split_random
+from reelstream.als.metrics import evaluate, ranking_metrics, rating_metrics
+from reelstream.als.splits import split_random
 from reelstream.als.top_n import top_n
 from reelstream.errors import UsageError
 from tests.als.data import csr, movielens
@@ -83,16 +84,6 @@ def test_bad_arguments_are_named() -> None:
     other = replace(factors, movie_ids=factors.movie_ids + 1)
     with pytest.raises(UsageError, match="not those of the training"):
         evaluate(other, train, np.array([1]), np.array([30]), np.array([3], np.float32))
-    with pytest.raises(UsageError, match="between 0 and 1"):
-        split_random(10, 1.0)
-
-
-def test_split_is_whole_disjoint_and_by_seed() -> None:
-    train, test = split_random(1000, 0.2, 3)
-    assert len(test) == 200
-    assert sorted([*train.tolist(), *test.tolist()]) == list(range(1000))
-    assert split_random(1000, 0.2, 3)[1].tolist() == test.tolist()
-    assert split_random(1000, 0.2, 4)[1].tolist() != test.tolist()
 
 
 def test_real_ratings_both_models_beat_their_baselines() -> None:
