@@ -30,6 +30,7 @@ def solve_rows(
     diagonal: F32,
     turn_back: F32,
     out: F32,
+    least: F64,
     start: int,
     stop: int,
 ) -> None:
@@ -49,9 +50,9 @@ def solve_rows(
         if len(turn_back) == 0:
             D[n_factors - 1] = diagonal[n_factors - 1] + last_regularization[row]
         if end - begin < n_factors:
-            _solve_short(indices, weights, targets, vectors, begin, end, D, A, short, right, x)
+            least[row] = _solve_short(indices, weights, targets, vectors, begin, end, D, A, short, right, x)
         else:
-            _solve_long(indices, weights, targets, vectors, begin, end, D, A, long, right, x)
+            least[row] = _solve_long(indices, weights, targets, vectors, begin, end, D, A, long, right, x)
         if len(turn_back) == 0:
             for k in range(n_factors):
                 out[row, k] = x[k]
@@ -72,8 +73,11 @@ def _solve_short(
     B: F32,
     right: F32,
     x: F32,
-) -> None:
-    """x of a row with n < K entries, from n equations. B holds √W V D^-½, float32[n, Kp]."""
+) -> float:
+    """x of a row with n < K entries, from n equations. B holds √W V D^-½, float32[n, Kp].
+
+    Returns the sum that x minimises: yᵀ√W (I + BBᵀ)⁻¹ √W y.
+    """
     n, width = end - begin, vectors.shape[1]
     size = (n + 3) // 4 * 4
     for k in range(width):
@@ -90,7 +94,7 @@ def _solve_short(
     for i in range(n):
         A[i, i] += 1
     _cholesky(A, n)
-    _substitute(A, right, n)
+    least = _substitute(A, right, n)
     D[:] = 0
     for t in range(n):
         c = right[t]
@@ -99,6 +103,7 @@ def _solve_short(
     for k in range(width):
         x[k] *= D[k]
         D[k] = 1
+    return least
 
 
 @jit
@@ -114,9 +119,13 @@ def _solve_long(
     B: F32,
     right: F32,
     x: F32,
-) -> None:
-    """x of a row with n ≥ K entries, from K equations. B holds Vᵀ √W, float32[Kp, CHUNK], one chunk at a time."""
+) -> float:
+    """x of a row with n ≥ K entries, from K equations. B holds Vᵀ √W, float32[Kp, CHUNK], one chunk at a time.
+
+    Returns the sum that x minimises: yᵀWy - xᵀ Vᵀ W y.
+    """
     width = vectors.shape[1]
+    squares = 0.0
     A[:] = 0
     for k in range(width):
         x[k] = 0
@@ -129,6 +138,7 @@ def _solve_long(
             v = vectors[indices[first + t]]
             for k in range(width):
                 B[k, t] = w * v[k]
+        squares += float(_dot(right, right, n))
         size = (n + PAD - 1) // PAD * PAD
         right[n:size] = 0
         B[:, n:size] = 0
@@ -140,7 +150,7 @@ def _solve_long(
             x[k] += total
         _add_products(A, B, width, size)
     _cholesky(A, width)
-    _substitute(A, x, width)
+    return squares - _substitute(A, x, width)
 
 
 @jit
@@ -217,15 +227,17 @@ def _cholesky(A: F32, n: int) -> None:
 
 
 @jit
-def _substitute(A: F32, x: F32, n: int) -> None:
-    """Solves LLᵀ y = x, y in place of x."""
+def _substitute(A: F32, x: F32, n: int) -> float:
+    """Solves LLᵀ y = x, y in place of x; returns x·y."""
     for i in range(n):
         x[i] = (x[i] - _dot(A[i], x, i)) / A[i, i]
+    product = float(_dot(x, x, n))
     for i in range(n - 1, -1, -1):
         x[i] /= A[i, i]
         c = x[i]
         for j in range(i):
             x[j] -= c * A[i, j]
+    return product
 
 
 @jit

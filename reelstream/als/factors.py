@@ -129,7 +129,7 @@ class ModelSettings:
     rating_bias_regularization: float = 2.0
     """λ_b: ratings' worth of "no bias" that each bias is drawn to; above 0."""
     rating_iterations: int = 10
-    """Passes over users and movies of the rating model."""
+    """Passes over users and movies of the rating model, at the most."""
     ranking_rank: int = 64
     """K, factors of the ranking model; at least 1."""
     ranking_regularization: float = 0.006
@@ -141,7 +141,10 @@ class ModelSettings:
     ranking_power: float = 2.0
     """p: a rating r weighs (r / rating_max)^p; 0 or more."""
     ranking_iterations: int = 10
-    """Passes over users and movies of the ranking model."""
+    """Passes over users and movies of the ranking model, at the most."""
+    tolerance: float = 5e-4
+    """A model is done before its iterations are, once all further ones would lower the objective by less than this share,
+    as estimated from the last two; 0 makes all iterations."""
     seed: int = 42
     """Of the random start. The same seed and ratings give the same factors."""
     rating_min: float = 0.5
@@ -159,6 +162,7 @@ class ModelSettings:
             "ranking_nu": 0,
             "ranking_alpha0": 0,
             "ranking_power": 0,
+            "tolerance": 0,
         }
         above_zero = ("rating_regularization", "rating_bias_regularization", "ranking_regularization", "rating_max")
         for name, least in at_least.items():

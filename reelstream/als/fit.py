@@ -18,6 +18,7 @@ Both end with the users' half-step, so folding in a user's full history gives th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,11 @@ from reelstream.errors import UsageError
 
 Progress = Callable[[str, int, int], None]
 """Called with (which model, iterations done, iterations in all)."""
+
+
+COLD_PASSES = 4
+"""A cold start makes so many passes at least: the first ones turn the random start towards the ratings, some of them
+with little fall in the objective."""
 
 
 class HalfStep(Protocol):
@@ -43,6 +49,7 @@ class HalfStep(Protocol):
         *,
         alpha0: float = 0.0,
         bias_regularization: F32 | None = None,
+        least: F64 | None = None,
         threads: int | None = None,
     ) -> F32: ...
 
@@ -70,10 +77,9 @@ def fit(
         raise UsageError("there is no rating to fit; give at least one.")
     counts, sums = matrix.by_movie.counts(), movie_sums(matrix.by_movie)  # [M], [M]
     mean = float(sums.sum() / counts.sum())
-    user_bias, rating_user, movie_bias, rating_movie = _fit_rating(
-        matrix, mean, settings, start, threads, half_step, progress
-    )
-    ranking_user, ranking_movie = _fit_ranking(matrix, settings, start, threads, half_step, progress)
+    run = _Run(matrix, settings, threads, half_step, progress, at_least=2 if start else COLD_PASSES)
+    user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, mean, start, run)
+    ranking_user, ranking_movie = _fit_ranking(matrix, start, run)
     return Factors(
         user_ids=matrix.user_ids,
         movie_ids=matrix.movie_ids,
@@ -113,69 +119,134 @@ def ranking_system(rows: Csr, n_other: int, settings: ModelSettings) -> tuple[F3
     return weights.astype(np.float32), np.ones(len(weights), np.float32), regularization.astype(np.float32)
 
 
-def _fit_rating(
-    matrix: RatingMatrix,
-    mean: float,
-    settings: ModelSettings,
-    start: Factors | None,
-    threads: int | None,
-    half_step: HalfStep,
-    progress: Progress | None,
-) -> tuple[F32, F32, F32, F32]:
+def _fit_rating(matrix: RatingMatrix, mean: float, start: Factors | None, run: _Run) -> tuple[F32, F32, F32, F32]:
     """(user_bias [U], p [U, Kr], movie_bias [M], q [M, Kr])."""
-
-    def step(rows: Csr, other_bias: F32, other: F32) -> tuple[F32, F32]:
-        *system, bias = rating_system(rows, mean, other_bias, settings)
-        augmented = np.column_stack([other, np.ones(len(other), np.float32)])  # [C, Kr + 1]
-        solved = half_step(rows, augmented, *system, bias_regularization=bias, threads=threads)  # [R, Kr + 1]
-        return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(solved[:, :-1])
-
-    known = None if start is None else start.rating_movie
-    movie = _first_movies(matrix.movie_ids, start, known, settings.rating_rank, settings.seed)
+    settings = run.settings
     counts = matrix.by_movie.counts()
     deviation = movie_sums(matrix.by_movie) - counts * mean  # [M]
     bias = (deviation / (counts + settings.rating_bias_regularization)).astype(np.float32)
     if start is not None:
         at = start.movie_index(matrix.movie_ids)  # [M]
         bias[at >= 0] = start.movie_bias[at[at >= 0]]
-    for done in range(settings.rating_iterations):
-        user_bias, user = step(matrix.by_user, bias, movie)
-        bias, movie = step(matrix.by_movie, user_bias, user)
-        if progress:
-            progress("rating model", done + 1, settings.rating_iterations)
-    user_bias, user = step(matrix.by_user, bias, movie)
-    return user_bias, user, bias, movie
+    known = None if start is None else start.rating_movie
+    factors = _first_movies(matrix.movie_ids, start, known, settings.rating_rank, settings.seed)
+
+    def system(rows: Csr, other: F32) -> System:
+        weights, targets, regularization, bias_regularization = rating_system(rows, mean, other[:, -1], settings)
+        vectors = other.copy()
+        vectors[:, -1] = 1
+        return System(vectors, weights, targets, regularization, bias_regularization)
+
+    user, movie = run.alternate("rating model", settings.rating_iterations, system, np.column_stack([factors, bias]))
+    plain = np.ascontiguousarray
+    return plain(user[:, -1]), plain(user[:, :-1]), plain(movie[:, -1]), plain(movie[:, :-1])
 
 
-def _fit_ranking(
-    matrix: RatingMatrix,
-    settings: ModelSettings,
-    start: Factors | None,
-    threads: int | None,
-    half_step: HalfStep,
-    progress: Progress | None,
-) -> tuple[F32, F32]:
+def _fit_ranking(matrix: RatingMatrix, start: Factors | None, run: _Run) -> tuple[F32, F32]:
     """(p [U, K], q [M, K])."""
+    settings = run.settings
     by_user = ranking_system(matrix.by_user, len(matrix.movie_ids), settings)
     by_movie = ranking_system(matrix.by_movie, len(matrix.user_ids), settings)
-    alpha0 = settings.ranking_alpha0
     known = None if start is None else start.ranking_movie
-    movie = _first_movies(matrix.movie_ids, start, known, settings.ranking_rank, settings.seed + 1)
-    for done in range(settings.ranking_iterations):
-        user = half_step(matrix.by_user, movie, *by_user, alpha0=alpha0, threads=threads)
-        movie = half_step(matrix.by_movie, user, *by_movie, alpha0=alpha0, threads=threads)
-        if progress:
-            progress("ranking model", done + 1, settings.ranking_iterations)
-    return half_step(matrix.by_user, movie, *by_user, alpha0=alpha0, threads=threads), movie
+    factors = _first_movies(matrix.movie_ids, start, known, settings.ranking_rank, settings.seed + 1)
+
+    def system(rows: Csr, other: F32) -> System:
+        sides = by_user if rows is matrix.by_user else by_movie
+        return System(other, *sides, alpha0=settings.ranking_alpha0)
+
+    return run.alternate("ranking model", settings.ranking_iterations, system, factors)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What a half-step is given beside its rows; see `reference.half_step`."""
+
+    other: F32
+    weights: F32
+    targets: F32
+    regularization: F32
+    bias_regularization: F32 | None = None
+    alpha0: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    matrix: RatingMatrix
+    settings: ModelSettings
+    threads: int | None
+    half_step: HalfStep
+    progress: Progress | None
+    at_least: int
+    """Passes before the objective may count as flat."""
+
+    def alternate(
+        self, name: str, iterations: int, system: Callable[[Csr, F32], System], movie: F32
+    ) -> tuple[F32, F32]:
+        """(users' vectors, movies' vectors) after the last half-step, the users'.
+
+        It ends before `iterations` passes once the objective is flat.
+        """
+        by_user, by_movie = self.matrix.by_user, self.matrix.by_movie
+        fall = np.inf
+        for done in range(1, iterations + 1):
+            to_user = system(by_user, movie)
+            user, before = self._solve(by_user, to_user)
+            to_movie = system(by_movie, user)
+            before += _penalty(to_movie, movie)
+            movie, after = self._solve(by_movie, to_movie)
+            after += _penalty(to_user, user)
+            if self.progress:
+                self.progress(name, done, iterations)
+            fall, last = before - after, fall
+            if done >= self.at_least and self._is_flat(fall, last, after):
+                break
+        user, _ = self._solve(by_user, system(by_user, movie))
+        return user, movie
+
+    def _is_flat(self, fall: float, last: float, objective: float) -> bool:
+        """True once what all further passes would still take from the objective is below the tolerance.
+
+        fall and last: what this and the last pass's movies' half-step took from it. Were each fall the same share of the
+        one before, the further ones would add up to fall² / (last - fall) (Aitken, "On Bernoulli's Numerical Solution of
+        Algebraic Equations", 1926). Falls that grow, as they do at first, have no such sum.
+        """
+        if not self.settings.tolerance or not fall < last < np.inf:
+            return False
+        return fall * max(fall, 0) <= self.settings.tolerance * objective * (last - fall)
+
+    def _solve(self, rows: Csr, system: System) -> tuple[F32, float]:
+        """The rows' vectors, and the least that the half-step's sum can be."""
+        least = np.zeros(rows.n_rows)
+        solved = self.half_step(
+            rows,
+            system.other,
+            system.weights,
+            system.targets,
+            system.regularization,
+            alpha0=system.alpha0,
+            bias_regularization=system.bias_regularization,
+            least=least,
+            threads=self.threads,
+        )
+        return solved, float(least.sum())
+
+
+def _penalty(system: System, solved: F32) -> float:
+    """What the rows' own vectors add to the objective: the part of it that the other side's half-step does not see."""
+    squares = np.square(solved, dtype=np.float64)  # [R, K]
+    if system.bias_regularization is None:
+        return float(system.regularization @ squares.sum(axis=1))
+    return float(system.regularization @ squares[:, :-1].sum(axis=1) + system.bias_regularization @ squares[:, -1])
 
 
 def _first_movies(movie_ids: I64, start: Factors | None, known: F32 | None, rank: int, seed: int) -> F32:
-    """Movie factors before the first half-step, float32[M, rank]: those of `start`, else small and random by id."""
+    """Movie factors before the first half-step, float32[M, rank]: small and random by id, or those of `start` with new
+    movies at the mean of them."""
     first = _random_by_id(movie_ids, rank, seed)
-    if start is not None and known is not None:
+    if start is not None and known is not None and len(known):
         at = index_of(start.movie_ids, movie_ids)  # [M]
         shared = min(rank, known.shape[1])
-        first[at >= 0, :shared] = known[at[at >= 0], :shared]
+        first[:, :shared] = np.where((at >= 0)[:, None], known[at, :shared], known[:, :shared].mean(axis=0))
     return first
 
 

@@ -48,11 +48,12 @@ def half_step(
     *,
     alpha0: float = 0.0,
     bias_regularization: F32 | None = None,
+    least: F64 | None = None,
     threads: int | None = None,
 ) -> F32:
     """See `reference.half_step`. threads: None is one for each CPU; any number gives the same result bit by bit."""
     prepared = basis(other, alpha0, threads=threads)
-    return solve(prepared, rows, weights, targets, regularization, bias_regularization, threads=threads)
+    return solve(prepared, rows, weights, targets, regularization, bias_regularization, least=least, threads=threads)
 
 
 def basis(other: F32, alpha0: float, *, threads: int | None = None) -> Basis:
@@ -77,6 +78,7 @@ def solve(
     regularization: F32,
     bias_regularization: F32 | None = None,
     *,
+    least: F64 | None = None,
     threads: int | None = None,
 ) -> F32:
     """The half-step for a prepared other side; the arguments are those of `reference.half_step`.
@@ -102,10 +104,12 @@ def solve(
         prepared.turn_back,
     )
     out = np.zeros((rows.n_rows, n_factors), np.float32)
+    sums = np.zeros(rows.n_rows) if least is None else least
     counts = rows.counts()
     small = np.minimum(counts, n_factors)
     cost = np.maximum(counts, n_factors) * small * small + small**3 // 3 + 1
-    blocks.run(lambda start, stop: compiled.solve_rows(*arrays, out, start, stop), np.cumsum(cost), threads, _WORTH)
+    ends = np.cumsum(cost)
+    blocks.run(lambda start, stop: compiled.solve_rows(*arrays, out, sums, start, stop), ends, threads, _WORTH)
     return out
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.factors import F32, Csr
+from reelstream.als.factors import F32, F64, Csr
 
 
 def half_step(
@@ -20,6 +20,7 @@ def half_step(
     *,
     alpha0: float = 0.0,
     bias_regularization: F32 | None = None,
+    least: F64 | None = None,
     threads: int | None = None,
 ) -> F32:
     """The factors x of each row that minimise Σ w (y − v·x)² + α₀ Σ_all (v·x)² + x·diag(reg)·x, all v fixed.
@@ -28,8 +29,8 @@ def half_step(
 
     rows: R rows over C columns; its values are not used. other: V, float32[C, K]. weights w ≥ 0, targets y:
     float32[nnz], in the order of the entries. regularization: float32[R], above 0. bias_regularization: float32[R] for
-    the last factor instead, whose column of `other` is then a bias (all ones). Returns float32[R, K]; a row without
-    entries is all 0.
+    the last factor instead, whose column of `other` is then a bias (all ones). least: zeros float64[R], filled with that
+    sum of each row at its minimum. Returns float32[R, K]; a row without entries is all 0.
 
     Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 4, where a pair
     that is not rated weighs α₀ instead of 1.
@@ -47,5 +48,9 @@ def half_step(
             penalty[-1] = bias_regularization[i]
         left = (v * w[:, None]).T @ v + gram + np.diag(penalty)  # [K, K]
         right = v.T @ (w * targets[entries])  # [K]
-        out[i] = np.linalg.solve(left, right)
+        x = np.linalg.solve(left, right)  # [K]
+        out[i] = x
+        if least is not None:
+            y = targets[entries].astype(np.float64)  # [n]
+            least[i] = w @ (y - v @ x) ** 2 + x @ (gram + np.diag(penalty)) @ x
     return out

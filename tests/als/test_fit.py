@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from reelstream.als import reference
+from reelstream.als import kernel, reference
 from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
-from reelstream.als.fit import fit
+from reelstream.als.fit import HalfStep, fit, ranking_system
 from reelstream.als.fold_in import FoldIn
+from reelstream.als.splits import split_random
 from reelstream.als.top_n import predict
 from reelstream.errors import UsageError
-from tests.als.data import csr, matrix, tastes
+from tests.als.data import csr, matrix, movielens, tastes
 
 SMALL = ModelSettings(
     rating_rank=5,
@@ -20,6 +22,7 @@ SMALL = ModelSettings(
     ranking_rank=6,
     ranking_iterations=5,
     ranking_regularization=0.002,
+    tolerance=0,
 )
 ARRAYS = ("user_bias", "movie_bias", "rating_user", "rating_movie", "ranking_user", "ranking_movie")
 
@@ -159,6 +162,48 @@ def test_warm_start_takes_new_and_gone_ids_and_another_rank() -> None:
     again = fit(ratings, replace(SMALL, rating_iterations=1, ranking_iterations=1), start=start)
     assert objectives(ratings, again)[0] < cold[0]
     assert objectives(ratings, again)[1] < cold[1]
+
+
+@pytest.mark.parametrize("half_step", [kernel.half_step, reference.half_step])
+def test_a_half_step_tells_the_objective(half_step: HalfStep) -> None:
+    ratings = matrix()
+    factors = fit(ratings, SMALL)
+    counts, n_movies = ratings.by_user.counts(), len(ratings.movie_ids)
+    weights, targets, regularization = ranking_system(ratings.by_user, n_movies, SMALL)
+    least = np.zeros(len(counts))
+    half_step(ratings.by_user, factors.ranking_movie, weights, targets, regularization, alpha0=0.3, least=least)
+    strength = (ratings.by_movie.counts() + 0.3 * len(counts)) * SMALL.ranking_regularization
+    of_movies = (strength * (factors.ranking_movie.astype(np.float64) ** 2).sum(axis=1)).sum()
+    assert least.sum() + of_movies == pytest.approx(objectives(ratings, factors)[1], rel=1e-5)
+
+
+def iterations(ratings: RatingMatrix, settings: ModelSettings, start: Factors | None = None) -> tuple[Factors, Counter]:
+    """The factors, and how many iterations each model took."""
+    taken: Counter[str] = Counter()
+    return fit(ratings, settings, start=start, progress=lambda name, *_: taken.update([name])), taken
+
+
+def test_it_ends_once_the_objective_is_flat() -> None:
+    ratings = matrix()
+    long = replace(SMALL, rating_iterations=60, ranking_iterations=60)
+    best = objectives(ratings, fit(ratings, long))
+    for tolerance in (1e-3, 1e-4):
+        factors, taken = iterations(ratings, replace(long, tolerance=tolerance))
+        assert 4 <= min(taken.values()) <= max(taken.values()) < 60
+        for found, least in zip(objectives(ratings, factors), best, strict=True):
+            assert found <= least * (1 + 5 * tolerance)
+
+
+def test_a_warm_start_takes_fewer_iterations_to_as_low_an_objective() -> None:
+    user_id, movie_id, rating = movielens()
+    older, _ = split_random(len(rating), 1 / 11, 1)
+    ratings = RatingMatrix.from_triples(user_id, movie_id, rating)
+    start, _ = iterations(RatingMatrix.from_triples(user_id[older], movie_id[older], rating[older]), ModelSettings())
+    cold, cold_taken = iterations(ratings, ModelSettings())
+    warm, warm_taken = iterations(ratings, ModelSettings(), start)
+    assert sum(warm_taken.values()) <= sum(cold_taken.values()) / 3
+    for model in (0, 1):
+        assert objectives(ratings, warm)[model] < objectives(ratings, cold)[model] * 1.002
 
 
 def test_progress_counts_the_iterations_of_both_models() -> None:
