@@ -4,6 +4,8 @@ MLlib fits no biases, so the rating model is its explicit ALS on what the biases
 implicit ALS (Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008) on the weights
 w = (r / r_max)^p, with α = 1 / α₀: the same balance of rated and unrated pairs as the native engine's. Its
 regularisation means something else than the native engine's, hence constants of their own.
+
+In: a RatingMatrix. Out: Factors. Next: `batch.refit` measures and publishes them.
 """
 
 from __future__ import annotations
@@ -16,32 +18,44 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyspark.errors import PySparkRuntimeError
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 
 from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import movie_sums
+from reelstream.errors import UsageError
 from reelstream.settings import Settings
 from reelstream.spark_session import open_session
 
-RATING_RANK, RATING_REGULARIZATION, RATING_ITERATIONS = 10, 0.15, 10
+RATING_RANK, RATING_REGULARIZATION = 10, 0.15
 RANKING_REGULARIZATION = 0.1
 BIAS_PASSES = 5
+CHECKPOINT_EACH = 10
+"""Iterations between two checkpoints: without any, hundreds of them overflow the JVM's stack."""
 
 
-def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings) -> Factors:
+def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start: Factors | None = None) -> Factors:
     """The contract of every engine: all factors of one matrix; `settings` say where it runs.
 
-    Deterministic by `model.seed` on one machine: the rows go in sorted by user, then movie.
+    Deterministic by `model.seed` on one machine: the rows go in sorted by user, then movie. MLlib has no warm start and
+    no tolerance: `start` is not used, and it makes all iterations.
+    Executors elsewhere must share the warehouse's folder `run`, which holds the checkpoints.
+    Raises UsageError if there is no rating, or for α₀ = 0.
     """
+    if not len(matrix.user_ids):
+        raise UsageError("there is no rating to fit; give at least one.")
+    if not model.ranking_alpha0:
+        raise UsageError("the mllib engine needs ranking_alpha0 above 0; set it, or take the engine native.")
     mean, user_bias, movie_bias = _biases(matrix, model.rating_bias_regularization)
     by_user = matrix.by_user
     user = np.repeat(np.arange(by_user.n_rows), by_user.counts())  # [L]
     left_over = by_user.values - mean - user_bias[user] - movie_bias[by_user.indices]  # [L]
     weight = np.maximum(by_user.values / model.rating_max, 0) ** model.ranking_power  # [L]
-    common: dict[str, Any] = {"seed": model.seed, "userCol": "user", "itemCol": "movie", "ratingCol": "value"}
+    columns = {"userCol": "user", "itemCol": "movie", "ratingCol": "value"}
+    common: dict[str, Any] = {**columns, "seed": model.seed, "checkpointInterval": CHECKPOINT_EACH}
     with _session(settings) as spark:
-        rating = ALS(rank=RATING_RANK, regParam=RATING_REGULARIZATION, maxIter=RATING_ITERATIONS, **common)
+        rating = ALS(rank=RATING_RANK, regParam=RATING_REGULARIZATION, maxIter=model.rating_iterations, **common)
         ranking = ALS(
             rank=model.ranking_rank,
             regParam=RANKING_REGULARIZATION,
@@ -109,8 +123,10 @@ def _dense(factors: pa.Table, n_rows: int, rank: int) -> F32:
 def _session(settings: Settings) -> Iterator[SparkSession]:
     """The session of this process, or one for the time of a fit; with a checkpoint folder, which cuts ALS's long
     lineage."""
-    running = SparkSession.getActiveSession()
-    spark = running or open_session(settings)
+    try:
+        spark, ours = SparkSession.active(), False
+    except PySparkRuntimeError:  # there is none, in no thread
+        spark, ours = open_session(settings), True
     run = settings.warehouse / "run"
     run.mkdir(parents=True, exist_ok=True)
     checkpoints = tempfile.mkdtemp(prefix="als-", dir=run)
@@ -118,6 +134,6 @@ def _session(settings: Settings) -> Iterator[SparkSession]:
     try:
         yield spark
     finally:
-        if running is None:
+        if ours:
             spark.stop()
         shutil.rmtree(checkpoints, ignore_errors=True)

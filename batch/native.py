@@ -7,7 +7,7 @@ from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.settings import Settings
 
 
-def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings) -> Factors:
-    """The contract of every engine: all factors of one matrix; `settings` say where it runs. Deterministic by
-    `model.seed`."""
-    return als.fit(matrix, model)
+def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start: Factors | None = None) -> Factors:
+    """The contract of every engine: all factors of one matrix; `settings` say where it runs, `start` from which factors.
+    Deterministic by `model.seed`."""
+    return als.fit(matrix, model, start=start)

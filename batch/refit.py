@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from batch import native
+from batch.gate import Fit, measure, reasons_against
 from batch.ratings import TrainingData, load
-from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
+from reelstream.als.factors import Factors, ModelSettings
 from reelstream.als.fold_in import FoldIn
-from reelstream.als.metrics import evaluate
+from reelstream.errors import HeldBack
 from reelstream.settings import Settings
 from reelstream.store import models, run_files
 from reelstream.store.locks import exclusive
@@ -29,9 +32,6 @@ from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore, latest
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.top_lists import folded_lists, popular_list, similar_lists, user_lists
-
-Fit = Callable[[RatingMatrix, ModelSettings, Settings], Factors]
-"""What an engine is: all ratings → the factors of both models."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done now, steps done, steps in all)."""
@@ -41,62 +41,67 @@ def _silent(_what: str, _done: int, _of: int) -> None:
     return None
 
 
-def refit(settings: Settings, *, progress: Progress = _silent) -> Version:
+def refit(settings: Settings, *, force: bool = False, progress: Progress = _silent) -> Version:
     """Fits and publishes a new version; the numbers are those in the code.
 
     1. read the latest rating of each (user, movie)
-    2. measure: fit without the held-out part, predict that
-    3. fit all ratings
+    2. measure: fit without the held-out part, from where the last version's such fit ended, and predict that part
+    3. fit all ratings, from where the measured fit ended
     4. write the model and its tables aside
     5. fold in the users that rated meanwhile
     6. move the pointer
 
-    Raises NotReady if there is no rating, Busy if another refit runs. Whatever fails before step 6 leaves the last
-    version in place, and `run/refit.json` says what it was.
+    Raises NotReady if there is no rating, Busy if another refit runs, HeldBack if it is worse than the last version (see
+    `batch.gate`) and not forced: its tables stay aside. Whatever fails before step 6 leaves the last version in place,
+    and `run/refit.json` says what it was.
     """
     with exclusive(settings.warehouse / "run" / "refit.lock", "A refit"):
         report = _Report(settings, progress)
         try:
-            return _refit(settings, report)
+            return _refit(settings, report, force)
         except BaseException as error:
             report.failed(error)
             raise
 
 
-def _refit(settings: Settings, report: _Report) -> Version:
+def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     store = RatingsStore(settings.warehouse)
     published = RecommendationsStore(settings.warehouse)
     fit = engine(settings.engine)
     model = ModelSettings(rating_min=settings.rating_min, rating_max=settings.rating_max)
+    current = published.current_or_none()
 
     report.step("read ratings")  # 1
     as_of = datetime.now(UTC)
     data = load(store)
 
     report.step("measure on held-out ratings")  # 2
-    metrics = measure(data, lambda rows: fit(data.matrix(rows), model, settings))
+    last = models.load_measured(current.model_path) if current else None
+    measured = measure(data, fit, model, settings, last)
+    reasons = reasons_against(measured, settings.gate_margin) if current else []
 
     report.step("fit all ratings")  # 3
     matrix = data.matrix()
-    factors = fit(matrix, model, settings)
+    factors = fit(matrix, model, settings, start=measured.factors if measured else None)
 
     report.step("top-N tables")  # 4
     name, path, model_path = published.new_version()
     titles = MoviesStore(settings.warehouse).titles()
     try:
+        users = user_lists(
+            factors.user_ids,
+            (factors.user_bias, factors.rating_user, factors.ranking_user),
+            matrix.by_user,
+            factors,
+            titles,
+            n=settings.top_n,
+            source="refit",
+            version=name,
+            as_of=as_of,
+        )
         published.write_tables(
             path,
-            users=user_lists(
-                factors.user_ids,
-                (factors.user_bias, factors.rating_user, factors.ranking_user),
-                matrix.by_user,
-                factors,
-                titles,
-                n=settings.top_n,
-                source="refit",
-                version=name,
-                as_of=as_of,
-            ),
+            users=users,
             similar=similar_lists(factors, titles, n=settings.top_n, version=name),
             popular=popular_list(factors, titles, n=max(100, settings.top_n), version=name, as_of=as_of),
         )
@@ -105,27 +110,33 @@ def _refit(settings: Settings, report: _Report) -> Version:
             "ratings": len(data.rating),
             "users": len(factors.user_ids),
             "movies": len(factors.movie_ids),
-            "metrics": metrics,
+            "metrics": measured and {**measured.metrics, **_agreement(current, users)},
+            "gate": {"last": measured and measured.last, "reasons": reasons, "forced": bool(reasons and force)},
             "seconds": report.seconds(),
         }
-        models.save(model_path, factors, info)
+        models.save(model_path, factors, info, measured=measured.factors if measured else None)
 
         report.step("fold in newer ratings")  # 5
         _catch_up(settings, store, data, path, factors, titles, name)
 
         report.step("publish")  # 6
-        version = published.publish(
-            name,
-            as_of=as_of,
-            batch=data.state.batch,
-            accepted=data.state.accepted,
-            info=info,
-            keep=settings.keep_versions,
-        )
+        if held_back := reasons and not force:
+            published.keep_aside(name)
+        else:
+            version = published.publish(
+                name,
+                as_of=as_of,
+                batch=data.state.batch,
+                accepted=data.state.accepted,
+                info=info,
+                keep=settings.keep_versions,
+            )
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(model_path, ignore_errors=True)
         raise
+    if held_back:
+        raise HeldBack(name, reasons, data.state.accepted)
     report.done(version)
     return version
 
@@ -139,14 +150,17 @@ def engine(name: str) -> Fit:
     return native.fit
 
 
-def measure(data: TrainingData, fit: Callable[[np.ndarray], Factors]) -> dict[str, Any] | None:
-    """Metrics of a fit without the held-out ratings, on these; None where there are too few ratings to hold some
-    out."""
-    test = data.held_out()
-    if not test.any() or test.all():
-        return None
-    train = data.matrix(~test)
-    return evaluate(fit(~test), train, data.user_id[test], data.movie_id[test], data.rating[test])
+def _agreement(current: Version | None, users: pa.Table) -> dict[str, Any]:
+    """overlap_at_10: the share of the 10 films that a user's folded-in list and the new one have in common, mean over
+    the folded_in_users that were folded in since the last version. Shorter lists are compared at their length."""
+    folded = Updates(current.path).read() if current else None
+    if folded is None or not folded.num_rows:
+        return {"overlap_at_10": None, "folded_in_users": 0}
+    shown = folded.filter(pc.less_equal(folded["rank"], 10)).select(["user_id", "movie_id"])
+    best = users.filter(pc.less_equal(users["rank"], 10)).select(["user_id", "movie_id"])
+    common = shown.join(best, ["user_id", "movie_id"], join_type="inner").num_rows
+    folded_in = pc.unique(shown["user_id"])
+    return {"overlap_at_10": common / shown.num_rows, "folded_in_users": len(folded_in)}
 
 
 def _catch_up(
@@ -201,6 +215,10 @@ class _Report:
         self._write("published", version=version.name, seconds=self.seconds())
 
     def failed(self, error: BaseException) -> None:
+        if isinstance(error, HeldBack):
+            more = {"version": error.version, "reasons": error.reasons, "accepted": error.accepted}
+            self._write("held back", **more, seconds=self.seconds())
+            return
         self._write("failed", step=self._at, error=str(error) or type(error).__name__)
 
     def _end_step(self) -> None:

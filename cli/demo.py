@@ -95,7 +95,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
         f"First send to last row readable: {seconds['first_send_to_last_row_readable']:.1f} s. Refit, measured and "
         f"published: {seconds['refit']:.1f} s."
     )
-    print_metrics(version.info["metrics"])
+    print_metrics(version.info)
     out.print()
     show_films(f"User {known} has rated the most; the top 10 of what is left", films)
     out.print()

@@ -38,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 nothing there yet · 4 Java, jars, disk or network "
     "missing · 5 no broker answers · 6 another process holds the warehouse · 7 damaged or too new a store · 8 done, but "
-    "some CSV rows were bad",
+    "some CSV rows were bad · 9 a refit is worse than the last version and kept aside",
 )
 
 
@@ -299,11 +299,14 @@ def refit(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Publish it even if it is worse than the last version.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit both models on all ratings now and publish a new version.
 
-    Example: `reelstream refit --engine mllib`
+    It is measured on each user's newest ratings; one that is worse than the last version by more than `gate_margin`, or
+    than the popular films, is kept aside, and the exit code is 9. Examples: `reelstream refit --engine mllib` ·
+    `reelstream refit --force`
     """
     from batch.refit import refit as run_refit
 
@@ -315,14 +318,14 @@ def refit(
         def progress(what: str, done: int, of: int) -> None:
             bar.update(task, description=what, completed=done, total=of)
 
-        version = run_refit(settings, progress=progress)
+        version = run_refit(settings, force=force, progress=progress)
     if as_json:
         print_json({"version": version.name, "as_of": version.as_of, "accepted": version.accepted, **version.info})
         return
     from cli.status import print_metrics
 
     out.print(f"Version {version.name} published in {version.info['seconds']['all']:.1f} s.")
-    print_metrics(version.info.get("metrics"))
+    print_metrics(version.info)
 
 
 @app.command()

@@ -79,6 +79,10 @@ def show(value: dict[str, Any]) -> None:
         _error(trigger)
     if refit and refit["state"] == "failed":
         out.print(f"           the last refit failed: {refit['error']}", style="red", soft_wrap=True, markup=False)
+    if refit and refit["state"] == "held back":
+        why = "; ".join(refit["reasons"])
+        text = f"           version {refit['version']} is held back: {why}; `reelstream refit --force` publishes all the same"
+        out.print(text, style="red", soft_wrap=True, markup=False)
     current = value["current"]
     if not current:
         out.print("[bold]version[/]    none published yet")
@@ -89,26 +93,30 @@ def show(value: dict[str, Any]) -> None:
         f"{current['ratings_since']:,} since",
         soft_wrap=True,
     )
-    print_metrics(current.get("metrics"))
+    print_metrics(current)
 
 
-def print_metrics(metrics: dict[str, Any] | None) -> None:
-    """The metrics of a version beside the baselines."""
+def print_metrics(info: dict[str, Any]) -> None:
+    """The metrics of a version beside the baselines and the version before, all on the same held-out ratings."""
+    metrics = info["metrics"]
     if not metrics:
         out.print("Too few ratings to hold some out and measure.")
         return
-    popularity, bias_only = metrics["baselines"]["popularity"], metrics["baselines"]["bias_only"]
-    rows = [
-        ("RMSE", metrics["rmse"], bias_only["rmse"], None),
-        ("MAE", metrics["mae"], bias_only["mae"], None),
-        ("R²", metrics["r2"], bias_only["r2"], None),
-        ("nDCG@10", metrics["ndcg_at_10"], None, popularity["ndcg_at_10"]),
-        ("precision@10", metrics["precision_at_10"], None, popularity["precision_at_10"]),
-        ("recall@10", metrics["recall_at_10"], None, popularity["recall_at_10"]),
-        ("coverage", metrics["coverage"], None, popularity["coverage"]),
-    ]
+    last = (info.get("gate") or {}).get("last") or {}
+    baselines = metrics["baselines"]
+    names = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "ndcg_at_10": "nDCG@10", "precision_at_10": "precision@10"}
+    names |= {"recall_at_10": "recall@10", "coverage": "coverage"}
+    columns = (metrics, last, baselines["bias_only"], baselines["popularity"])
+    rows = [(name, *(column.get(key) for column in columns)) for key, name in names.items()]
     cells = [(name, *(None if v is None else f"{v:.3f}" for v in values)) for name, *values in rows]
-    print_table("On held-out ratings", ("", "this version", "biases only", "popularity"), cells)
+    print_table(
+        "On each user's newest ratings, held out", ("", "this version", "the last", "biases only", "popularity"), cells
+    )
+    if metrics.get("overlap_at_10") is not None:
+        out.print(
+            f"Folded-in lists had {metrics['overlap_at_10']:.0%} of their 10 films in common with the refit's "
+            f"({metrics['folded_in_users']:,} users)."
+        )
 
 
 def show_rejects(settings: Settings, count: int, *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from cli.options import broker_address, broker_folder, err
 from reelstream.embedded.broker import EmbeddedBroker
-from reelstream.errors import BrokerUnavailable, ReelstreamError
+from reelstream.errors import BrokerUnavailable, HeldBack, ReelstreamError
 from reelstream.settings import Settings, to_env
 from stream.ingest import BatchReport
 from stream.run import Stream
@@ -71,7 +71,8 @@ def embedded_broker(settings: Settings) -> EmbeddedBroker:
 
 
 def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
-    """A function that refits in a process of its own and raises ReelstreamError with what it said, if it fails."""
+    """A function that refits in a process of its own and raises ReelstreamError with what it said, if it fails. One that
+    is held back has not failed: it is in the status."""
 
     def refit(stopping: threading.Event) -> None:
         child = subprocess.Popen(
@@ -91,7 +92,9 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
                 child.terminate()
                 child.wait()
         reader.join()
-        if child.returncode and not stopping.is_set():
+        if child.stderr:
+            child.stderr.close()
+        if child.returncode not in (0, HeldBack.exit_code) and not stopping.is_set():
             last = next((text.strip() for text in reversed(said) if text.strip()), "")
             raise ReelstreamError(last or f"the refit ended with exit code {child.returncode}")
 

@@ -8,7 +8,8 @@ ReelstreamError                exit code 1
 ├── MissingRequirement         4   Java, jars, disk space or the network is missing on this machine
 ├── BrokerUnavailable          5   no Kafka broker answers
 ├── Busy                       6   another process holds the lock of this warehouse
-└── DamagedStore               7   a table or a pointer cannot be read, or a newer reelstream wrote it
+├── DamagedStore               7   a table or a pointer cannot be read, or a newer reelstream wrote it
+└── HeldBack                   9   a refit is worse than the last version, and kept aside (8: done, but some CSV rows were bad)
 """
 
 from __future__ import annotations
@@ -61,3 +62,18 @@ class Busy(ReelstreamError):
 
 class DamagedStore(ReelstreamError):
     exit_code = 7
+
+
+class HeldBack(ReelstreamError):
+    """`reasons` say what is worse; `accepted` ratings had come in all when it read them."""
+
+    exit_code = 9
+
+    def __init__(self, version: str, reasons: Sequence[str], accepted: int) -> None:
+        super().__init__(
+            f"version {version} is kept aside, not published: {'; '.join(reasons)}. `reelstream refit --force` publishes "
+            "all the same."
+        )
+        self.version = version
+        self.reasons = list(reasons)
+        self.accepted = accepted

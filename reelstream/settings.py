@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         gt=0,
         description="… or when the oldest rating that no refit has seen is this old, whichever comes first.",
     )
+    gate_margin: float = Field(
+        0.05,
+        ge=0,
+        description="A refit whose RMSE or nDCG@10 is worse than the last version's by more than this share is kept aside.",
+    )
     keep_versions: int = Field(3, ge=1, description="Published versions that stay on disk, the current one included.")
     max_batch_events: int = Field(200_000, ge=1, description="Most events that one micro-batch takes from Kafka.")
     spark_master: str = Field("local[*]", description="Spark master of the stream and of the mllib engine.")

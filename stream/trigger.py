@@ -98,8 +98,11 @@ class Trigger:
             self._report("waiting", new)
 
     def _new_ratings(self) -> int:
+        """Ratings that no refit has seen, be it one that was held back."""
         version = self._recommendations.current_or_none()
-        return self._store.state().accepted - (version.accepted if version else 0)
+        last = run_files.read(self._settings.warehouse, "refit") or {}
+        held_back = last["accepted"] if last.get("state") == "held back" else 0
+        return self._store.state().accepted - max(version.accepted if version else 0, held_back)
 
     def _report(self, state: str, new_ratings: int) -> None:
         status: dict[str, Any] = {

@@ -7,7 +7,7 @@ Next: `reelstream.als.fit` turns a RatingMatrix into Factors; `fold_in`, `top_n`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -219,6 +219,16 @@ class Factors:
     """float64[M]: sum of those ratings, in stars."""
     settings: ModelSettings
 
+    def without_users(self) -> Factors:
+        """The movies' side alone: what a fit starts from and a fold-in needs."""
+        return replace(
+            self,
+            user_ids=self.user_ids[:0],
+            user_bias=self.user_bias[:0],
+            rating_user=self.rating_user[:0],
+            ranking_user=self.ranking_user[:0],
+        )
+
     def user_index(self, ids: I64) -> I64:
         """Positions in user_ids, int64 in the shape of `ids`; -1 where unknown."""
         return index_of(self.user_ids, ids)
@@ -248,8 +258,9 @@ def _check_triples(user_id: NDArray[Any], movie_id: NDArray[Any], rating: NDArra
             raise UsageError(f"{name} is {ids.dtype}; ids must be integers.")
     if not (np.issubdtype(rating.dtype, np.floating) or np.issubdtype(rating.dtype, np.integer)):
         raise UsageError(f"rating is {rating.dtype}; ratings must be numbers.")
-    if not np.isfinite(rating).all():
-        at = int(np.flatnonzero(~np.isfinite(rating))[0])
+    finite = np.abs(rating) <= np.finfo(np.float32).max  # in the 32 bits that it is kept in
+    if not finite.all():
+        at = int(np.flatnonzero(~finite)[0])
         raise UsageError(f"rating of user {user_id[at]} and movie {movie_id[at]} is {rating[at]}; leave such rows out.")
 
 

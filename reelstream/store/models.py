@@ -16,9 +16,14 @@ import pyarrow.parquet as pq
 from reelstream.als.factors import Factors, ModelSettings
 from reelstream.store import pointer
 
+MEASURED = "measured"
+"""Folder within a version's: the movies of the fit that its metrics are of, from which the next refit goes on."""
 
-def save(path: Path, factors: Factors, info: dict[str, Any]) -> None:
+
+def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factors | None = None) -> None:
     """Writes the factors and `info` (engine, metrics, seconds) into the new folder `path`."""
+    if measured is not None:
+        save(path / MEASURED, measured.without_users(), {})
     users = {
         "user_id": factors.user_ids,
         "bias": factors.user_bias,
@@ -58,6 +63,14 @@ def load(path: Path) -> Factors:
         movie_sums=movies["sum_ratings"].to_numpy(),
         settings=ModelSettings.from_dict(model["settings"]),
     )
+
+
+def load_measured(path: Path) -> Factors | None:
+    """What `save` was given as measured, without users; None where there was nothing."""
+    try:
+        return load(path / MEASURED)
+    except FileNotFoundError:
+        return None
 
 
 def info(path: Path) -> dict[str, Any]:

@@ -92,6 +92,7 @@ class RecommendationsStore:
         keep: int,
     ) -> Version:
         """Makes a completely written version the current one, in one step, and removes all but the last `keep`."""
+        self.keep_aside(name)
         pointer.sync_folder(self.path)
         pointer.sync_folder(self.models_path)
         value = {
@@ -109,12 +110,23 @@ class RecommendationsStore:
         self._prune(name, keep)
         return self._version(value)
 
+    def keep_aside(self, name: str) -> None:
+        """Removes every version that is newer than the current one, other than `name`: held back, or never finished."""
+        current = pointer.read(self._pointer)
+        last = f"version={current['version']}" if current else ""
+        for root in (self.path, self.models_path):
+            for path in root.glob("version=*"):
+                if path.name > last and path.name != f"version={name}":
+                    shutil.rmtree(path, ignore_errors=True)
+
     def versions(self) -> list[dict[str, Any]]:
-        """What is on disk, oldest first: name and the model's info."""
+        """What is on disk, oldest first: name, whether it was published or is kept aside, and the model's info."""
+        current = (pointer.read(self._pointer) or {"version": ""})["version"]
         found = []
         for path in sorted(self.models_path.glob("version=*")):
             with contextlib.suppress(FileNotFoundError):
-                found.append({"version": path.name.split("=")[1], **_model_info(path)})
+                name = path.name.split("=")[1]
+                found.append({"version": name, "published": name <= current, **_model_info(path)})
         return found
 
     def read(self, kind: str, version: Version, filters: Any = None) -> pa.Table:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import reelstream
+from batch import native
 from batch import ratings as training
 from batch import refit as module
 from batch.refit import refit
-from reelstream.als.factors import Factors
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.errors import Busy, NotReady
 from reelstream.settings import Settings, load
 from reelstream.store import models, run_files
@@ -103,22 +105,41 @@ def test_predicted_stars_stay_on_another_scale(warehouse: Path) -> None:
     assert predicted.max() > 80
 
 
-def test_the_held_out_part_is_a_fifth_and_the_same_for_a_pair_in_every_refit(
+def test_the_newest_fifth_of_each_user_is_held_out_and_the_rest_only_grows(
     warehouse: Path, store: RatingsStore
 ) -> None:
-    def held_out() -> dict[tuple[int, int], bool]:
+    rng = np.random.default_rng(0)
+    learned: set[tuple[int, int]] = set()
+    for batch in range(4):
         data = training.load(store)
-        pairs = zip(data.user_id.tolist(), data.movie_id.tolist(), strict=True)
-        return dict(zip(pairs, data.held_out().tolist(), strict=True))
+        pairs = list(zip(data.user_id.tolist(), data.movie_id.tolist(), strict=True))
+        held_out = data.held_out()
+        for user in np.unique(data.user_id):
+            mine = data.user_id == user
+            assert held_out[mine].sum() == mine.sum() // 5
+            if held_out[mine].any():
+                assert data.rated_at_ms[mine & held_out].min() >= data.rated_at_ms[mine & ~held_out].max()
+        before, learned = learned, {pair for pair, out in zip(pairs, held_out, strict=True) if not out}
+        assert before <= learned
+        users = rng.integers(1, 70, 40)
+        add(store, *((int(user), 5000 + 100 * batch + i, 4.0) for i, user in enumerate(users)))
 
-    before = held_out()
-    add(store, (999, 1, 3.0), *((user, 2000, 4.0) for user in range(1, 61)))
-    add(store, (1, min(movie for user, movie in before if user == 1), 0.5))  # rated anew
 
-    after = held_out()
-    assert len(after) == len(before) + 61
-    assert {pair: after[pair] for pair in before} == before
-    assert 0.15 < np.mean(list(after.values())) < 0.25
+def test_of_many_users_some_are_held_out_and_those_that_no_longer_are_are_learned(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "HELD_OUT_USERS", 20)
+    store = fill(warehouse, camps(n_users=60))
+    first = training.load(store)
+    users = set(first.user_id[first.held_out()].tolist())
+    assert 5 <= len(users) <= 25
+    fill(warehouse, camps(n_users=150))
+
+    more = training.load(store)
+
+    fewer = set(more.user_id[more.held_out()].tolist())
+    assert fewer & set(range(1, 61)) < users
+    assert 5 <= len(fewer) <= 25
 
 
 def test_the_latest_of_two_ratings_is_trained_on(settings: Settings, store: RatingsStore) -> None:
@@ -244,6 +265,51 @@ def test_what_is_rated_during_a_refit_counts_before_the_version_is_published(
     assert {film.source for film in recommender.recommend(500)} == {"fold_in"}
     assert {film.source for film in recommender.recommend(2)} == {"refit"}
     assert {film.source for film in recommender.recommend(600)} == {"popular"}
+
+
+def test_the_fit_of_all_ratings_goes_on_from_the_measured_one_and_that_from_the_last_measured(
+    settings: Settings, store: RatingsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Factors | None] = []
+    fits: list[Factors] = []
+
+    def fit(matrix: RatingMatrix, model: ModelSettings, of: Settings, *, start: Factors | None = None) -> Factors:
+        starts.append(start)
+        fits.append(native.fit(matrix, model, of, start=start))
+        return fits[-1]
+
+    monkeypatch.setattr(module, "engine", lambda _: fit)
+    first = refit(settings)
+    add(store, (1, 3000, 5.0), (2, 3000, 4.0))
+    second = refit(settings)
+
+    assert starts[0] is None
+    assert starts[1] is fits[0]
+    np.testing.assert_array_equal(starts[2].ranking_movie, fits[0].ranking_movie)  # type: ignore[union-attr]
+    assert starts[3] is fits[2]
+    assert models.load_measured(second.model_path).movie_ids.tolist() == fits[2].movie_ids.tolist()  # type: ignore[union-attr]
+    assert first.info["gate"] == {"last": None, "reasons": [], "forced": False}
+    assert second.info["gate"]["last"]["test_rows"] == second.info["metrics"]["test_rows"]
+    assert second.info["gate"]["last"]["ndcg_at_10"] == pytest.approx(first.info["metrics"]["ndcg_at_10"], rel=0.1)
+
+
+def test_how_far_the_folded_in_lists_agree_with_the_refits_is_told(settings: Settings, store: RatingsStore) -> None:
+    first = refit(settings)
+    assert (first.info["metrics"]["overlap_at_10"], first.info["metrics"]["folded_in_users"]) == (None, 0)
+    lists = RecommendationsStore(settings.warehouse).read("users", first)
+    mine = lists.filter(pc.is_in(lists["user_id"], pa.array([1, 2])))
+    films = np.array(mine["movie_id"].to_pylist())
+    films[[0, 7, 8]] = [7001, 7002, 7003]  # user 1 keeps 6 of 7 films, user 2 has 5 of 7
+    Updates(first.path).append(mine.set_column(2, "movie_id", pa.array(films)), 1)
+
+    second = refit(settings)
+
+    kept = RecommendationsStore(settings.warehouse).read("users", second)
+    same = {(row["user_id"], row["movie_id"]) for row in kept.to_pylist()}
+    common = sum((user, film) in same for user, film in zip(mine["user_id"].to_pylist(), films.tolist(), strict=True))
+    assert second.info["metrics"]["folded_in_users"] == 2
+    assert second.info["metrics"]["overlap_at_10"] == pytest.approx(common / 14)
+    assert 0.5 < common / 14 <= 11 / 14
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 4, 5])

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import reelstream
+from batch import refit as module
+from batch.gate import GATE_FROM_USERS, Measured, reasons_against
+from batch.refit import refit
+from cli.main import app
+from reelstream.als.factors import ModelSettings
+from reelstream.errors import HeldBack
+from reelstream.settings import Settings, load
+from reelstream.store import run_files
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore
+from tests.batch.camps import add, camps, fill
+
+GOOD = {"ranked_users": 100, "ndcg_at_10": 0.3, "rmse": 0.9}
+
+
+def measured(popularity: float = 0.2, last: dict[str, Any] | None = None, **changed: float) -> Measured:
+    return Measured(
+        None,  # type: ignore[arg-type]
+        {**GOOD, "baselines": {"popularity": {"ndcg_at_10": popularity}}, **changed},
+        last,
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "reasons"),
+    [
+        (measured(), 0),
+        (measured(last=GOOD), 0),
+        (measured(last={**GOOD, "ndcg_at_10": 0.315, "rmse": 0.86}), 0),
+        (measured(last={**GOOD, "ndcg_at_10": 0.316}), 1),
+        (measured(last={**GOOD, "rmse": 0.857}), 1),
+        (measured(popularity=0.301), 1),
+        (measured(popularity=0.301, last={"ndcg_at_10": 0.5, "rmse": 0.5}), 3),
+        (measured(popularity=0.301, ranked_users=GATE_FROM_USERS - 1), 0),
+        (None, 0),
+    ],
+)
+def test_what_is_worse_by_more_than_the_margin_is_a_reason(what: Measured | None, reasons: int) -> None:
+    assert len(reasons_against(what, 0.05)) == reasons
+
+
+@pytest.fixture
+def settings(warehouse: Path) -> Settings:
+    """A hundred users' ratings, and one good version."""
+    fill(warehouse, camps(n_users=100))
+    settings = load(warehouse=warehouse)
+    refit(settings)
+    return settings
+
+
+@pytest.fixture
+def spoiled(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The next refits forget all taste."""
+    monkeypatch.setattr(
+        module,
+        "ModelSettings",
+        lambda **scale: ModelSettings(ranking_regularization=1e9, rating_regularization=1e9, **scale),
+    )
+    return monkeypatch
+
+
+def test_a_worse_refit_is_kept_aside_and_told_and_the_next_good_one_replaces_it(
+    settings: Settings, spoiled: pytest.MonkeyPatch
+) -> None:
+    published = RecommendationsStore(settings.warehouse)
+    before, films = published.current(), reelstream.open(settings.warehouse).recommend(1)
+
+    with pytest.raises(HeldBack, match=r"version 000002 is kept aside.*nDCG@10.*RMSE.*last version.*--force"):
+        refit(settings)
+
+    assert published.current() == before
+    assert reelstream.open(settings.warehouse).recommend(1) == films
+    assert [(v["version"], v["published"]) for v in published.versions()] == [("000001", True), ("000002", False)]
+    assert (published.path / "version=000002" / "users" / "part-0.parquet").is_file()
+    status = run_files.read(settings.warehouse, "refit")
+    assert status is not None
+    assert (status["state"], status["version"]) == ("held back", "000002")
+    assert "nDCG@10" in status["reasons"][0]
+    with pytest.raises(HeldBack, match="000003"):
+        refit(settings)
+    assert [v["version"] for v in published.versions()] == ["000001", "000003"]
+
+    spoiled.undo()
+    assert refit(settings).name == "000004"
+    assert [v["version"] for v in published.versions()] == ["000001", "000004"]
+
+
+def test_force_publishes_it_all_the_same(settings: Settings, spoiled: pytest.MonkeyPatch) -> None:
+    version = refit(settings, force=True)
+
+    assert RecommendationsStore(settings.warehouse).current() == version
+    assert version.info["gate"]["forced"] is True
+    assert "nDCG@10" in version.info["gate"]["reasons"][0]
+
+
+def test_the_first_version_is_never_held_back(warehouse: Path, spoiled: pytest.MonkeyPatch) -> None:
+    fill(warehouse, camps(n_users=100))
+
+    assert refit(load(warehouse=warehouse)).name == "000001"
+
+
+def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(
+    settings: Settings, spoiled: pytest.MonkeyPatch
+) -> None:
+    from stream.trigger import Trigger
+
+    store = RatingsStore(settings.warehouse)
+    add(store, (1, 3000, 5.0), (2, 3000, 4.0))
+    trigger = Trigger(settings, lambda _: None)
+    assert trigger._new_ratings() == 2
+    with pytest.raises(HeldBack):
+        refit(settings)
+
+    assert trigger._new_ratings() == 0
+    add(store, (3, 3000, 5.0))
+    assert trigger._new_ratings() == 1
+
+
+def test_the_command_ends_with_its_own_code_and_the_trigger_takes_that_for_done(settings: Settings) -> None:
+    from cli.up import refit_in_child
+
+    elsewhere = load(warehouse=settings.warehouse, rating_min=4.9)  # predictions are clipped to a scale that is wrong
+
+    refit_in_child(elsewhere)(threading.Event())
+
+    status = run_files.read(settings.warehouse, "refit")
+    assert status is not None
+    assert (status["state"], status["accepted"]) == ("held back", RatingsStore(settings.warehouse).state().accepted)
+    assert "RMSE" in status["reasons"][0]
+    told = CliRunner().invoke(app, ["status", "--warehouse", str(settings.warehouse)])
+    assert "version 000002 is held back: RMSE" in told.output
+    again = CliRunner().invoke(app, ["refit", "--force", "--warehouse", str(settings.warehouse)])
+    assert "Version 000003 published" in again.output
