@@ -1,17 +1,12 @@
-"""`evaluate`: reads ratings, has a model fitted and measured on them, prints the figures."""
+"""`evaluate`: both models measured on ratings of one's own, as a table, JSON or a page."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from rich.progress import Progress
 
-from batch import evaluate as evaluation
-from batch.evaluate import SPLITS, Ratings
 from cli.options import (
     AsJson,
     Warehouse,
@@ -23,43 +18,41 @@ from cli.options import (
     progress_bar,
     settings_of,
 )
-from producer.ratings_csv import BadRow, read_blocks
-from producer.send import FIRST_BAD_KEPT
 from reelstream.errors import UsageError
-from reelstream.settings import Settings
 
-BAD_ROWS = 8
+if TYPE_CHECKING:
+    from cli.ratings_file import RatingsFile
+
+SPLITS = ("random", "time", "user-time")
 TEST_FRACTION, SEED = 0.2, 42
 
-_NAMES = {
-    **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "explained_variance": "explained variance"},
-    **{"ndcg": "nDCG", "precision": "precision", "recall": "recall", "map": "MAP", "mrr": "MRR", "auc": "AUC"},
-    **{"coverage": "coverage", "novelty": "novelty, bits", "diversity": "diversity"},
-}
+RATING_NAMES = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "explained_variance": "explained variance"}
+LIST_NAMES = {"ndcg": "nDCG", "precision": "precision", "recall": "recall", "map": "MAP", "mrr": "MRR"}
+OTHER_NAMES = {"auc": "AUC", "coverage": "coverage", "novelty": "novelty (bits)", "diversity": "diversity"}
 
 
 def evaluate(
     train: Annotated[Path, typer.Argument(help="A ratings.csv: userId, movieId, rating, timestamp.")],
     test: Annotated[Path | None, typer.Option(help="Measure on this file, and train on all of the first.")] = None,
     split: Annotated[
-        str | None, typer.Option(help=f"Hold out by {', '.join(SPLITS[:-1])} or {SPLITS[-1]}. \\[default: random]")
+        str | None, typer.Option(help="Or hold out by random, time or user-time. \\[default: random]")
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option(help=f"The share that is held out. \\[default: {TEST_FRACTION}]")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=f"Of the random split. \\[default: {SEED}]")] = None,
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
-    relevant_from: Annotated[float, typer.Option(help="A movie is relevant from so many stars on.")] = 4.0,
-    k: Annotated[int, typer.Option(min=1, max=1000, help="Length of the lists.")] = 10,
+    relevant_from: Annotated[float, typer.Option(help="A film is relevant if rated so many stars or more.")] = 4.0,
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Movies in each list.")] = 10,
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write index.html there: the figures, and plots to read.")
+        Path | None, typer.Option(metavar="DIR", help="Write index.html there: the figures with plots, in one page.")
     ] = None,
     warehouse: Warehouse = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the models on ratings of your own, beside the simplest models and the published version.
+    """Measure both models on ratings of your own, beside the simplest models and the published version.
 
-    `user-time` holds out each user's newest ratings, `time` the newest of all. Bad rows are shown and left out; the exit
+    `time` holds out the newest ratings of all, `user-time` each user's newest. Bad rows are shown and left out; the exit
     code is 8 then. Examples: `reelstream evaluate ratings.csv` · `reelstream evaluate ratings.csv --split time --json` ·
     `reelstream evaluate train.csv --test test.csv --report report`
     """
@@ -68,7 +61,131 @@ def evaluate(
         existing_warehouse(settings)
     how = _how(test, split, test_fraction, seed)
     _check_report(report)
-    bad: list[BadRow] = []
+
+    from batch import evaluate as evaluation  # numba and pyarrow take a moment, and the other commands need none of it
+    from cli import ratings_file
+    from cli.main import BAD_ROWS
+
     with progress_bar(quiet=as_json) as bar:
-        given = _read(train, settings, bad, bar)
-        n_bad, first_bad = len(bad), bad[:FIRST_BAD_KEPT]
+
+        def read(path: Path) -> RatingsFile:
+            task = bar.add_task(f"read {path.name}", total=None, note="bytes")
+            return ratings_file.read(path, settings, lambda done, of: bar.update(task, completed=done, total=of))
+
+        files = [read(path) for path in (train, test) if path]
+        if test:
+            parts = files[0].ratings, evaluation.unseen(files[0].ratings, files[1].ratings)
+        else:
+            parts = evaluation.split(files[0].ratings, how["split"], how["test_fraction"], how.get("seed", SEED))
+        task = bar.add_task("evaluate", total=None, note="")
+        found = evaluation.evaluate(
+            *parts,
+            settings,
+            k=k,
+            relevant_from=relevant_from,
+            progress=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
+        )
+    figures = {
+        **found.figures,
+        "held_out": how,
+        "test_rows_in_training": len(files[1].ratings) - len(parts[1]) if test else 0,
+        "duplicates": sum(file.duplicates for file in files),
+        "bad_rows": sum(file.bad_rows for file in files),
+        "report": None,
+    }
+    if report:
+        from batch import report_page
+
+        figures["report"] = str(report_page.write(found, figures, report))
+    if as_json:
+        print_json(figures)
+    else:
+        show(figures)
+        _show_bad([path for path in (train, test) if path], files)
+    if figures["bad_rows"]:
+        raise typer.Exit(BAD_ROWS)
+
+
+def show(figures: dict[str, Any]) -> None:
+    """The figures for a person: this model beside the baselines, 80 columns wide."""
+    out.print(
+        f"{figures['train_rows']:,} ratings of {figures['train_users']:,} users and {figures['train_movies']:,} movies to "
+        f"learn from, {figures['test_rows']:,} to measure on: {described(figures['held_out'])}."
+    )
+    left_out = (("duplicates", "older ratings of the same film"), ("test_rows_in_training", "test ratings in training"))
+    for key, what in left_out:
+        if figures[key]:
+            out.print(f"{figures[key]:,} {what} were left out.")
+    out.print(
+        f"{figures['cold_rows']:,} of them are cold: their user or movie is not in training. "
+        f"{figures['ranked_users']:,} users have a relevant movie ({figures['relevant_from']:g} stars or more)."
+    )
+    out.print(
+        f"Fit in {figures['fit_seconds']:.2f} s ({figures['engine']}), lists of these users in "
+        f"{figures['top_n_seconds']:.2f} s."
+    )
+    print_table("On ratings that it has not seen", *table(figures))
+    if figures["baselines"]["last_version"]:
+        out.print(figures["baselines"]["last_version"]["note"])
+    if figures["report"]:
+        out.print(f"Report: {figures['report']}", soft_wrap=True, markup=False)
+
+
+def table(figures: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
+    """(columns, rows): each figure of this model and of the baselines, three digits after the point."""
+    k, baselines = figures["k"], figures["baselines"]
+    columns = {"this model": figures, "biases only": baselines["bias_only"], "popularity": baselines["popularity"]}
+    if baselines["last_version"]:
+        columns["last version"] = baselines["last_version"]
+    names = RATING_NAMES | {f"{key}_at_{k}": f"{name}@{k}" for key, name in LIST_NAMES.items()} | OTHER_NAMES
+    rows = [
+        (name, *(None if column.get(key) is None else f"{column[key]:.3f}" for column in columns.values()))
+        for key, name in names.items()
+    ]
+    return ("", *columns), rows
+
+
+def described(held_out: dict[str, Any]) -> str:
+    """How the test ratings were chosen, as the end of a sentence."""
+    if "test" in held_out:
+        return f"all of {held_out['test']}"
+    share = f"{held_out['test_fraction']:.0%}"
+    return {
+        "random": f"a random {share}, seed {held_out.get('seed')}",
+        "time": f"the newest {share} of all",
+        "user-time": f"the newest {share} of each user's",
+    }[held_out["split"]]
+
+
+def _how(test: Path | None, split: str | None, test_fraction: float | None, seed: int | None) -> dict[str, Any]:
+    """What is held out. Raises UsageError if options contradict each other or lie outside their range."""
+    if test:
+        asked = {"--split": split, "--test-fraction": test_fraction, "--seed": seed}
+        for option, value in asked.items():
+            if value is not None:
+                raise UsageError(f"--test and {option} exclude each other: with a test file nothing is split.")
+        return {"test": str(test)}
+    split = split or "random"
+    if split not in SPLITS:
+        raise UsageError(f"--split is {split!r}; choose one of {', '.join(SPLITS)}.")
+    fraction = TEST_FRACTION if test_fraction is None else test_fraction
+    if not 0 < fraction < 1:
+        raise UsageError(f"--test-fraction is {fraction:g}; set it between 0 and 1.")
+    by_seed = {"seed": SEED if seed is None else seed} if split == "random" else {}
+    return {"split": split, "test_fraction": fraction, **by_seed}
+
+
+def _check_report(report: Path | None) -> None:
+    if report and report.exists() and not report.is_dir():
+        raise UsageError(f"--report {report} is not a folder; name one, or a new one.")
+
+
+def _show_bad(paths: list[Path], files: list[RatingsFile]) -> None:
+    """Each file's bad rows, with their line numbers, on stderr."""
+    for path, file in zip(paths, files, strict=True):
+        if file.bad_rows:
+            err.print(
+                f"{file.bad_rows:,} bad rows of {path} were left out:", style="yellow", markup=False, soft_wrap=True
+            )
+        for row in file.first_bad:
+            err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)

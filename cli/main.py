@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from cli.evaluate import evaluate
 from cli.options import (
     AsJson,
     Bootstrap,
@@ -299,7 +300,9 @@ def refit(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Publish it even if it is worse than the last version.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish it even if it is worse than the last version.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit both models on all ratings now and publish a new version.
@@ -326,6 +329,9 @@ def refit(
 
     out.print(f"Version {version.name} published in {version.info['seconds']['all']:.1f} s.")
     print_metrics(version.info)
+
+
+app.command()(evaluate)
 
 
 @app.command()

@@ -102,16 +102,14 @@ def print_metrics(info: dict[str, Any]) -> None:
     if not metrics:
         out.print("Too few ratings to hold some out and measure.")
         return
-    last = (info.get("gate") or {}).get("last") or {}
-    baselines = metrics["baselines"]
+    last, baselines = (info.get("gate") or {}).get("last"), metrics["baselines"]
     names = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "ndcg_at_10": "nDCG@10", "precision_at_10": "precision@10"}
     names |= {"recall_at_10": "recall@10", "coverage": "coverage"}
-    columns = (metrics, last, baselines["bias_only"], baselines["popularity"])
-    rows = [(name, *(column.get(key) for column in columns)) for key, name in names.items()]
+    columns = {"this version": metrics, **({"the last": last} if last else {})}
+    columns |= {"biases only": baselines["bias_only"], "popularity": baselines["popularity"]}
+    rows = [(name, *(column.get(key) for column in columns.values())) for key, name in names.items()]
     cells = [(name, *(None if v is None else f"{v:.3f}" for v in values)) for name, *values in rows]
-    print_table(
-        "On each user's newest ratings, held out", ("", "this version", "the last", "biases only", "popularity"), cells
-    )
+    print_table("On each user's newest ratings, held out", ("", *columns), cells)
     if metrics.get("overlap_at_10") is not None:
         out.print(
             f"Folded-in lists had {metrics['overlap_at_10']:.0%} of their 10 films in common with the refit's "

@@ -184,7 +184,7 @@ def test_status_where_nothing_runs(reelstream: Reelstream, published: Path) -> N
     assert said[4].startswith("version    000001, ")
     assert said[4].endswith(" s old, native, 3 ratings of 2 users and 5 movies; 1 since")
     assert said[5:] == [
-        "On held-out ratings",
+        "On each user's newest ratings, held out",
         "              this version  biases only  popularity",
         "        RMSE         0.800        0.900           —",
         "         MAE         0.600        0.700           —",
