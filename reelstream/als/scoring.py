@@ -16,12 +16,17 @@ _TILE = 128
 """Movies scored at once: their factors stay in the first-level cache while four rows pass over them."""
 _ROWS = 64
 """Rows that share a tile once it is transposed; a multiple of 4."""
+_ROUNDING = 1.001
+"""A rounded sum of products may exceed the product of the rounded norms by less than this factor."""
 
 
 @jit
 def best_rows(
     rows: F32,
+    row_norms: F32,
     movies: F32,
+    movie_norms: F32,
+    places: I32,
     seen_indptr: I64,
     seen: I32,
     positions: I32,
@@ -29,7 +34,12 @@ def best_rows(
     start: int,
     stop: int,
 ) -> None:
-    """Fills rows start to stop of positions and scores, both [R, n], best first; positions come filled with -1."""
+    """Fills rows start to stop of positions and scores, both [R, n], best first; positions come filled with -1.
+
+    movies come with falling norms, and movie m stands for position places[m]. No score is above the product of the two
+    norms: a row is done at the first tile whose product is below the last score of its list (Teflioudi, Gemulla,
+    Mykytiuk, "LEMP: Fast Retrieval of Large Entries in a Matrix Product", SIGMOD 2015).
+    """
     n_movies, n_factors = movies.shape
     n = positions.shape[1]
     tile = np.zeros((n_factors, _TILE), np.float32)
@@ -48,15 +58,32 @@ def best_rows(
                 hidden[r, seen[s]] = True
         for m in range(0, n_movies, _TILE):
             n_tile = min(_TILE, n_movies - m)
-            for t in range(n_tile):
-                for k in range(n_factors):
-                    tile[k, t] = movies[m + t, k]
+            loaded = False
             for four in range(0, n_rows, 4):
+                done = True
+                for r in range(four, min(four + 4, n_rows)):
+                    most = row_norms[first + r] * movie_norms[m] * np.float32(_ROUNDING)
+                    done = done and filled[r] == n and most < scores[first + r, n - 1]
+                if done:
+                    continue
+                if not loaded:
+                    loaded = True
+                    for t in range(n_tile):
+                        for k in range(n_factors):
+                            tile[k, t] = movies[m + t, k]
                 _score(block[four : four + 4], tile, sums)
                 for r in range(four, min(four + 4, n_rows)):
                     filled[r] = _select(
-                        sums[r - four], hidden[r], m, n_tile, positions[first + r], scores[first + r], filled[r], n
+                        sums[r - four],
+                        hidden[r],
+                        places[m : m + n_tile],
+                        positions[first + r],
+                        scores[first + r],
+                        filled[r],
+                        n,
                     )
+            if not loaded:
+                break
         for r in range(n_rows):
             for s in range(seen_indptr[first + r], seen_indptr[first + r + 1]):
                 hidden[r, seen[s]] = False
@@ -78,20 +105,20 @@ def _score(rows: F32, tile: F32, sums: F32) -> None:
 
 
 @jit
-def _select(
-    sums: F32, hidden: np.ndarray, first: int, n_tile: int, positions: I32, scores: F32, filled: int, n: int
-) -> int:
-    """Takes the tile's scores into the row's list, kept sorted; of equal scores the lower position stays ahead."""
-    for t in range(n_tile):
-        score = sums[t]
-        if (filled == n and not score > scores[n - 1]) or hidden[first + t]:
+def _select(sums: F32, hidden: np.ndarray, places: I32, positions: I32, scores: F32, filled: int, n: int) -> int:
+    """Takes the tile's scores into the row's list, kept sorted; of equal scores the lower position comes first."""
+    for t in range(len(places)):
+        score, place = sums[t], places[t]
+        if filled == n and not (score > scores[n - 1] or (score == scores[n - 1] and place < positions[n - 1])):
+            continue
+        if hidden[place]:
             continue
         at = filled if filled < n else n - 1
-        while at > 0 and scores[at - 1] < score:
+        while at > 0 and (scores[at - 1] < score or (scores[at - 1] == score and positions[at - 1] > place)):
             scores[at] = scores[at - 1]
             positions[at] = positions[at - 1]
             at -= 1
         scores[at] = score
-        positions[at] = first + t
+        positions[at] = place
         filled = min(filled + 1, n)
     return filled

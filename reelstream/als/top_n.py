@@ -39,9 +39,14 @@ def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, *, threads: 
         return positions, scores
     from reelstream.als import scoring  # importing numba takes a moment, and predictions need none
 
+    norms = np.linalg.norm(ranking_movie, axis=1)  # [M]
+    order = np.argsort(-norms, kind="stable")  # [M]
     arrays = (
         np.require(ranking_user, np.float32, ["C", "W"]),
-        np.require(ranking_movie, np.float32, ["C", "W"]),
+        np.linalg.norm(ranking_user, axis=1).astype(np.float32),
+        np.require(ranking_movie[order], np.float32, ["C", "W"]),
+        norms[order].astype(np.float32),
+        order.astype(np.int32),
         np.require(seen.indptr, np.int64, ["C", "W"]),
         np.require(seen.indices, np.int32, ["C", "W"]),
     )
