@@ -25,6 +25,7 @@ from reelstream.als.splits import split_random, split_time, split_user_time
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
 from reelstream.store import models
+from reelstream.store.adopted import adopted
 from reelstream.store.pointer import consistent
 from reelstream.store.recommendations import RecommendationsStore, Version
 
@@ -52,9 +53,9 @@ class Ratings:
 
     def latest(self) -> Ratings:
         """The latest rating of each (user, movie), of equal times the last row; sorted by user, then movie."""
-        _, user = positions(self.user_id)
-        movie_ids, movie = positions(self.movie_id)
-        pair = user.astype(np.int64) * len(movie_ids) + movie  # [L]
+        pair = _pairs(self.user_id, self.movie_id)  # [L]
+        if (pair[1:] > pair[:-1]).all():  # as MovieLens files are
+            return self
         order = np.lexsort((self.rated_at_ms, pair))
         last = np.append(pair[order][1:] != pair[order][:-1], True)[: len(order)]
         return self.rows(order[last])
@@ -97,12 +98,15 @@ def split(ratings: Ratings, how: str, test_fraction: float, seed: int) -> tuple[
 
 
 def unseen(train: Ratings, test: Ratings) -> Ratings:
-    """The test rows whose (user, movie) is not in training: what is measured must not have been learned."""
-    pairs = np.column_stack([np.append(train.user_id, test.user_id), np.append(train.movie_id, test.movie_id)])  # [L, 2]
-    _, user = positions(pairs[:, 0])
-    movie_ids, movie = positions(pairs[:, 1])
-    pair = user.astype(np.int64) * len(movie_ids) + movie
-    return test.rows(np.flatnonzero(~np.isin(pair[len(train) :], pair[: len(train)])))
+    """The test rows whose (user, movie) is not in training: what is measured must not have been learned.
+
+    Raises UsageError if there is none.
+    """
+    pair = _pairs(np.append(train.user_id, test.user_id), np.append(train.movie_id, test.movie_id))
+    rest = np.flatnonzero(~np.isin(pair[len(train) :], pair[: len(train)]))
+    if not len(rest):
+        raise UsageError("every test rating is one of the training ratings too; give others with --test, or --split.")
+    return test.rows(rest)
 
 
 def evaluate(
@@ -116,7 +120,7 @@ def evaluate(
 ) -> Evaluation:
     """Fits the engine of `settings` on `train` and measures it on `test`; the numbers are those in the code.
 
-    1. fit, as a refit does
+    1. fit from a cold start, with the settings of the next refit
     2. measure it
     3. measure the baselines
     4. measure the published version of the warehouse, if there is one
@@ -136,8 +140,9 @@ def evaluate(
         )
     steps = 4
     progress(f"fit {len(train):,} ratings", 0, steps)  # 1
+    model = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)
     began = time.perf_counter()
-    factors = _fit(matrix, settings)
+    factors = _fit(matrix, model, settings)
     fit_seconds = time.perf_counter() - began
 
     progress(f"measure on {len(test):,} ratings", 1, steps)  # 2
@@ -157,6 +162,7 @@ def evaluate(
         "train_users": len(matrix.user_ids),
         "train_movies": len(matrix.movie_ids),
         "engine": settings.engine,
+        "model_settings": model.to_dict(),
         "k": k,
         "relevant_from": relevant_from,
         "fit_seconds": round(fit_seconds, 4),
@@ -167,9 +173,16 @@ def evaluate(
     return Evaluation(figures, held_out, measured, popular_lists)
 
 
-def _fit(matrix: RatingMatrix, settings: Settings) -> Factors:
+def _pairs(user_id: I64, movie_id: I64) -> I64:
+    """One number for each different (user, movie), ascending by user, then movie: int64 in the length of the ids."""
+    _, user = positions(user_id)
+    movie_ids, movie = positions(movie_id)
+    pairs: I64 = user.astype(np.int64) * len(movie_ids) + movie
+    return pairs
+
+
+def _fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings) -> Factors:
     """By the engine; where there is no warehouse, none is left behind."""
-    model = ModelSettings(rating_min=settings.rating_min, rating_max=settings.rating_max)
     with tempfile.TemporaryDirectory(prefix="reelstream-") as scratch:
         there = settings.warehouse.is_dir()
         where = settings if there else settings.model_copy(update={"warehouse": Path(scratch)})
@@ -186,7 +199,7 @@ def _last_version(settings: Settings, factors: Factors, held_out: HeldOut, k: in
 
     def look() -> tuple[Version, Factors] | None:
         version = published.current_or_none()
-        return version and (version, models.load(version.model_path))
+        return (version, models.load(version.model_path)) if version else None
 
     found = consistent(look)
     if found is None:

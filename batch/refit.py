@@ -22,11 +22,12 @@ import pyarrow.compute as pc
 from batch import native
 from batch.gate import Fit, measure, reasons_against
 from batch.ratings import TrainingData, load
-from reelstream.als.factors import Factors, ModelSettings
+from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import HeldBack
 from reelstream.settings import Settings
 from reelstream.store import models, run_files
+from reelstream.store.adopted import adopted
 from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore, latest
@@ -68,7 +69,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     store = RatingsStore(settings.warehouse)
     published = RecommendationsStore(settings.warehouse)
     fit = engine(settings.engine)
-    model = ModelSettings(rating_min=settings.rating_min, rating_max=settings.rating_max)
+    model = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)
     current = published.current_or_none()
 
     report.step("read ratings")  # 1

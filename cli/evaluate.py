@@ -23,7 +23,6 @@ from reelstream.errors import UsageError
 if TYPE_CHECKING:
     from cli.ratings_file import RatingsFile
 
-SPLITS = ("random", "time", "user-time")
 TEST_FRACTION, SEED = 0.2, 42
 
 RATING_NAMES = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "explained_variance": "explained variance"}
@@ -91,12 +90,13 @@ def evaluate(
         "test_rows_in_training": len(files[1].ratings) - len(parts[1]) if test else 0,
         "duplicates": sum(file.duplicates for file in files),
         "bad_rows": sum(file.bad_rows for file in files),
+        "first_bad": [row for file in files for row in file.first_bad],
         "report": None,
     }
     if report:
         from batch import report_page
 
-        figures["report"] = str(report_page.write(found, figures, report))
+        figures["report"] = str(report_page.write(report, found, summary(figures), *table(figures)))
     if as_json:
         print_json(figures)
     else:
@@ -108,27 +108,27 @@ def evaluate(
 
 def show(figures: dict[str, Any]) -> None:
     """The figures for a person: this model beside the baselines, 80 columns wide."""
-    out.print(
-        f"{figures['train_rows']:,} ratings of {figures['train_users']:,} users and {figures['train_movies']:,} movies to "
-        f"learn from, {figures['test_rows']:,} to measure on: {described(figures['held_out'])}."
-    )
-    left_out = (("duplicates", "older ratings of the same film"), ("test_rows_in_training", "test ratings in training"))
-    for key, what in left_out:
-        if figures[key]:
-            out.print(f"{figures[key]:,} {what} were left out.")
-    out.print(
-        f"{figures['cold_rows']:,} of them are cold: their user or movie is not in training. "
-        f"{figures['ranked_users']:,} users have a relevant movie ({figures['relevant_from']:g} stars or more)."
-    )
-    out.print(
-        f"Fit in {figures['fit_seconds']:.2f} s ({figures['engine']}), lists of these users in "
-        f"{figures['top_n_seconds']:.2f} s."
-    )
+    for sentence in summary(figures):
+        out.print(sentence, markup=False)
     print_table("On ratings that it has not seen", *table(figures))
-    if figures["baselines"]["last_version"]:
-        out.print(figures["baselines"]["last_version"]["note"])
     if figures["report"]:
         out.print(f"Report: {figures['report']}", soft_wrap=True, markup=False)
+
+
+def summary(figures: dict[str, Any]) -> list[str]:
+    """What was measured on what, in sentences."""
+    left_out = {"duplicates": "older ratings of the same film", "test_rows_in_training": "test ratings in training too"}
+    sentences = [
+        f"Learned from {figures['train_rows']:,} ratings of {figures['train_users']:,} users and "
+        f"{figures['train_movies']:,} movies, measured on {figures['test_rows']:,}: {described(figures['held_out'])}.",
+        *(f"{figures[key]:,} {what} were left out." for key, what in left_out.items() if figures[key]),
+        f"Cold, with a user or movie that is not in training: {figures['cold_rows']:,}. Lists were measured for "
+        f"{figures['ranked_users']:,} users with a film of {figures['relevant_from']:g} stars or more among these.",
+        f"The {figures['engine']} engine took {figures['fit_seconds']:.2f} s to fit, "
+        f"{figures['top_n_seconds']:.2f} s for the lists.",
+    ]
+    last = figures["baselines"]["last_version"]
+    return [*sentences, last["note"]] if last else sentences
 
 
 def table(figures: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | None, ...]]]:
@@ -165,6 +165,8 @@ def _how(test: Path | None, split: str | None, test_fraction: float | None, seed
             if value is not None:
                 raise UsageError(f"--test and {option} exclude each other: with a test file nothing is split.")
         return {"test": str(test)}
+    from batch.evaluate import SPLITS
+
     split = split or "random"
     if split not in SPLITS:
         raise UsageError(f"--split is {split!r}; choose one of {', '.join(SPLITS)}.")

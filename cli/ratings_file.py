@@ -33,8 +33,9 @@ class RatingsFile:
 
 
 def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -> RatingsFile:
-    """Reads by the rules of `producer.ratings_csv`; about 60 bytes of memory a row. progress(bytes read, bytes in all).
+    """Reads by the rules of `producer.ratings_csv`; about 100 bytes of memory a row at the peak.
 
+    progress: called with (bytes read, bytes in all).
     Raises UsageError if there is no such file, no header that fits or no good row.
     """
     bad_rows, first_bad = 0, list[BadRow]()

@@ -28,10 +28,11 @@ def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSessi
     ≥ 17."""
     os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    local = settings.spark_master.startswith("local")
+    if local:
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     from pyspark.sql import SparkSession
 
-    local = settings.spark_master.startswith("local")
     builder = SparkSession.builder.appName("reelstream").master(settings.spark_master)
     options: dict[str, bool | float | int | str | None] = {
         "spark.jars": ",".join(map(str, jars)),

@@ -7,7 +7,8 @@ import numpy as np
 from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
-from reelstream.als.metrics import evaluate
+from reelstream.als.held_out import HeldOut
+from reelstream.als.metrics import evaluate, measure
 from reelstream.als.top_n import popular, similar_movies, top_n
 
 
@@ -22,6 +23,7 @@ def compile_kernels() -> None:
     similar_movies(factors.ranking_movie, 3)
     popular(factors, 3)
     evaluate(factors, matrix, users, movies, stars)
+    measure(factors, HeldOut.of(matrix, users, movies, stars), 3, with_auc=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from reelstream.als.fold_in import FoldIn
 
 
 def carry_over(factors: Factors, matrix: RatingMatrix) -> Factors:
-    """The movies as `factors` have them (unknown ones at 0: the mean, the end of a list), and all users of `matrix`
+    """The movies as `factors` have them (unknown ones at 0: the mean, and no score), and all users of `matrix`
     folded in with their ratings there."""
     at = index_of(factors.movie_ids, matrix.movie_ids)  # [M]
 

@@ -19,6 +19,7 @@ import numpy as np
 from reelstream.als import blocks, compiled
 from reelstream.als.compiled import PAD
 from reelstream.als.factors import F32, F64, Csr
+from reelstream.als.reference import NOT_FINITE
 from reelstream.errors import UsageError
 
 _WORTH = 4_000_000
@@ -57,12 +58,18 @@ def half_step(
 
 
 def basis(other: F32, alpha0: float, *, threads: int | None = None) -> Basis:
-    """other: float32[C, K]. The same other and alpha0 give the same basis bit by bit, for any number of threads."""
+    """other: float32[C, K]. The same other and alpha0 give the same basis bit by bit, for any number of threads.
+
+    Raises UsageError if the Gram matrix is not finite.
+    """
     n_factors = other.shape[1]
     vectors = _padded(other)  # [C, Kp]
     if alpha0 == 0.0:
         return Basis(vectors, np.zeros(n_factors, np.float32), np.zeros((0, 0), np.float32))
-    eigenvalues, Qt = compiled.eigen(_gram(vectors, threads)[:n_factors, :n_factors].copy())  # [K], [K, K]
+    gram = _gram(vectors, threads)[:n_factors, :n_factors].copy()
+    if not np.isfinite(gram).all():
+        raise UsageError(NOT_FINITE)
+    eigenvalues, Qt = compiled.eigen(gram)  # [K], [K, K]
     diagonal = (alpha0 * eigenvalues).astype(np.float32)
     turn, turned = _padded(Qt), np.zeros_like(vectors)  # [K, Kp], [C, Kp]
     ends = np.arange(1, len(other) + 1) * n_factors * n_factors
@@ -84,7 +91,8 @@ def solve(
     """The half-step for a prepared other side; the arguments are those of `reference.half_step`.
 
     A row's factors are the same bit by bit whether it is solved alone or among others.
-    Raises UsageError if an index lies outside the columns, or for a bias together with α₀.
+    Raises UsageError if an index lies outside the columns, for a bias together with α₀, or if a row's factors are not
+    finite: then a number that went in was not, or overflowed.
     """
     n_factors = len(prepared.diagonal)
     has_bias = bias_regularization is not None
@@ -110,6 +118,8 @@ def solve(
     cost = np.maximum(counts, n_factors) * small * small + small**3 // 3 + 1
     ends = np.cumsum(cost)
     blocks.run(lambda start, stop: compiled.solve_rows(*arrays, out, sums, start, stop), ends, threads, _WORTH)
+    if not np.isfinite(out).all():
+        raise UsageError(NOT_FINITE)
     return out
 
 

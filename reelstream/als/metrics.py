@@ -1,6 +1,7 @@
 """How good both models are on ratings they have not seen, and how good the simplest models are on the same.
 
-In: Factors, their training ratings, held-out ratings. Out: figures by name. Next: `batch.refit` publishes them.
+In: Factors, their training ratings, held-out ratings. Out: figures by name. Next: `batch.refit` publishes them,
+`batch.evaluate` reports them.
 
 Protocol. Rating metrics are over all test rows; predictions are clipped to the scale; a cold row (its user or its movie
 is not in training) is predicted by the mean plus whichever bias is known, and counted in `cold_rows`.
@@ -11,16 +12,36 @@ is the best k of every training movie that the user has not rated in training.
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelstream.als.factors import F32, F64, I32, I64, Csr, Factors, RatingMatrix
+from reelstream.als.held_out import HeldOut, renumbered
+from reelstream.als.list_metrics import Figures, accuracy, variety
 from reelstream.als.top_n import predict, top_n
 from reelstream.errors import UsageError
 
 BIAS_DAMPING = 5.0
 """Ratings' worth of "no bias" in the bias-only baseline."""
+_ROWS = 1 << 16
+"""Test rows whose vectors are gathered at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a model answered, and the figures of that."""
+
+    predicted: F32
+    """float32[T], stars."""
+    lists: I32
+    """int32[R, k], positions in train.movie_ids."""
+    top_n_seconds: float
+    """Of making the lists."""
+    figures: dict[str, Any]
 
 
 def evaluate(
@@ -33,95 +54,131 @@ def evaluate(
     k: int = 10,
     relevant_from: float = 4.0,
 ) -> dict[str, Any]:
-    """rmse, mae, r2, ndcg_at_10, precision_at_10, recall_at_10, coverage, cold_rows, test_rows, ranked_users and
-    baselines, by name.
+    """rmse, mae, r2, explained_variance, ndcg_at_10, precision_at_10, recall_at_10, map_at_10, mrr_at_10, coverage,
+    novelty, diversity, cold_rows, test_rows, ranked_users and baselines, by name.
 
     factors: fitted on `train`. test_user, test_movie (ids, integers [T]), test_rating (stars, [T]); T at least 1.
-    For another k the keys say that k. coverage: the share of training movies that are on some list. A figure that is
-    not defined (no user to rank for; r2 of ratings all equal) is None.
+    For another k the keys say that k. A figure that is not defined (no user to rank for; r2 of ratings all equal) is
+    None.
     baselines: "popularity" recommends the most rated movies; "bias_only" predicts mean + user bias + movie bias.
     Raises UsageError if there is no test row, the lengths differ or `factors` are not those of `train`.
     """
-    if not len(test_user) or len({len(test_user), len(test_movie), len(test_rating)}) != 1:
-        raise UsageError("evaluate needs at least one test row, and as many users, movies and ratings.")
     if not (np.array_equal(factors.user_ids, train.user_ids) and np.array_equal(factors.movie_ids, train.movie_ids)):
         raise UsageError("the factors are not those of the training ratings; fit them on `train`.")
-    user, movie = factors.user_index(test_user), factors.movie_index(test_movie)  # [T], [T], -1 where cold
-    known_user = user >= 0
-    warm = known_user & (movie >= 0)
-    bias = np.where(known_user, factors.user_bias[user], np.float32(0))  # [T]
-    vectors = factors.rating_user[user] * known_user[:, None]  # [T, Kr]
-    predicted = predict(factors, bias, vectors, movie)  # [T]
-    liked = warm & (test_rating >= relevant_from)
-    users, relevant = _relevant(user[liked], movie[liked])  # [R], R rows
-    seen = train.by_user.select(users)
-    positions, _ = top_n(factors.ranking_user[users], factors.ranking_movie, seen, k)  # [R, k]
-    one = np.ones((len(users), 1), np.float32)
-    popular, _ = top_n(one, factors.movie_counts.astype(np.float32)[:, None], seen, k)  # [R, k]
-    n_movies = len(factors.movie_ids)
+    held_out = HeldOut.of(train, test_user, test_movie, test_rating, relevant_from)
     return {
-        **rating_metrics(predicted, test_rating),
-        **ranking_metrics(positions, relevant, n_movies),
-        "cold_rows": int((~warm).sum()),
+        **measure(factors, held_out, k).figures,
         "test_rows": len(test_user),
-        "ranked_users": len(users),
+        "ranked_users": len(held_out.users),
         "baselines": {
-            "popularity": ranking_metrics(popular, relevant, n_movies),
-            "bias_only": rating_metrics(_bias_only(factors, train, user, movie), test_rating),
+            "popularity": popularity(factors, held_out, k)[0],
+            "bias_only": rating_metrics(bias_only(factors, held_out), test_rating),
         },
     }
 
 
-def rating_metrics(predicted: F32, actual: F32) -> dict[str, float | None]:
-    """rmse and mae in stars; r2 = 1 - Σ (r - r̂)² / Σ (r - mean r)²."""
-    error = predicted.astype(np.float64) - actual
-    spread = float(np.var(actual.astype(np.float64)))
-    mse = float(np.mean(error**2))
-    return {"rmse": mse**0.5, "mae": float(np.mean(np.abs(error))), "r2": 1 - mse / spread if spread > 0 else None}
+def measure(
+    factors: Factors,
+    held_out: HeldOut,
+    k: int,
+    *,
+    listable: NDArray[np.bool_] | None = None,
+    vectors: F32 | None = None,
+    with_auc: bool = False,
+) -> Measured:
+    """The rating and ranking metrics of one model on the test rows, and its cold_rows; auc if asked for: it scores every
+    pair once more.
 
-
-def ranking_metrics(positions: I32, relevant: Csr, n_movies: int) -> dict[str, float | None]:
-    """nDCG, precision and recall of lists int32[R, k] against R rows of relevant movies, and the lists' coverage.
-
-    Gain 1 for each relevant movie, discounted by log2(rank + 1); the ideal has min(k, number relevant) of them in front
-    (Järvelin, Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002).
+    factors: of the users and movies of `held_out.train`. listable: bool[M], False for a movie that the model does not
+    know: no list has it, and rows with it are cold; None is all True. vectors: float32[M, K], what diversity is
+    measured by; None is the model's own.
     """
-    n_rows, k = positions.shape
-    names = (f"ndcg_at_{k}", f"precision_at_{k}", f"recall_at_{k}")
-    if not n_rows:
-        return {**dict.fromkeys(names), "coverage": None}
-    n_relevant = relevant.counts()  # [R]
-    row = np.repeat(np.arange(n_rows), n_relevant)
-    pairs = row * n_movies + relevant.indices  # [relevant], one number a (row, movie)
-    listed = np.arange(n_rows)[:, None] * n_movies + positions  # [R, k]
-    hits = np.isin(listed, pairs) & (positions >= 0)  # [R, k]
-    discount = 1 / np.log2(np.arange(2, k + 2))  # [k]
-    ideal = np.cumsum(discount)[np.minimum(n_relevant, k) - 1]  # [R]
-    values = (hits @ discount / ideal, hits.sum(axis=1) / k, hits.sum(axis=1) / n_relevant)  # each [R]
-    coverage = len(np.unique(positions[positions >= 0])) / n_movies
-    return {**{name: float(value.mean()) for name, value in zip(names, values, strict=True)}, "coverage": coverage}
+    predicted = np.empty(len(held_out.user), np.float32)
+    for rows in (slice(first, first + _ROWS) for first in range(0, len(predicted), _ROWS)):
+        user, movie = held_out.user[rows], held_out.movie[rows]
+        known = user >= 0
+        bias = np.where(known, factors.user_bias[user], np.float32(0))
+        predicted[rows] = predict(factors, bias, factors.rating_user[user] * known[:, None], movie)
+    cold = ~held_out.warm()
+    if listable is not None:
+        cold |= ~listable[held_out.movie]
+    users, movies = factors.ranking_user[held_out.users], factors.ranking_movie  # [R, K], [M, K]
+    began = time.perf_counter()
+    lists = _lists(users, movies, held_out.seen, k, listable)
+    took = time.perf_counter() - began
+    figures = {
+        **rating_metrics(predicted, held_out.rating),
+        **_ranking_metrics(lists, held_out, movies if vectors is None else vectors),
+        "cold_rows": int(cold.sum()),
+    }
+    if with_auc:
+        figures["auc"] = _auc(users, movies, held_out, listable)
+    return Measured(predicted, lists, took, figures)
 
 
-def _relevant(user: I64, movie: I64) -> tuple[I64, Csr]:
-    """The users with relevant movies, int64[R] ascending, and those movies as R rows."""
-    users, row = np.unique(user, return_inverse=True)  # [R], [L]
-    order = np.lexsort((movie, row))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(users)))]).astype(np.int64)
-    return users, Csr(indptr, movie[order].astype(np.int32), np.ones(len(order), np.float32))
+def popularity(factors: Factors, held_out: HeldOut, k: int, *, with_auc: bool = False) -> tuple[Figures, I32]:
+    """Ranking metrics of the list of the most rated movies in training, without what a user has seen; and the lists."""
+    users = np.ones((len(held_out.users), 1), np.float32)
+    movies = held_out.train.by_movie.counts().astype(np.float32)[:, None]  # [M, 1]
+    lists, _ = top_n(users, movies, held_out.seen, k)
+    figures = _ranking_metrics(lists, held_out, factors.ranking_movie)
+    if with_auc:
+        figures["auc"] = _auc(users, movies, held_out)
+    return figures, lists
 
 
-def _bias_only(factors: Factors, train: RatingMatrix, user: I64, movie: I64) -> F32:
+def bias_only(factors: Factors, held_out: HeldOut) -> F32:
     """Predictions float32[T] of mean + user bias + movie bias, the biases damped means fitted in turns."""
-    counts = train.by_user.counts()
+    by_user, user, movie = held_out.train.by_user, held_out.user, held_out.movie
+    counts = by_user.counts()
     row = np.repeat(np.arange(len(counts)), counts)  # [nnz]
-    column = train.by_user.indices
-    centred = train.by_user.values - factors.mean
-    user_bias, movie_bias = np.zeros(len(counts)), np.zeros(len(train.movie_ids))
+    column = by_user.indices
+    centred = by_user.values - factors.mean
+    user_bias, movie_bias = np.zeros(len(counts)), np.zeros(len(held_out.train.movie_ids))
     for _ in range(10):
         movie_bias = _damped_mean(centred - user_bias[row], column, len(movie_bias))
         user_bias = _damped_mean(centred - movie_bias[column], row, len(user_bias))
     stars = factors.mean + np.where(user >= 0, user_bias[user], 0) + np.where(movie >= 0, movie_bias[movie], 0)
     return np.clip(stars, factors.settings.rating_min, factors.settings.rating_max).astype(np.float32)
+
+
+def rating_metrics(predicted: F32, actual: F32) -> Figures:
+    """rmse and mae in stars; r2 = 1 - Σ (r - r̂)² / Σ (r - mean r)²; explained_variance = 1 - Var(r - r̂) / Var(r), which
+    forgives a model that is off by the same everywhere."""
+    error = predicted.astype(np.float64) - actual
+    spread = float(np.var(actual.astype(np.float64)))
+    mse = float(np.mean(error**2))
+    return {
+        "rmse": mse**0.5,
+        "mae": float(np.mean(np.abs(error))),
+        "r2": 1 - mse / spread if spread > 0 else None,
+        "explained_variance": 1 - float(np.var(error)) / spread if spread > 0 else None,
+    }
+
+
+def _lists(users: F32, movies: F32, seen: Csr, k: int, listable: NDArray[np.bool_] | None) -> I32:
+    """The best k listable movies of each row that it has not seen, int32[R, k]."""
+    if listable is None or listable.all():
+        return top_n(users, movies, seen, k)[0]
+    known = np.flatnonzero(listable).astype(np.int32)
+    places = np.where(listable, np.cumsum(listable) - 1, -1)
+    positions, _ = top_n(users, movies[known], renumbered(seen, places), k)
+    return np.append(known, np.int32(-1))[positions]  # -1 stays -1
+
+
+def _ranking_metrics(lists: I32, held_out: HeldOut, vectors: F32) -> Figures:
+    train = held_out.train
+    return {
+        **accuracy(lists, held_out.relevant, len(train.movie_ids)),
+        **variety(lists, train.by_movie.counts(), len(train.user_ids), vectors),
+    }
+
+
+def _auc(users: F32, movies: F32, held_out: HeldOut, listable: NDArray[np.bool_] | None = None) -> float | None:
+    from reelstream.als.auc import auc  # importing numba takes a moment, and a refit needs no AUC
+
+    found = auc(users, movies, held_out.relevant, held_out.seen, listable)  # [R]
+    return None if np.isnan(found).all() else float(np.nanmean(found))
 
 
 def _damped_mean(values: F64, group: I64 | I32, n_groups: int) -> F64:

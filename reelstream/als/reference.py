@@ -9,6 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from reelstream.als.factors import F32, F64, Csr
+from reelstream.errors import UsageError
+
+NOT_FINITE = (
+    "a half-step has no finite result. Weights must be 0 or more, regularization above 0, and every number finite and"
+    " small enough for its square to fit 32 bits; look at the ratings and their scale."
+)
 
 
 def half_step(
@@ -31,11 +37,14 @@ def half_step(
     float32[nnz], in the order of the entries. regularization: float32[R], above 0. bias_regularization: float32[R] for
     the last factor instead, whose column of `other` is then a bias (all ones). least: zeros float64[R], filled with that
     sum of each row at its minimum. Returns float32[R, K]; a row without entries is all 0.
+    Raises UsageError if a number is not finite or the result is not.
 
     Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 4, where a pair
     that is not rated weighs α₀ instead of 1.
     """
     n_factors = other.shape[1]
+    if not all(np.isfinite(array).all() for array in (other, weights, targets, regularization)):
+        raise UsageError(NOT_FINITE)
     V = other.astype(np.float64)  # [C, K]
     gram = alpha0 * (V.T @ V)  # [K, K]
     out = np.zeros((rows.n_rows, n_factors), np.float32)

@@ -33,7 +33,7 @@ def adopted(warehouse: Path, *, rating_min: float, rating_max: float) -> ModelSe
 
     Raises DamagedStore if the file cannot be understood, or if a newer reelstream wrote it.
     """
-    scale = {"rating_min": rating_min, "rating_max": rating_max}
+    scale: dict[str, Any] = {"rating_min": rating_min, "rating_max": rating_max}
     path = place(warehouse)
     try:
         content = json.loads(path.read_bytes())

@@ -171,8 +171,16 @@ def test_a_half_step_tells_the_objective(half_step: HalfStep) -> None:
     counts, n_movies = ratings.by_user.counts(), len(ratings.movie_ids)
     weights, targets, regularization = ranking_system(ratings.by_user, n_movies, SMALL)
     least = np.zeros(len(counts))
-    half_step(ratings.by_user, factors.ranking_movie, weights, targets, regularization, alpha0=0.3, least=least)
-    strength = (ratings.by_movie.counts() + 0.3 * len(counts)) * SMALL.ranking_regularization
+    half_step(
+        ratings.by_user,
+        factors.ranking_movie,
+        weights,
+        targets,
+        regularization,
+        alpha0=SMALL.ranking_alpha0,
+        least=least,
+    )
+    strength = (ratings.by_movie.counts() + SMALL.ranking_alpha0 * len(counts)) * SMALL.ranking_regularization
     of_movies = (strength * (factors.ranking_movie.astype(np.float64) ** 2).sum(axis=1)).sum()
     assert least.sum() + of_movies == pytest.approx(objectives(ratings, factors)[1], rel=1e-5)
 

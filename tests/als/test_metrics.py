@@ -7,7 +7,8 @@ import pytest
 
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
-from reelstream.als.metrics import evaluate, ranking_metrics, rating_metrics
+from reelstream.als.held_out import HeldOut, renumbered
+from reelstream.als.metrics import evaluate, measure, popularity, rating_metrics
 from reelstream.als.splits import split_random
 from reelstream.als.top_n import top_n
 from reelstream.errors import UsageError
@@ -52,20 +53,14 @@ def test_every_figure_of_a_small_example() -> None:
     assert figures["recall_at_10"] == pytest.approx(1)
     assert figures["coverage"] == 1
     assert (figures["cold_rows"], figures["test_rows"], figures["ranked_users"]) == (3, 6, 2)
+    assert (figures["map_at_10"], figures["mrr_at_10"]) == (0.5, 0.5)
+    # Each of the four movies is rated by one of the two users: one bit. All factors point the same way.
+    assert (figures["novelty"], figures["diversity"]) == (1, pytest.approx(0))
     # Popularity: all movies are equally popular, so lower ids come first: 30, 40 for user 1 and 10, 20 for user 2.
     assert figures["baselines"]["popularity"]["ndcg_at_10"] == pytest.approx(1)
-    assert set(figures["baselines"]["popularity"]) == {"ndcg_at_10", "precision_at_10", "recall_at_10", "coverage"}
-    assert set(figures["baselines"]["bias_only"]) == {"rmse", "mae", "r2"}
-
-
-def test_ndcg_counts_each_place() -> None:
-    positions = np.array([[5, 1, 3], [2, 0, -1]], np.int32)
-    figures = ranking_metrics(positions, csr([[1, 3, 6, 8], [2]]), 10)
-    first = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3) + 1 / np.log2(4))
-    assert figures["ndcg_at_3"] == pytest.approx((first + 1) / 2)
-    assert figures["precision_at_3"] == pytest.approx((2 / 3 + 1 / 3) / 2)
-    assert figures["recall_at_3"] == pytest.approx((2 / 4 + 1) / 2)
-    assert figures["coverage"] == pytest.approx(5 / 10)
+    accuracy = {f"{name}_at_10" for name in ("ndcg", "precision", "recall", "map", "mrr")}
+    assert set(figures["baselines"]["popularity"]) == accuracy | {"coverage", "novelty", "diversity"}
+    assert set(figures["baselines"]["bias_only"]) == {"rmse", "mae", "r2", "explained_variance"}
 
 
 def test_figures_that_are_not_defined_are_none() -> None:
@@ -74,6 +69,39 @@ def test_figures_that_are_not_defined_are_none() -> None:
     assert figures["r2"] is None
     assert (figures["ndcg_at_10"], figures["coverage"], figures["ranked_users"]) == (None, None, 0)
     assert rating_metrics(np.float32([1, 2]), np.float32([1, 2]))["r2"] == 1
+
+
+def test_explained_variance_forgives_what_is_the_same_everywhere() -> None:
+    figures = rating_metrics(np.float32([2, 3, 5]), np.float32([1, 2, 4]))
+    assert (figures["rmse"], figures["mae"]) == (1, 1)
+    assert (figures["explained_variance"], figures["r2"]) == (1, pytest.approx(1 - 3 / (14 / 3)))
+
+
+def test_auc_of_both_models_by_hand() -> None:
+    factors, train = by_hand()
+    held_out = HeldOut.of(train, np.array([1, 2]), np.array([30, 10]), np.array([5, 4], np.float32))
+    # User 1 may see 30 and 40, which is scored above 30; user 2 may see 10 and 20, which is scored above 10.
+    assert measure(factors, held_out, 10, with_auc=True).figures["auc"] == 0
+    assert popularity(factors, held_out, 10, with_auc=True)[0]["auc"] == 0.5  # all as popular
+    # Without 40, user 1's list is 30 alone; 30 comes before what the model does not know.
+    listable = np.array([True, True, True, False])
+    measured = measure(factors, held_out, 2, listable=listable, with_auc=True)
+    assert measured.lists.tolist() == [[2, -1], [1, 0]]
+    assert measured.figures["auc"] == 0.5
+    assert measured.figures["cold_rows"] == 0
+
+
+def test_a_test_row_of_a_movie_that_the_model_does_not_know_is_cold() -> None:
+    factors, train = by_hand()
+    held_out = HeldOut.of(train, np.array([1, 2, 9]), np.array([40, 10, 99]), np.array([3, 3, 3], np.float32))
+    listable = np.array([True, True, True, False])
+    assert measure(factors, held_out, 10).figures["cold_rows"] == 1
+    assert measure(factors, held_out, 10, listable=listable).figures["cold_rows"] == 2
+
+
+def test_renumbered_rows_lose_the_columns_without_a_place() -> None:
+    rows = renumbered(csr([[0, 2, 3], [2], [1, 3]]), np.array([4, 0, -1, 2]))
+    assert [rows.row(i)[0].tolist() for i in range(3)] == [[4, 2], [], [0, 2]]
 
 
 def test_bad_arguments_are_named() -> None:

@@ -14,7 +14,9 @@ import pytest
 from batch.refit import engine
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fold_in import FoldIn
+from reelstream.als.metrics import evaluate
 from reelstream.als.top_n import predict
+from reelstream.errors import UsageError
 from reelstream.settings import load
 from reelstream.store import models
 from reelstream.store.movies import MoviesStore
@@ -22,7 +24,13 @@ from reelstream.top_lists import user_lists
 from tests.batch.camps import Triples, camps, own_camp
 
 MODEL = ModelSettings(
-    rating_rank=15, rating_prior_count=2, ranking_rank=3, ranking_iterations=5, ranking_regularization=0.02
+    rating_rank=15,
+    rating_prior_count=2,
+    ranking_rank=3,
+    ranking_iterations=5,
+    ranking_regularization=0.02,
+    ranking_alpha0=0.3,
+    ranking_power=2,
 )
 ARRAYS = ("user_bias", "movie_bias", "rating_user", "rating_movie", "ranking_user", "ranking_movie")
 SAMPLE = Path(pyspark.__file__).parent / "data" / "mllib" / "als" / "sample_movielens_ratings.txt"
@@ -155,6 +163,27 @@ def test_a_fold_in_has_the_same_taste_as_the_fit(fitted: Factors) -> None:
         assert own[row][np.argsort(-folded_scores[row])[:10]].all()
         assert np.corrcoef(scores[row], folded_scores[row])[0, 1] > 0.8
     assert folded.rating.shape == fitted.rating_user.shape
+
+
+def test_cold_rows_are_counted_and_predicted_by_the_bias_that_is_known(fitted: Factors) -> None:
+    known_user, known_movie, new_user, new_movie = 7, 1003, 9_000, 9_000
+    user_id = np.array([known_user, known_user, new_user, new_user])
+    movie_id = np.array([known_movie, new_movie, known_movie, new_movie])
+    stars = np.array([4, 3, 2, 5], np.float32)
+
+    metrics = evaluate(fitted, RatingMatrix.from_triples(*camps()), user_id, movie_id, stars)
+
+    user, movie = np.searchsorted(fitted.user_ids, known_user), np.searchsorted(fitted.movie_ids, known_movie)
+    user_bias, movie_bias = fitted.user_bias[user], fitted.movie_bias[movie]
+    taste = fitted.rating_user[user] @ fitted.rating_movie[movie]
+    predicted = fitted.mean + np.array([user_bias + movie_bias + taste, user_bias, movie_bias, 0])
+    assert (metrics["cold_rows"], metrics["test_rows"], metrics["ranked_users"]) == (3, 4, 1)
+    assert metrics["rmse"] == pytest.approx(np.sqrt(((predicted.clip(0.5, 5) - stars) ** 2).mean()), abs=1e-5)
+
+
+def test_no_rating_is_named(fit: Fit) -> None:
+    with pytest.raises(UsageError, match="no rating"):
+        fit((np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)))
 
 
 def test_lists_are_made_of_its_factors(fitted: Factors, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner
 
 import reelstream
-from batch import refit as module
 from batch.gate import GATE_FROM_USERS, Measured, reasons_against
 from batch.refit import refit
 from cli.main import app
@@ -16,6 +15,7 @@ from reelstream.als.factors import ModelSettings
 from reelstream.errors import HeldBack
 from reelstream.settings import Settings, load
 from reelstream.store import run_files
+from reelstream.store.adopted import adopt, place
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from tests.batch.camps import add, camps, fill
@@ -59,18 +59,14 @@ def settings(warehouse: Path) -> Settings:
 
 
 @pytest.fixture
-def spoiled(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The next refits forget all taste."""
-    monkeypatch.setattr(
-        module,
-        "ModelSettings",
-        lambda **scale: ModelSettings(ranking_regularization=1e9, rating_regularization=1e9, **scale),
-    )
-    return monkeypatch
+def spoiled(settings: Settings) -> Path:
+    """The settings of the next refits forget all taste; returns the file that holds them."""
+    adopt(settings.warehouse, ModelSettings(ranking_regularization=1e9, rating_regularization=1e9), {})
+    return place(settings.warehouse)
 
 
 def test_a_worse_refit_is_kept_aside_and_told_and_the_next_good_one_replaces_it(
-    settings: Settings, spoiled: pytest.MonkeyPatch
+    settings: Settings, spoiled: Path
 ) -> None:
     published = RecommendationsStore(settings.warehouse)
     before, films = published.current(), reelstream.open(settings.warehouse).recommend(1)
@@ -90,12 +86,12 @@ def test_a_worse_refit_is_kept_aside_and_told_and_the_next_good_one_replaces_it(
         refit(settings)
     assert [v["version"] for v in published.versions()] == ["000001", "000003"]
 
-    spoiled.undo()
+    spoiled.unlink()
     assert refit(settings).name == "000004"
     assert [v["version"] for v in published.versions()] == ["000001", "000004"]
 
 
-def test_force_publishes_it_all_the_same(settings: Settings, spoiled: pytest.MonkeyPatch) -> None:
+def test_force_publishes_it_all_the_same(settings: Settings, spoiled: Path) -> None:
     version = refit(settings, force=True)
 
     assert RecommendationsStore(settings.warehouse).current() == version
@@ -103,15 +99,14 @@ def test_force_publishes_it_all_the_same(settings: Settings, spoiled: pytest.Mon
     assert "nDCG@10" in version.info["gate"]["reasons"][0]
 
 
-def test_the_first_version_is_never_held_back(warehouse: Path, spoiled: pytest.MonkeyPatch) -> None:
+def test_the_first_version_is_never_held_back(warehouse: Path) -> None:
     fill(warehouse, camps(n_users=100))
+    adopt(warehouse, ModelSettings(ranking_regularization=1e9, rating_regularization=1e9), {})
 
     assert refit(load(warehouse=warehouse)).name == "000001"
 
 
-def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(
-    settings: Settings, spoiled: pytest.MonkeyPatch
-) -> None:
+def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(settings: Settings, spoiled: Path) -> None:
     from stream.trigger import Trigger
 
     store = RatingsStore(settings.warehouse)
