@@ -26,6 +26,7 @@ from cli.options import (
     progress_bar,
     settings_of,
 )
+from cli.tune import tune
 from reelstream import __version__
 from reelstream.errors import ReelstreamError, UsageError
 
@@ -332,6 +333,7 @@ def refit(
 
 
 app.command()(evaluate)
+app.command()(tune)
 
 
 @app.command()
