@@ -12,7 +12,8 @@ Ranking model, for the order of a list:
     Σ_observed w (1 − p_u·q_i)² + α₀ Σ_all pairs (p_u·q_i)² + λ Σ_rows (n + α₀ N)^ν ‖·‖²,  w = (r / r_max)^p
   with N the number of rows of the other side (Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on
   Item Recommendation Benchmarks", RecSys 2022).
-Both end with the users' half-step, so folding in a user's full history gives the very factors that the fit gave.
+Half-steps go on from the rows' last vectors (`kernel`). Both models end with the users' half-step, solved to the end, so
+folding in a user's full history gives the very factors that the fit gave.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class HalfStep(Protocol):
         alpha0: float = 0.0,
         bias_regularization: F32 | None = None,
         least: F64 | None = None,
+        near: F32 | None = None,
         threads: int | None = None,
     ) -> F32: ...
 
@@ -187,13 +189,13 @@ class _Run:
         It ends before `iterations` passes once the objective is flat.
         """
         by_user, by_movie = self.matrix.by_user, self.matrix.by_movie
-        fall = np.inf
+        fall, user = np.inf, None
         for done in range(1, iterations + 1):
             to_user = system(by_user, movie)
-            user, before = self._solve(by_user, to_user)
+            user, before = self._solve(by_user, to_user, user)
             to_movie = system(by_movie, user)
             before += _penalty(to_movie, movie)
-            movie, after = self._solve(by_movie, to_movie)
+            movie, after = self._solve(by_movie, to_movie, movie)
             after += _penalty(to_user, user)
             if self.progress:
                 self.progress(name, done, iterations)
@@ -214,7 +216,7 @@ class _Run:
             return False
         return fall * max(fall, 0) <= self.settings.tolerance * objective * (last - fall)
 
-    def _solve(self, rows: Csr, system: System) -> tuple[F32, float]:
+    def _solve(self, rows: Csr, system: System, near: F32 | None = None) -> tuple[F32, float]:
         """The rows' vectors, and the least that the half-step's sum can be."""
         least = np.zeros(rows.n_rows)
         solved = self.half_step(
@@ -226,6 +228,7 @@ class _Run:
             alpha0=system.alpha0,
             bias_regularization=system.bias_regularization,
             least=least,
+            near=near,
             threads=self.threads,
         )
         return solved, float(least.sum())

@@ -3,11 +3,13 @@
 In: sparse rows and the factors of the other side. Out: the rows' factors. Next: `fit` alternates it; `fold_in` runs it
 once.
 
-Two turns make it fast. (1) α₀ VᵀV is turned into a diagonal: with VᵀV = Q Λ Qᵀ, the rows of V Q have the Gram matrix Λ,
-so every row's system is D + Σ w v vᵀ with a diagonal D of its own, and x is turned back by Q. (2) A row with n < K
+Three turns make it fast. (1) α₀ VᵀV is turned into a diagonal: with VᵀV = Q Λ Qᵀ, the rows of V Q have the Gram matrix
+Λ, so every row's system is D + Σ w v vᵀ with a diagonal D of its own, and x is turned back by Q. (2) A row with n < K
 entries is then solved as n equations instead of K (the Woodbury identity): with B = √W V D^-½, x = D^-½ Bᵀ (I + B Bᵀ)⁻¹
-√W y.
-Either way the matrix is a sum of outer products plus a diagonal, solved by Cholesky. Most movies have few ratings.
+√W y. Either way the matrix is a sum of outer products plus a diagonal, solved by Cholesky. (3) While a fit goes on, a row
+that was solved for nearly the same vectors before is not solved anew: from there, three conjugate-gradient steps, which
+never form the matrix, take it near enough. At K = 64 that takes a quarter of the time for 64 entries and less than half
+for 1,000, and the fit ends after as many passes with the same RMSE and nDCG@10.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from reelstream.als.factors import F32, F64, Csr
 from reelstream.als.reference import NOT_FINITE
 from reelstream.errors import UsageError
 
+STEPS = 3
+"""Conjugate-gradient steps of a half-step that starts near its solution."""
 _WORTH = 4_000_000
 """Multiplications below which one thread is faster than several."""
 _GRAM_ROWS = 1024
@@ -36,8 +40,10 @@ class Basis:
     """float32[C, Kp]: Kp is K rounded up to a multiple of 16, the added columns are 0."""
     diagonal: F32
     """float32[K]."""
+    turn: F32
+    """Qᵀ, float32[K, Kp]; float32[0, 0] if nothing was turned."""
     turn_back: F32
-    """Q, float32[K, Kp]; float32[0, 0] if nothing was turned."""
+    """Q, in the same shape."""
 
 
 def half_step(
@@ -50,11 +56,14 @@ def half_step(
     alpha0: float = 0.0,
     bias_regularization: F32 | None = None,
     least: F64 | None = None,
+    near: F32 | None = None,
     threads: int | None = None,
 ) -> F32:
     """See `reference.half_step`. threads: None is one for each CPU; any number gives the same result bit by bit."""
     prepared = basis(other, alpha0, threads=threads)
-    return solve(prepared, rows, weights, targets, regularization, bias_regularization, least=least, threads=threads)
+    return solve(
+        prepared, rows, weights, targets, regularization, bias_regularization, least=least, near=near, threads=threads
+    )
 
 
 def basis(other: F32, alpha0: float, *, threads: int | None = None) -> Basis:
@@ -65,7 +74,8 @@ def basis(other: F32, alpha0: float, *, threads: int | None = None) -> Basis:
     n_factors = other.shape[1]
     vectors = _padded(other)  # [C, Kp]
     if alpha0 == 0.0:
-        return Basis(vectors, np.zeros(n_factors, np.float32), np.zeros((0, 0), np.float32))
+        nothing = np.zeros((0, 0), np.float32)
+        return Basis(vectors, np.zeros(n_factors, np.float32), nothing, nothing)
     gram = _gram(vectors, threads)[:n_factors, :n_factors].copy()
     if not np.isfinite(gram).all():
         raise UsageError(NOT_FINITE)
@@ -74,7 +84,7 @@ def basis(other: F32, alpha0: float, *, threads: int | None = None) -> Basis:
     turn, turned = _padded(Qt), np.zeros_like(vectors)  # [K, Kp], [C, Kp]
     ends = np.arange(1, len(other) + 1) * n_factors * n_factors
     blocks.run(lambda start, stop: compiled.turn_rows(vectors, turn, turned, start, stop), ends, threads, _WORTH)
-    return Basis(turned, diagonal, _padded(Qt.T))
+    return Basis(turned, diagonal, turn, _padded(Qt.T))
 
 
 def solve(
@@ -86,9 +96,12 @@ def solve(
     bias_regularization: F32 | None = None,
     *,
     least: F64 | None = None,
+    near: F32 | None = None,
     threads: int | None = None,
 ) -> F32:
     """The half-step for a prepared other side; the arguments are those of `reference.half_step`.
+
+    near: float32[R, K], where rows are approached from by STEPS conjugate-gradient steps; None solves exactly.
 
     A row's factors are the same bit by bit whether it is solved alone or among others.
     Raises UsageError if an index lies outside the columns, for a bias together with α₀, or if a row's factors are not
@@ -109,13 +122,17 @@ def solve(
         _plain(last, np.float32),
         prepared.vectors,
         prepared.diagonal,
+        prepared.turn,
         prepared.turn_back,
+        0 if near is None else STEPS,
     )
-    out = np.zeros((rows.n_rows, n_factors), np.float32)
+    out = np.zeros((rows.n_rows, n_factors), np.float32) if near is None else near.astype(np.float32, "C")
     sums = np.zeros(rows.n_rows) if least is None else least
     counts = rows.counts()
     small = np.minimum(counts, n_factors)
     cost = np.maximum(counts, n_factors) * small * small + small**3 // 3 + 1
+    if near is not None:
+        cost = (counts * 4 * (STEPS + 1) + 1) * n_factors
     ends = np.cumsum(cost)
     blocks.run(lambda start, stop: compiled.solve_rows(*arrays, out, sums, start, stop), ends, threads, _WORTH)
     if not np.isfinite(out).all():

@@ -27,6 +27,7 @@ def half_step(
     alpha0: float = 0.0,
     bias_regularization: F32 | None = None,
     least: F64 | None = None,
+    near: F32 | None = None,
     threads: int | None = None,
 ) -> F32:
     """The factors x of each row that minimise Σ w (y − v·x)² + α₀ Σ_all (v·x)² + x·diag(reg)·x, all v fixed.
@@ -36,8 +37,8 @@ def half_step(
     rows: R rows over C columns; its values are not used. other: V, float32[C, K]. weights w ≥ 0, targets y:
     float32[nnz], in the order of the entries. regularization: float32[R], above 0. bias_regularization: float32[R] for
     the last factor instead, whose column of `other` is then a bias (all ones). least: zeros float64[R], filled with that
-    sum of each row at its minimum. Returns float32[R, K]; a row without entries is all 0.
-    Raises UsageError if a number is not finite or the result is not.
+    sum of each row at its minimum. near: where a faster half-step may start from; not used here. Returns float32[R, K]; a
+    row without entries is all 0.
 
     Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, equation 4, where a pair
     that is not rated weighs α₀ instead of 1.

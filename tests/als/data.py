@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
+from reelstream.als import kernel
 from reelstream.als.factors import F32, I64, Csr, RatingMatrix
 
 Triples = tuple[I64, I64, F32]
@@ -44,3 +46,8 @@ def csr(rows: list[list[int]]) -> Csr:
     indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     indices = np.array([i for row in rows for i in row], np.int32)
     return Csr(indptr, indices, np.ones(len(indices), np.float32))
+
+
+def exact(*system: Any, near: F32 | None = None, **more: Any) -> F32:
+    """`kernel.half_step` that solves every row to the end, wherever it starts."""
+    return kernel.half_step(*system, **more)

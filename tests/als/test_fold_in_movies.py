@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reelstream.als import kernel
 from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import MovieFoldIn, with_movies
 from reelstream.als.top_n import predict, similar_movies, top_n
 from reelstream.errors import UsageError
-from tests.als.data import matrix
+from tests.als.data import exact, matrix
 from tests.batch.camps import FIRST_MOVIE, camps
 
 MODEL = ModelSettings(
@@ -34,7 +33,7 @@ def test_is_the_movies_half_step_of_the_fit() -> None:
     solved: list[F32] = []
 
     def recorded(*system: F32, **more: F32) -> F32:
-        solved.append(kernel.half_step(*system, **more))
+        solved.append(exact(*system, **more))
         return solved[-1]
 
     factors = fit(ratings, MODEL, half_step=recorded)

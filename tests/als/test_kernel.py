@@ -141,3 +141,48 @@ def test_eigen_of_equal_and_of_no_numbers() -> None:
     np.testing.assert_allclose(np.sort(eigenvalues), [0, 0, 0, 0, 0, 12], atol=1e-10)
     np.testing.assert_allclose(Qt @ Qt.T, np.eye(6), atol=1e-12)
     assert compiled.eigen(np.zeros((3, 3)))[0].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("alpha0", [0.0, 0.5])
+@pytest.mark.parametrize("density", [0.02, 0.5, 1.0])
+def test_steps_from_a_near_start_come_to_the_solution(alpha0: float, density: float) -> None:
+    system = problem(30, 400, 24, density, 6)
+    solution, least = np.zeros((30, 24), np.float32), np.zeros(30)
+    solution = kernel.half_step(*system, alpha0=alpha0, least=least)
+    near = solution + np.random.default_rng(0).normal(0, 1, solution.shape).astype(np.float32)
+    before = np.full(30, np.inf)
+    for _ in range(30):
+        value = np.zeros(30)
+        near = kernel.half_step(*system, alpha0=alpha0, near=near, least=value)
+        assert (value <= before * (1 + 1e-5)).all()
+        before = value
+    np.testing.assert_allclose(near, solution, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(value, least, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("alpha0", [0.0, 0.5])
+def test_steps_tell_the_sum_at_where_they_end(alpha0: float) -> None:
+    rows, other, weights, targets, regularization = problem(8, 200, 20, 0.5, 7)
+    value = np.zeros(8)
+    near = np.random.default_rng(1).normal(0, 0.5, (8, 20)).astype(np.float32)
+    kept = near.copy()
+    x = kernel.half_step(rows, other, weights, targets, regularization, alpha0=alpha0, near=near, least=value)
+    np.testing.assert_array_equal(near, kept)
+    for i in range(8):
+        entries = slice(rows.indptr[i], rows.indptr[i + 1])
+        error = targets[entries] - other[rows.indices[entries]] @ x[i]
+        expected = (
+            weights[entries] @ error**2 + regularization[i] * (x[i] @ x[i]) + alpha0 * ((other @ x[i]) ** 2).sum()
+        )
+        assert value[i] == pytest.approx(expected, rel=1e-4)
+
+
+def test_steps_are_the_same_for_any_number_of_threads_and_for_a_row_alone() -> None:
+    rows, other, weights, targets, regularization = problem(60, 900, 33, 0.4, 8)
+    near = np.random.default_rng(2).normal(0, 0.5, (60, 33)).astype(np.float32)
+    one = kernel.half_step(rows, other, weights, targets, regularization, alpha0=0.5, near=near, threads=1)
+    many = kernel.half_step(rows, other, weights, targets, regularization, alpha0=0.5, near=near, threads=5)
+    np.testing.assert_array_equal(one, many)
+    entries = slice(rows.indptr[7], rows.indptr[8])
+    system = (rows.select(np.array([7])), other, weights[entries], targets[entries], regularization[[7]])
+    np.testing.assert_array_equal(kernel.half_step(*system, alpha0=0.5, near=near[[7]])[0], one[7])
