@@ -7,7 +7,7 @@ Next: `reelstream.als.fit` turns a RatingMatrix into Factors; `fold_in`, `top_n`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -218,16 +218,6 @@ class Factors:
     movie_sums: F64
     """float64[M]: sum of those ratings, in stars."""
     settings: ModelSettings
-
-    def without_users(self) -> Factors:
-        """The movies' side alone: what a fit starts from and a fold-in needs."""
-        return replace(
-            self,
-            user_ids=self.user_ids[:0],
-            user_bias=self.user_bias[:0],
-            rating_user=self.rating_user[:0],
-            ranking_user=self.ranking_user[:0],
-        )
 
     def user_index(self, ids: I64) -> I64:
         """Positions in user_ids, int64 in the shape of `ids`; -1 where unknown."""

@@ -139,7 +139,10 @@ def _fit_rating(matrix: RatingMatrix, mean: float, start: Factors | None, run: _
         vectors[:, -1] = 1
         return System(vectors, weights, targets, regularization, bias_regularization)
 
-    user, movie = run.alternate("rating model", settings.rating_iterations, system, np.column_stack([factors, bias]))
+    movie = np.column_stack([factors, bias])
+    last = None if start is None else np.column_stack([start.rating_user, start.user_bias])
+    user = _last_users(matrix.user_ids, start, last, movie.shape[1])
+    user, movie = run.alternate("rating model", settings.rating_iterations, system, movie, user)
     plain = np.ascontiguousarray
     return plain(user[:, -1]), plain(user[:, :-1]), plain(movie[:, -1]), plain(movie[:, :-1])
 
@@ -156,7 +159,8 @@ def _fit_ranking(matrix: RatingMatrix, start: Factors | None, run: _Run) -> tupl
         sides = by_user if rows is matrix.by_user else by_movie
         return System(other, *sides, alpha0=settings.ranking_alpha0)
 
-    return run.alternate("ranking model", settings.ranking_iterations, system, factors)
+    user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
+    return run.alternate("ranking model", settings.ranking_iterations, system, factors, user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +186,15 @@ class _Run:
     """Passes before the objective may count as flat."""
 
     def alternate(
-        self, name: str, iterations: int, system: Callable[[Csr, F32], System], movie: F32
+        self, name: str, iterations: int, system: Callable[[Csr, F32], System], movie: F32, user: F32 | None
     ) -> tuple[F32, F32]:
         """(users' vectors, movies' vectors) after the last half-step, the users'.
 
-        It ends before `iterations` passes once the objective is flat.
+        movie: where to start; user: what the first half-step may go on from. It ends before `iterations` passes once the
+        objective is flat.
         """
         by_user, by_movie = self.matrix.by_user, self.matrix.by_movie
-        fall, user = np.inf, None
+        fall = np.inf
         for done in range(1, iterations + 1):
             to_user = system(by_user, movie)
             user, before = self._solve(by_user, to_user, user)
@@ -236,21 +241,32 @@ class _Run:
 
 def _penalty(system: System, solved: F32) -> float:
     """What the rows' own vectors add to the objective: the part of it that the other side's half-step does not see."""
-    squares = np.square(solved, dtype=np.float64)  # [R, K]
+    squares = np.einsum("rk,rk->r", solved, solved)  # [R]
     if system.bias_regularization is None:
-        return float(system.regularization @ squares.sum(axis=1))
-    return float(system.regularization @ squares[:, :-1].sum(axis=1) + system.bias_regularization @ squares[:, -1])
+        return float(system.regularization.astype(np.float64) @ squares)
+    bias = np.square(solved[:, -1], dtype=np.float64)  # [R]
+    return float(system.regularization @ (squares - bias) + system.bias_regularization @ bias)
 
 
 def _first_movies(movie_ids: I64, start: Factors | None, known: F32 | None, rank: int, seed: int) -> F32:
     """Movie factors before the first half-step, float32[M, rank]: small and random by id, or those of `start` with new
     movies at the mean of them."""
-    first = _random_by_id(movie_ids, rank, seed)
-    if start is not None and known is not None and len(known):
-        at = index_of(start.movie_ids, movie_ids)  # [M]
-        shared = min(rank, known.shape[1])
-        first[:, :shared] = np.where((at >= 0)[:, None], known[at, :shared], known[:, :shared].mean(axis=0))
+    if start is None or known is None or not len(known):
+        return _random_by_id(movie_ids, rank, seed)
+    shared = min(rank, known.shape[1])
+    first = np.empty((len(movie_ids), rank), np.float32) if rank == shared else _random_by_id(movie_ids, rank, seed)
+    at = index_of(start.movie_ids, movie_ids)  # [M]
+    first[:, :shared] = known[at, :shared]
+    first[at < 0, :shared] = known[:, :shared].mean(axis=0)
     return first
+
+
+def _last_users(user_ids: I64, start: Factors | None, known: F32 | None, rank: int) -> F32 | None:
+    """The users' vectors of `start`, float32[U, rank], new users at 0; None where there are none of that rank."""
+    if start is None or known is None or not len(known) or known.shape[1] != rank:
+        return None
+    at = index_of(start.user_ids, user_ids)  # [U]
+    return np.where((at >= 0)[:, None], known[at], np.float32(0))
 
 
 def _random_by_id(ids: I64, rank: int, seed: int) -> F32:

@@ -17,13 +17,13 @@ from reelstream.als.factors import Factors, ModelSettings
 from reelstream.store import pointer
 
 MEASURED = "measured"
-"""Folder within a version's: the movies of the fit that its metrics are of, from which the next refit goes on."""
+"""Folder within a version's: the fit that its metrics are of, from which the next refit goes on."""
 
 
 def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factors | None = None) -> None:
     """Writes the factors and `info` (engine, metrics, seconds) into the new folder `path`."""
     if measured is not None:
-        save(path / MEASURED, measured.without_users(), {})
+        save(path / MEASURED, measured, {})
     users = {
         "user_id": factors.user_ids,
         "bias": factors.user_bias,
@@ -66,7 +66,7 @@ def load(path: Path) -> Factors:
 
 
 def load_measured(path: Path) -> Factors | None:
-    """What `save` was given as measured, without users; None where there was nothing."""
+    """What `save` was given as measured; None where there was nothing."""
     try:
         return load(path / MEASURED)
     except FileNotFoundError:
