@@ -10,7 +10,7 @@ from rich.markup import escape
 from cli.options import broker_folder, existing_warehouse, out, print_json, print_table
 from reelstream.embedded.broker import running_broker
 from reelstream.settings import Settings
-from reelstream.store import run_files
+from reelstream.store import adopted, run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 
@@ -34,6 +34,7 @@ def collect(settings: Settings) -> dict[str, Any]:
         "stream": run_files.read(warehouse, "stream"),
         "trigger": run_files.read(warehouse, "trigger"),
         "refit": run_files.read(warehouse, "refit"),
+        "adopted_settings": adopted.place(warehouse).exists(),
         "current": version
         and {
             "version": version.name,
@@ -77,6 +78,10 @@ def show(value: dict[str, Any]) -> None:
             f"{trigger['refit_after_ratings']:,}, or {trigger['refit_after_minutes']:g} minutes"
         )
         _error(trigger)
+    if value["adopted_settings"]:
+        out.print(
+            "           with adopted model settings; `reelstream tune --adopt-defaults` goes back", soft_wrap=True
+        )
     if refit and refit["state"] == "failed":
         out.print(f"           the last refit failed: {refit['error']}", style="red", soft_wrap=True, markup=False)
     if refit and refit["state"] == "held back":

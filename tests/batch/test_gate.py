@@ -134,5 +134,10 @@ def test_the_command_ends_with_its_own_code_and_the_trigger_takes_that_for_done(
     assert "RMSE" in status["reasons"][0]
     told = CliRunner().invoke(app, ["status", "--warehouse", str(settings.warehouse)])
     assert "version 000002 is held back: RMSE" in told.output
+    assert "adopted" not in told.output
+    adopt(settings.warehouse, ModelSettings(), {})
+    assert (
+        "adopted model settings" in CliRunner().invoke(app, ["status", "--warehouse", str(settings.warehouse)]).output
+    )
     again = CliRunner().invoke(app, ["refit", "--force", "--warehouse", str(settings.warehouse)])
     assert "Version 000003 published" in again.output

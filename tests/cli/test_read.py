@@ -267,7 +267,9 @@ def test_status_as_json(reelstream: Reelstream, published: Path) -> None:
 
     value = reelstream("status", "--json", "--warehouse", published).json
 
-    assert set(value) == {"warehouse", "broker", "ratings", "stream", "trigger", "refit", "current", "versions"}
+    parts = {"warehouse", "broker", "ratings", "stream", "trigger", "refit", "adopted_settings", "current", "versions"}
+    assert set(value) == parts
+    assert value["adopted_settings"] is False
     assert (value["broker"], value["refit"]) == (None, None)
     assert value["ratings"] == {
         "accepted": 3,
