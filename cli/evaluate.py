@@ -10,13 +10,13 @@ import typer
 from cli.options import (
     AsJson,
     Warehouse,
-    err,
     existing_warehouse,
     out,
     print_json,
     print_table,
     progress_bar,
     settings_of,
+    show_bad_rows,
 )
 from reelstream.errors import UsageError
 
@@ -101,7 +101,8 @@ def evaluate(
         print_json(figures)
     else:
         show(figures)
-        _show_bad([path for path in (train, test) if path], files)
+        for path, file in zip([path for path in (train, test) if path], files, strict=True):
+            show_bad_rows(file.bad_rows, file.first_bad, path)
     if figures["bad_rows"]:
         raise typer.Exit(BAD_ROWS)
 
@@ -180,14 +181,3 @@ def _how(test: Path | None, split: str | None, test_fraction: float | None, seed
 def _check_report(report: Path | None) -> None:
     if report and report.exists() and not report.is_dir():
         raise UsageError(f"--report {report} is not a folder; name one, or a new one.")
-
-
-def _show_bad(paths: list[Path], files: list[RatingsFile]) -> None:
-    """Each file's bad rows, with their line numbers, on stderr."""
-    for path, file in zip(paths, files, strict=True):
-        if file.bad_rows:
-            err.print(
-                f"{file.bad_rows:,} bad rows of {path} were left out:", style="yellow", markup=False, soft_wrap=True
-            )
-        for row in file.first_bad:
-            err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)

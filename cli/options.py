@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.text import Text
 
 from reelstream.errors import BrokerUnavailable, NotReady
 from reelstream.settings import Settings, load
+
+if TYPE_CHECKING:
+    from producer.ratings_csv import BadRow
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -128,3 +131,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def show_bad_rows(count: int, first_bad: Sequence[BadRow], of: Path | None = None) -> None:
+    """How many rows of a CSV were left out, and the first of them with line number and reason, on stderr."""
+    if count:
+        which = f" of {of}" if of else ""
+        err.print(f"{count:,} bad rows{which} were left out:", style="yellow", markup=False, soft_wrap=True)
+    for row in first_bad:
+        err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)

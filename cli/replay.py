@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from cli.options import broker_address, err, out, print_json, progress_bar
+from cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
 from producer.send import ReplayResult
 from producer.send import replay as send_replay
 from reelstream.kafka_client import ensure_topic, load_command_config
@@ -66,7 +66,4 @@ def show(result: ReplayResult, *, as_json: bool) -> None:
     out.print(
         f"{result.acked:,} events acknowledged in {result.seconds:.1f} s ({result.events_per_s:,.0f} events/s){resumed}."
     )
-    if result.bad_rows:
-        err.print(f"{result.bad_rows:,} bad rows were left out:", style="yellow")
-        for row in result.first_bad:
-            err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)
+    show_bad_rows(result.bad_rows, result.first_bad)

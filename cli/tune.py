@@ -17,6 +17,7 @@ from cli.options import (
     print_json,
     progress_bar,
     settings_of,
+    show_bad_rows,
 )
 from reelstream.errors import UsageError
 
@@ -107,7 +108,7 @@ def tune(
     print_json(tune_answer.as_json(found) | answer) if as_json else tune_answer.show(found, answer)
     if csv and csv.bad_rows:
         if not as_json:
-            _show_bad(csv)
+            show_bad_rows(csv.bad_rows, csv.first_bad)
         raise typer.Exit(BAD_ROWS)
 
 
@@ -172,9 +173,3 @@ def _adopt(tuned: Tuned, settings: Settings, there: Path) -> None:
     trials = {model: row["trial"] for model, row in tuned.best.items()}
     origin = {"adopted_at": datetime.now(UTC).isoformat(), "tune": str(there.absolute()), "trials": trials}
     adopt(settings.warehouse, tuned.winner, {**origin, **tuned.info, "test": tuned.test})
-
-
-def _show_bad(csv: RatingsFile) -> None:
-    err.print(f"{csv.bad_rows:,} bad rows were left out:", style="yellow")
-    for row in csv.first_bad:
-        err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)
