@@ -89,8 +89,9 @@ def generate(rows: int, seed: int = 1) -> pa.Table:
 def write_csv(table: pa.Table, path: Path) -> None:
     """As MovieLens has it: userId,movieId,rating,timestamp, the time in seconds."""
     seconds = table.set_column(3, "rated_at", pc.divide(table["rated_at"], 1000))
-    named = seconds.rename_columns(["userId", "movieId", "rating", "timestamp"])
-    pcsv.write_csv(named, path, pcsv.WriteOptions(quoting_style="none"))
+    with path.open("wb") as file:
+        file.write(b"userId,movieId,rating,timestamp\n")  # Arrow would put the names in quotes
+        pcsv.write_csv(seconds, file, pcsv.WriteOptions(include_header=False))
 
 
 def shape(table: pa.Table) -> dict[str, Any]:
@@ -121,6 +122,8 @@ def _counts(rows: int, random: np.random.Generator) -> np.ndarray:
     most = int(MOST_OF_CATALOGUE * CATALOGUE) - LEAST_PER_USER
     more = np.exp(np.log(51) + 1.39 * random.standard_normal(n_users))  # [U]
     left = rows - LEAST_PER_USER * n_users
+    if not left:
+        return np.full(n_users, LEAST_PER_USER)
     for _ in range(20):
         more = np.minimum(more * (left / more.sum()), most)
     ends = np.rint(np.cumsum(more) * (left / more.sum())).astype(np.int64)  # [U]
