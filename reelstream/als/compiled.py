@@ -100,11 +100,13 @@ def _approach(
     for k in range(width):
         p[k] = r[k] / M[k]
         rz += r[k] * p[k]
+    enough = np.float32(1e-12) * rz
     for _ in range(steps):
-        if not rz > 0:
-            break
         _multiply(indices, weights, vectors, begin, end, D, p, q)
-        step = rz / _dot(p, q, width)
+        curvature = _dot(p, q, width)
+        if not (rz > enough and curvature > 0):
+            break
+        step = rz / curvature
         value -= float(step * rz)
         before = rz
         rz = np.float32(0)

@@ -140,7 +140,7 @@ class ModelSettings:
     """α₀: weight of each (user, movie) pair as one that is not rated; 0 or more."""
     ranking_power: float = 3.5
     """p: a rating r weighs (r / rating_max)^p; 0 or more."""
-    ranking_iterations: int = 10
+    ranking_iterations: int = 16
     """Passes over users and movies of the ranking model, at the most."""
     tolerance: float = 5e-4
     """A model is done before its iterations are, once all further ones would lower the objective by less than this share,

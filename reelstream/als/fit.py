@@ -32,9 +32,10 @@ Progress = Callable[[str, int, int], None]
 """Called with (which model, iterations done, iterations in all)."""
 
 
-COLD_PASSES = 4
-"""A cold start makes so many passes at least: the first ones turn the random start towards the ratings, some of them
-with little fall in the objective."""
+WARM_PASSES, RATING_PASSES, RANKING_PASSES = 2, 4, 12
+"""Passes before the objective may count as flat: of a warm start, and of a cold one of either model. The first passes turn
+a random start towards the ratings. The ranking model's objective is mostly ratings that nothing explains: at 8 million
+synthetic ratings, passes 4 to 12 took three thousandths off it and brought nDCG@10 from 0.14 to 0.25."""
 
 
 class HalfStep(Protocol):
@@ -79,7 +80,7 @@ def fit(
         raise UsageError("there is no rating to fit; give at least one.")
     counts, sums = matrix.by_movie.counts(), movie_sums(matrix.by_movie)  # [M], [M]
     mean = float(sums.sum() / counts.sum())
-    run = _Run(matrix, settings, threads, half_step, progress, at_least=2 if start else COLD_PASSES)
+    run = _Run(matrix, settings, threads, half_step, progress)
     user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, mean, start, run)
     ranking_user, ranking_movie = _fit_ranking(matrix, start, run)
     return Factors(
@@ -142,7 +143,8 @@ def _fit_rating(matrix: RatingMatrix, mean: float, start: Factors | None, run: _
     movie = np.column_stack([factors, bias])
     last = None if start is None else np.column_stack([start.rating_user, start.user_bias])
     user = _last_users(matrix.user_ids, start, last, movie.shape[1])
-    user, movie = run.alternate("rating model", settings.rating_iterations, system, movie, user)
+    passes = (WARM_PASSES if start else RATING_PASSES, settings.rating_iterations)
+    user, movie = run.alternate("rating model", passes, system, movie, user)
     plain = np.ascontiguousarray
     return plain(user[:, -1]), plain(user[:, :-1]), plain(movie[:, -1]), plain(movie[:, :-1])
 
@@ -160,7 +162,8 @@ def _fit_ranking(matrix: RatingMatrix, start: Factors | None, run: _Run) -> tupl
         return System(other, *sides, alpha0=settings.ranking_alpha0)
 
     user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
-    return run.alternate("ranking model", settings.ranking_iterations, system, factors, user)
+    passes = (WARM_PASSES if start else RANKING_PASSES, settings.ranking_iterations)
+    return run.alternate("ranking model", passes, system, factors, user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +185,19 @@ class _Run:
     threads: int | None
     half_step: HalfStep
     progress: Progress | None
-    at_least: int
-    """Passes before the objective may count as flat."""
 
     def alternate(
-        self, name: str, iterations: int, system: Callable[[Csr, F32], System], movie: F32, user: F32 | None
+        self, name: str, passes: tuple[int, int], system: Callable[[Csr, F32], System], movie: F32, user: F32 | None
     ) -> tuple[F32, F32]:
         """(users' vectors, movies' vectors) after the last half-step, the users'.
 
-        movie: where to start; user: what the first half-step may go on from. It ends before `iterations` passes once the
-        objective is flat.
+        passes: how many at the least and at the most; between these it ends once the objective is flat. movie: where to
+        start; user: what the first half-step may go on from.
         """
+        least, most = passes
         by_user, by_movie = self.matrix.by_user, self.matrix.by_movie
         fall = np.inf
-        for done in range(1, iterations + 1):
+        for done in range(1, most + 1):
             to_user = system(by_user, movie)
             user, before = self._solve(by_user, to_user, user)
             to_movie = system(by_movie, user)
@@ -203,9 +205,9 @@ class _Run:
             movie, after = self._solve(by_movie, to_movie, movie)
             after += _penalty(to_user, user)
             if self.progress:
-                self.progress(name, done, iterations)
+                self.progress(name, done, most)
             fall, last = before - after, fall
-            if done >= self.at_least and self._is_flat(fall, last, after):
+            if done >= least and self._is_flat(fall, last, after):
                 break
         user, _ = self._solve(by_user, system(by_user, movie))
         return user, movie
@@ -270,7 +272,7 @@ def _last_users(user_ids: I64, start: Factors | None, known: F32 | None, rank: i
 
 
 def _random_by_id(ids: I64, rank: int, seed: int) -> F32:
-    """float32[len(ids), rank], evenly spread over ±0.1·√3 / √rank: a movie starts the same whichever others there are.
+    """float32[len(ids), rank], evenly spread over ±0.5·√3 / √rank: a movie starts the same whichever others there are.
 
     A hash of (seed, id, column): the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
     """
@@ -279,7 +281,7 @@ def _random_by_id(ids: I64, rank: int, seed: int) -> F32:
         salt = np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15)
         z = _mix(_mix(ids.astype(np.uint64) + salt)[:, None] ^ column)  # [n, rank]
     unit = (z >> np.uint64(40)).astype(np.float32) / np.float32(2**23) - np.float32(1)  # in [-1, 1)
-    return unit * np.float32(0.1 * np.sqrt(3) / np.sqrt(max(rank, 1)))
+    return unit * np.float32(0.5 * np.sqrt(3) / np.sqrt(max(rank, 1)))
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -186,3 +186,17 @@ def test_steps_are_the_same_for_any_number_of_threads_and_for_a_row_alone() -> N
     entries = slice(rows.indptr[7], rows.indptr[8])
     system = (rows.select(np.array([7])), other, weights[entries], targets[entries], regularization[[7]])
     np.testing.assert_array_equal(kernel.half_step(*system, alpha0=0.5, near=near[[7]])[0], one[7])
+
+
+@pytest.mark.parametrize("n_factors", [1, 2, 3, 17])
+@pytest.mark.parametrize("alpha0", [0.0, 0.5])
+@pytest.mark.parametrize("scale", [1e-12, 1, 1e6])
+def test_steps_beyond_the_solution_stay_there(n_factors: int, alpha0: float, scale: float) -> None:
+    rows, other, weights, targets, regularization = problem(40, 200, n_factors, 0.4, 9)
+    system = (rows, other, weights, targets * np.float32(scale), regularization)
+    solution = kernel.half_step(*system, alpha0=alpha0)
+    near = np.zeros_like(solution)
+    for _ in range(12):
+        near = kernel.half_step(*system, alpha0=alpha0, near=near)
+        assert np.isfinite(near).all()
+    np.testing.assert_allclose(near, solution, rtol=1e-3, atol=1e-4 * scale)
