@@ -18,43 +18,17 @@ folding in a user's full history gives the very factors that the fit gave.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
+from reelstream.als.alternate import Alternation, HalfStep, Progress, System
 from reelstream.als.factors import F32, F64, I64, Csr, Factors, ModelSettings, RatingMatrix, index_of
 from reelstream.errors import UsageError
-
-Progress = Callable[[str, int, int], None]
-"""Called with (which model, iterations done, iterations in all)."""
-
 
 WARM_PASSES, RATING_PASSES, RANKING_PASSES = 2, 4, 12
 """Passes before the objective may count as flat: of a warm start, and of a cold one of either model. The first passes turn
 a random start towards the ratings. The ranking model's objective is mostly ratings that nothing explains: at 8 million
 synthetic ratings, passes 4 to 12 took three thousandths off it and brought nDCG@10 from 0.14 to 0.25."""
-
-
-class HalfStep(Protocol):
-    """`kernel.half_step` or `reference.half_step`."""
-
-    def __call__(
-        self,
-        rows: Csr,
-        other: F32,
-        weights: F32,
-        targets: F32,
-        regularization: F32,
-        *,
-        alpha0: float = 0.0,
-        bias_regularization: F32 | None = None,
-        least: F64 | None = None,
-        near: F32 | None = None,
-        threads: int | None = None,
-    ) -> F32: ...
 
 
 def fit(
@@ -68,7 +42,7 @@ def fit(
 ) -> Factors:
     """Both models of all ratings. The same for the same seed and ratings, bit by bit, whatever the number of threads.
 
-    start: factors to go on from; movies that they do not know start as in a cold fit, by their id. Ranks may differ.
+    start: factors to go on from; movies that they do not know start at the mean of the others. Ranks may differ.
     threads: None is one for each CPU. half_step: None is `kernel.half_step`.
     Raises UsageError if there is no rating.
     """
@@ -80,9 +54,9 @@ def fit(
         raise UsageError("there is no rating to fit; give at least one.")
     counts, sums = matrix.by_movie.counts(), movie_sums(matrix.by_movie)  # [M], [M]
     mean = float(sums.sum() / counts.sum())
-    run = _Run(matrix, settings, threads, half_step, progress)
-    user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, mean, start, run)
-    ranking_user, ranking_movie = _fit_ranking(matrix, start, run)
+    run = Alternation(matrix, settings.tolerance, threads, half_step, progress)
+    user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, settings, mean, start, run)
+    ranking_user, ranking_movie = _fit_ranking(matrix, settings, start, run)
     return Factors(
         user_ids=matrix.user_ids,
         movie_ids=matrix.movie_ids,
@@ -122,9 +96,10 @@ def ranking_system(rows: Csr, n_other: int, settings: ModelSettings) -> tuple[F3
     return weights.astype(np.float32), np.ones(len(weights), np.float32), regularization.astype(np.float32)
 
 
-def _fit_rating(matrix: RatingMatrix, mean: float, start: Factors | None, run: _Run) -> tuple[F32, F32, F32, F32]:
+def _fit_rating(
+    matrix: RatingMatrix, settings: ModelSettings, mean: float, start: Factors | None, run: Alternation
+) -> tuple[F32, F32, F32, F32]:
     """(user_bias [U], p [U, Kr], movie_bias [M], q [M, Kr])."""
-    settings = run.settings
     counts = matrix.by_movie.counts()
     deviation = movie_sums(matrix.by_movie) - counts * mean  # [M]
     bias = (deviation / (counts + settings.rating_bias_regularization)).astype(np.float32)
@@ -149,9 +124,10 @@ def _fit_rating(matrix: RatingMatrix, mean: float, start: Factors | None, run: _
     return plain(user[:, -1]), plain(user[:, :-1]), plain(movie[:, -1]), plain(movie[:, :-1])
 
 
-def _fit_ranking(matrix: RatingMatrix, start: Factors | None, run: _Run) -> tuple[F32, F32]:
+def _fit_ranking(
+    matrix: RatingMatrix, settings: ModelSettings, start: Factors | None, run: Alternation
+) -> tuple[F32, F32]:
     """(p [U, K], q [M, K])."""
-    settings = run.settings
     by_user = ranking_system(matrix.by_user, len(matrix.movie_ids), settings)
     by_movie = ranking_system(matrix.by_movie, len(matrix.user_ids), settings)
     known = None if start is None else start.ranking_movie
@@ -164,90 +140,6 @@ def _fit_ranking(matrix: RatingMatrix, start: Factors | None, run: _Run) -> tupl
     user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
     passes = (WARM_PASSES if start else RANKING_PASSES, settings.ranking_iterations)
     return run.alternate("ranking model", passes, system, factors, user)
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """What a half-step is given beside its rows; see `reference.half_step`."""
-
-    other: F32
-    weights: F32
-    targets: F32
-    regularization: F32
-    bias_regularization: F32 | None = None
-    alpha0: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    matrix: RatingMatrix
-    settings: ModelSettings
-    threads: int | None
-    half_step: HalfStep
-    progress: Progress | None
-
-    def alternate(
-        self, name: str, passes: tuple[int, int], system: Callable[[Csr, F32], System], movie: F32, user: F32 | None
-    ) -> tuple[F32, F32]:
-        """(users' vectors, movies' vectors) after the last half-step, the users'.
-
-        passes: how many at the least and at the most; between these it ends once the objective is flat. movie: where to
-        start; user: what the first half-step may go on from.
-        """
-        least, most = passes
-        by_user, by_movie = self.matrix.by_user, self.matrix.by_movie
-        fall = np.inf
-        for done in range(1, most + 1):
-            to_user = system(by_user, movie)
-            user, before = self._solve(by_user, to_user, user)
-            to_movie = system(by_movie, user)
-            before += _penalty(to_movie, movie)
-            movie, after = self._solve(by_movie, to_movie, movie)
-            after += _penalty(to_user, user)
-            if self.progress:
-                self.progress(name, done, most)
-            fall, last = before - after, fall
-            if done >= least and self._is_flat(fall, last, after):
-                break
-        user, _ = self._solve(by_user, system(by_user, movie))
-        return user, movie
-
-    def _is_flat(self, fall: float, last: float, objective: float) -> bool:
-        """True once what all further passes would still take from the objective is below the tolerance.
-
-        fall and last: what this and the last pass's movies' half-step took from it. Were each fall the same share of the
-        one before, the further ones would add up to fall² / (last - fall) (Aitken, "On Bernoulli's Numerical Solution of
-        Algebraic Equations", 1926). Falls that grow, as they do at first, have no such sum.
-        """
-        if not self.settings.tolerance or not fall < last < np.inf:
-            return False
-        return fall * max(fall, 0) <= self.settings.tolerance * objective * (last - fall)
-
-    def _solve(self, rows: Csr, system: System, near: F32 | None = None) -> tuple[F32, float]:
-        """The rows' vectors, and the least that the half-step's sum can be."""
-        least = np.zeros(rows.n_rows)
-        solved = self.half_step(
-            rows,
-            system.other,
-            system.weights,
-            system.targets,
-            system.regularization,
-            alpha0=system.alpha0,
-            bias_regularization=system.bias_regularization,
-            least=least,
-            near=near,
-            threads=self.threads,
-        )
-        return solved, float(least.sum())
-
-
-def _penalty(system: System, solved: F32) -> float:
-    """What the rows' own vectors add to the objective: the part of it that the other side's half-step does not see."""
-    squares = np.einsum("rk,rk->r", solved, solved)  # [R]
-    if system.bias_regularization is None:
-        return float(system.regularization.astype(np.float64) @ squares)
-    bias = np.square(solved[:, -1], dtype=np.float64)  # [R]
-    return float(system.regularization @ (squares - bias) + system.bias_regularization @ bias)
 
 
 def _first_movies(movie_ids: I64, start: Factors | None, known: F32 | None, rank: int, seed: int) -> F32:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from reelstream.als import kernel, reference
+from reelstream.als.alternate import HalfStep
 from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
-from reelstream.als.fit import HalfStep, fit, ranking_system
+from reelstream.als.fit import fit, ranking_system
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.splits import split_random
 from reelstream.als.top_n import predict
