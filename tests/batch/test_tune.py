@@ -22,20 +22,8 @@ from reelstream.als.metrics import evaluate
 from reelstream.errors import DamagedStore, UsageError
 from reelstream.settings import load
 from tests.batch.camps import camps
+from tests.batch.small import SMALL
 
-SMALL = ModelSettings(
-    rating_rank=3,
-    rating_regularization=0.07,
-    rating_prior_count=50.0,
-    rating_iterations=2,
-    ranking_rank=4,
-    ranking_regularization=0.006,
-    ranking_nu=1.0,
-    ranking_alpha0=0.3,
-    ranking_power=2.0,
-    ranking_iterations=2,
-)
-"""All that the trials here depend on, whatever the shipped defaults are."""
 GRID = ("rating_regularization=0.05,0.5", "ranking_alpha0=0.1,0.3,1")
 USER_TIME = Split()
 
