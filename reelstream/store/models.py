@@ -5,13 +5,12 @@ A version is current when `recommendations/CURRENT` names it: models and tables 
 
 from __future__ import annotations
 
-import json
+import errno
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reelstream.als.factors import Factors, ModelSettings
 from reelstream.store import pointer
@@ -41,14 +40,14 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
     pointer.write_table(pa.table(users), path / "users.parquet")
     pointer.write_table(pa.table(movies), path / "movies.parquet")
     model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
-    pointer.write_file(path / "model.json", json.dumps(model, indent=1).encode())
+    pointer.move(path / "model.json", model)
 
 
 def load(path: Path) -> Factors:
     """Raises FileNotFoundError where the version was removed."""
-    users = pq.read_table(path / "users.parquet", partitioning=None)
-    movies = pq.read_table(path / "movies.parquet", partitioning=None)
-    model = json.loads((path / "model.json").read_bytes())
+    users = pointer.read_table(path / "users.parquet")
+    movies = pointer.read_table(path / "movies.parquet")
+    model = info(path)
     return Factors(
         user_ids=users["user_id"].to_numpy(),
         movie_ids=movies["movie_id"].to_numpy(),
@@ -75,8 +74,10 @@ def load_measured(path: Path) -> Factors | None:
 
 def info(path: Path) -> dict[str, Any]:
     """What `save` was given as info, with the model's mean and settings."""
-    value: dict[str, Any] = json.loads((path / "model.json").read_bytes())
-    return value
+    value = pointer.read(path / "model.json", unmarked=1)
+    if value is None:
+        raise FileNotFoundError(errno.ENOENT, "no model", str(path / "model.json"))
+    return {name: item for name, item in value.items() if name != "format"}
 
 
 def _vectors(matrix: np.ndarray) -> pa.Array:

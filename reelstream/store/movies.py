@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reelstream.errors import AmbiguousTitle, UsageError
 from reelstream.store import pointer
@@ -118,7 +117,7 @@ class MoviesStore:
             current = pointer.read(self._pointer)
             if current is None:
                 return MOVIES.empty_table()
-            return pq.read_table(self.path / current["file"], partitioning=None)
+            return pointer.read_table(self.path / current["file"])
 
         return pointer.consistent(look)
 

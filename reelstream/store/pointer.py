@@ -6,9 +6,11 @@ changes, so a reader that read it once sees one consistent state.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,38 +21,48 @@ from reelstream.errors import DamagedStore, MissingRequirement
 from reelstream.store.schemas import FORMAT
 
 T = TypeVar("T")
+CHECKED_FROM = 2
+"""The first format with a checksum in each pointer."""
+RESTORE = "restore the warehouse from a backup (see docs/operations.md)."
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """What the pointer says; None where there is none yet.
+def read(path: Path, *, unmarked: int | None = None) -> dict[str, Any] | None:
+    """What the pointer says; None where there is none yet. One of an older format is read as it is.
 
-    Raises DamagedStore if it is not JSON, or if a newer reelstream wrote it.
+    unmarked: the format of a file that names none, where older ones did not.
+
+    Raises DamagedStore if a byte of it has changed, or if a newer reelstream wrote it.
     """
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise DamagedStore(f"{path} is not a pointer ({error}); restore the warehouse from a backup.") from None
+        raise DamagedStore(f"{path} is not a pointer ({error}); {RESTORE}") from None
+    if isinstance(value, dict) and unmarked:
+        value.setdefault("format", unmarked)
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise DamagedStore(f"{path} is not a pointer; restore the warehouse from a backup.")
+        raise DamagedStore(f"{path} is not a pointer; {RESTORE}")
     if value["format"] > FORMAT:
         raise DamagedStore(
             f"{path} has format {value['format']}, newer than the {FORMAT} that this reelstream reads; upgrade reelstream."
         )
+    if value["format"] >= CHECKED_FROM and value.pop("crc32", None) != _crc32(value):
+        raise DamagedStore(f"{path} is damaged: its checksum does not fit; {RESTORE}")
     return value
 
 
 def move(path: Path, value: dict[str, Any]) -> None:
     """Replaces the pointer in one atomic, durable step. One writer at a time: the caller holds its table's lock."""
-    write_file(path, json.dumps({"format": FORMAT, **value}).encode())
+    value = {"format": FORMAT, **value}
+    write_file(path, json.dumps({**value, "crc32": _crc32(value)}).encode())
 
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Puts a small file in place whole: a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path), aside.open("wb") as file:
+    with _disk_errors(path, aside), aside.open("wb") as file:
         file.write(content)
         if durable:
             file.flush()
@@ -64,14 +76,32 @@ def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, d
     """Puts one Parquet file in place whole, synced to disk before it returns; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path), aside.open("wb") as file:
-        pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy")
+    with _disk_errors(path, aside), aside.open("wb") as file:
+        pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy", write_page_checksum=True)
         if durable:
             file.flush()
             os.fsync(file.fileno())
     aside.replace(path)
     if durable:
         sync_folder(path.parent)
+
+
+def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
+    """Reads one Parquet file through one handle, so that a file replaced meanwhile is read as it was.
+
+    Raises DamagedStore if it is cut short or a page does not fit its checksum, FileNotFoundError if there is none.
+    """
+    with path.open("rb") as file:
+        try:
+            return pq.read_table(
+                file,
+                columns=list(columns) if columns else None,
+                filters=filters,
+                partitioning=None,
+                page_checksum_verification=True,
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DamagedStore(f"{path} is damaged ({str(error).splitlines()[0][:200]}); {RESTORE}") from None
 
 
 def sync_folder(path: Path) -> None:
@@ -96,20 +126,24 @@ def consistent(look: Callable[[], T], *, tries: int = 20) -> T:
     try:
         return look()
     except FileNotFoundError as error:
-        raise DamagedStore(
-            f"{error.filename or error} is named by a pointer but is missing; restore it from a backup."
-        ) from None
+        raise DamagedStore(f"{error.filename or error} is named by a pointer but is missing; {RESTORE}") from None
 
 
 class _disk_errors:  # noqa: N801  reads as a statement
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, aside: Path) -> None:
+        self.path, self.aside = path, aside
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
+        if error is not None:
+            self.aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise MissingRequirement(
                 f"no space left to write {self.path}; free some, nothing that was accepted is lost."
             ) from error
+
+
+def _crc32(value: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(value).encode())

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
@@ -262,8 +261,7 @@ def _read(
 ) -> pa.Table:
     names = list(columns) if columns else schema.names
     tables = [
-        pq.read_table(root / folder.name / "part-0.parquet", columns=names, filters=filters, partitioning=None)
-        for folder in folders
+        pointer.read_table(root / folder.name / "part-0.parquet", columns=names, filters=filters) for folder in folders
     ]
     empty = pa.schema([schema.field(name) for name in names]).empty_table()
     return pa.concat_tables([empty, *tables])

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from reelstream.errors import NotReady
 from reelstream.failpoint import failpoint
@@ -131,7 +130,7 @@ class RecommendationsStore:
 
     def read(self, kind: str, version: Version, filters: Any = None) -> pa.Table:
         """The table `users`, `similar` or `popular` of a version, as the refit wrote it."""
-        return pq.read_table(version.path / kind / "part-0.parquet", filters=filters, partitioning=None)
+        return pointer.read_table(version.path / kind / "part-0.parquet", filters=filters)
 
     def read_users(self, version: Version, user_ids: Sequence[int] | None = None) -> pa.Table:
         """Top-N lists with the updates since the refit merged in: for each user the newest list."""
@@ -220,7 +219,7 @@ class Updates:
 
     def _newest(self, names: Sequence[str], user_ids: Sequence[int] | None) -> pa.Table:
         filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
-        tables = [pq.read_table(self.path / name, filters=filters, partitioning=None) for name in names]
+        tables = [pointer.read_table(self.path / name, filters=filters) for name in names]
         lists = pa.concat_tables([USERS.empty_table(), *tables])
         users, of_user = np.unique(lists["user_id"].to_numpy(), return_inverse=True)
         as_of = lists["as_of"].cast(pa.int64()).to_numpy()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-FORMAT = 1
-"""Version of the layout on disk; written into every pointer. A newer one is refused."""
+FORMAT = 2
+"""Version of the layout on disk; written into every pointer. A newer one is refused; an older one is read, and written
+as this one by the next change. 2: a rating taken back is a null, pointers have a checksum, users can be forgotten."""
 
 _TIME = pa.timestamp("ms", tz="UTC")
 

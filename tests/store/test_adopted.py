@@ -59,7 +59,7 @@ def test_forgetting_is_the_way_back(warehouse: Path) -> None:
         b'{"format": 1, "settings": {"rating_rank": "63"}}',
         b'{"format": 1, "settings": {"rating_rank": null}}',
         b'{"format": 1, "settings": {"no_such_setting": 1}}',
-        b'{"format": 2, "settings": {}}',
+        b'{"format": 99, "settings": {}}',
     ],
 )
 def test_a_file_that_is_damaged_or_newer_is_said_to_be_with_what_to_do(warehouse: Path, content: bytes) -> None:
