@@ -28,6 +28,7 @@ from reelstream.errors import HeldBack
 from reelstream.settings import Settings
 from reelstream.store import models, run_files
 from reelstream.store.adopted import adopted
+from reelstream.store.forget import from_version
 from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore, latest
@@ -118,7 +119,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
         models.save(model_path, factors, info, measured=measured.factors if measured else None)
 
         report.step("fold in newer ratings")  # 5
-        _catch_up(settings, store, data, path, factors, titles, name)
+        _catch_up(settings, store, data, (path, model_path), factors, titles, name)
 
         report.step("publish")  # 6
         if held_back := reasons and not force:
@@ -168,22 +169,27 @@ def _catch_up(
     settings: Settings,
     store: RatingsStore,
     data: TrainingData,
-    path: Path,
+    paths: tuple[Path, Path],
     factors: Factors,
     titles: Titles,
     name: str,
 ) -> None:
-    state = store.state()
-    touched = np.unique(store.read(columns=["user_id"], after_batch=data.state.batch)["user_id"].to_numpy())
-    if not len(touched):
-        return
-    ratings = latest(store.read(user_ids=touched.tolist()))
-    row = np.searchsorted(touched, ratings["user_id"].to_numpy())
-    history = (row, ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy())
-    lists = folded_lists(
-        touched, history, FoldIn(factors), titles, n=settings.top_n, version=name, as_of=datetime.now(UTC)
-    )
-    Updates(path).append(lists, state.batch)
+    """Folds in who rated since `data` was read, and leaves out who asked to be forgotten since."""
+    fold_in, updates = FoldIn(factors), Updates(paths[0])
+    while True:
+        state = store.state()
+        forgotten = store.forgotten(state).values()
+        from_version(*paths, [one.user_id for one in forgotten if one.batch > data.state.batch])
+        touched = np.unique(store.read(columns=["user_id"], after_batch=data.state.batch)["user_id"].to_numpy())
+        if len(touched):
+            ratings = latest(store.read(user_ids=touched.tolist()))
+            row = np.searchsorted(touched, ratings["user_id"].to_numpy())
+            history = (row, ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy())
+            now = datetime.now(UTC)
+            lists = folded_lists(touched, history, fold_in, titles, n=settings.top_n, version=name, as_of=now)
+            updates.append(lists, state.batch)
+        if store.state().forgotten == state.forgotten:  # else someone asked while the lists were written
+            return
 
 
 class _Report:

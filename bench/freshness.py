@@ -1,22 +1,35 @@
 """How soon a rating counts: from the broker's acknowledgement until the user's fresh list is readable through the pointer.
 
     python -m bench.freshness --rate 10 --seconds 60 --json
+    python -m bench.freshness --rate 10 --seconds 60 --background 1000
 
-A pipeline with the 100,004 real ratings and a published version takes live ratings, of known and of new users in turn. Each
-list is read as a reader would, and must be a folded-in one without the film just rated.
+A pipeline with the 100,004 real ratings and a published version takes live ratings, of known and of new users in turn, with
+`--background` while a replay of so many events a second runs. Each list is read as a reader would, and must be a folded-in
+one without the film just rated. `where` says where the time of a micro-batch with events goes, as medians: queue (in Kafka,
+until the micro-batch begins), read (Spark and Kafka), parse (measured apart, on as many events), store, score (live
+quality), fold_in and publish.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
 
 from batch.refit import refit
 from bench._report import print_report
@@ -24,12 +37,19 @@ from bench.pipeline import running, temporary_settings, wait_until_stored
 from cli.demo import real_ratings
 from cli.replay import replay_file
 from producer.send import RatingProducer, new_user_id
-from reelstream.settings import Settings
+from reelstream.events import RatingEvent
+from reelstream.settings import Settings, to_env
+from reelstream.spark_session import close_session, open_session
+from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
+from stream.parse import parse
 
 POLL_S = 0.004
 WAIT_S = 30.0
+LEAD_IN_S = 5.0
+PARSE_ROUNDS = 40
+_REPLAY: dict[str, Any] = {"speed": None, "limit": None, "resume": False, "strict": True, "quiet": True}
 
 
 @dataclass
@@ -44,30 +64,85 @@ class Sent:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=10, help="live ratings a second")
     parser.add_argument("--seconds", type=float, default=60, help="how long to send")
+    parser.add_argument("--background", type=float, default=0, help="events a second that a replay sends meanwhile")
     parser.add_argument("--json", action="store_true", help="kept for symmetry: a bench always prints JSON")
     asked = parser.parse_args()
     started = time.perf_counter()
     with (
         temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6) as settings,
         running(settings) as live,
+        tempfile.TemporaryDirectory() as folder,
     ):
-        with tempfile.TemporaryDirectory() as folder:
-            ratings, _ = real_ratings(Path(folder))
-            sent = replay_file(live, ratings, rate=None, speed=None, limit=None, resume=False, strict=True, quiet=True)
+        ratings, _ = real_ratings(Path(folder))
+        sent = replay_file(live, ratings, **_REPLAY, rate=None)
         wait_until_stored(live, sent.acked)
         refit(live)
         time.sleep(2)
-        done = measure(live, asked.rate, asked.seconds)
+        with _replaying(live, ratings, asked.background):
+            done = measure(live, asked.rate, asked.seconds)
+            where = (run_files.read(live.warehouse, "stream") or {})["median_batch"]
         batches = RatingsStore(live.warehouse).state().batch
+        where["parse_s"] = parse_seconds(live, max(1, round(where["events"])))
     figures = {kind: summary([s for s in done if s.kind == kind]) for kind in ("known", "new")}
     print_report(
         "freshness",
-        {"rate_per_s": asked.rate, "all": summary(done), "by_user": figures, "micro_batches": batches},
+        {
+            "rate_per_s": asked.rate,
+            "background_per_s": asked.background,
+            "all": summary(done),
+            "by_user": figures,
+            "where": where,
+            "micro_batches": batches,
+        },
         seconds=time.perf_counter() - started,
     )
+
+
+@contextmanager
+def _replaying(live: Settings, ratings: Path, rate: float) -> Iterator[None]:
+    """A replay of the file at the rate, in a process of its own as a user's would be, while the block runs."""
+    if not rate:
+        yield
+        return
+    command = [sys.executable, "-m", "cli.main", "replay", str(ratings), "--rate", str(rate), "--json"]
+    process = subprocess.Popen(command, env={**os.environ, **to_env(live)}, stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(LEAD_IN_S)
+        yield
+        if process.poll() is not None:
+            raise SystemExit(
+                "the replay ended before the live ratings did; ask for fewer --seconds or a lower --background"
+            )
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def parse_seconds(settings: Settings, events: int) -> float:
+    """Median seconds that Spark takes longer for so many events with parsing than without, in a session of its own."""
+    spark = open_session(settings)
+    try:
+        value = RatingEvent(1, 1, settings.rating_max, 0).to_json().decode()
+        columns = {"value": F.lit(value).cast("binary"), "topic": F.lit("t"), "partition": F.lit(0)}
+        records = (
+            spark.range(events)
+            .select(*(column.alias(name) for name, column in columns.items()), F.col("id").alias("offset"))
+            .withColumn("timestamp", F.current_timestamp())
+        )
+        parsed = parse(records, rating_min=settings.rating_min, rating_max=settings.rating_max)
+        took: dict[str, list[float]] = {"with": [], "without": []}
+        for _ in range(PARSE_ROUNDS):
+            for name, table in (("with", parsed), ("without", records)):
+                began = time.perf_counter()
+                table.toArrow()
+                took[name].append(time.perf_counter() - began)
+    finally:
+        close_session(spark)
+    warm = PARSE_ROUNDS // 2
+    return round(statistics.median(took["with"][warm:]) - statistics.median(took["without"][warm:]), 4)
 
 
 def measure(settings: Settings, rate_per_s: float, seconds: float) -> list[Sent]:

@@ -55,7 +55,7 @@ def main() -> None:
             "of_which_s": {
                 "read_and_parse": round(sum(r.read_s for r in reports), 2),
                 "store": round(sum(r.store_s for r in reports), 2),
-                "fold_in": round(sum(r.fold_in_s for r in reports), 2),
+                "fold_in": round(sum(r.folded.fold_in_s + r.folded.publish_s for r in reports), 2),
             },
             "folders": len(state.folders),
         },

@@ -106,7 +106,7 @@ def _at_work(settings: Settings, pid: int) -> bool:
     return bool(status and status["pid"] == pid and status["state"] == "running" and "last_batch" in status)
 
 
-def read_all(csv: Path) -> collections.Counter[tuple[int, int, float]]:
+def read_all(csv: Path) -> collections.Counter[tuple[int, int, float | None]]:
     """How often each (user, movie, rating) stands in the file."""
     bad: list[object] = []
     rows = read(csv, rating_min=0.5, rating_max=5.0, now_ms=time.time_ns() // 1_000_000, on_bad=bad.append)

@@ -11,7 +11,10 @@ import typer
 from rich.markup import escape
 
 from cli.evaluate import evaluate
+from cli.forget import forget
+from cli.movies import movies
 from cli.options import (
+    AcceptDataLoss,
     AsJson,
     Bootstrap,
     CommandConfig,
@@ -83,6 +86,7 @@ def up(
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
     refit_after_ratings: Annotated[int | None, typer.Option(help="Refit when so many ratings came …")] = None,
     refit_after_minutes: Annotated[float | None, typer.Option(help="… or after so many minutes with any.")] = None,
+    accept_data_loss: AcceptDataLoss = False,
 ) -> None:
     """Run all of it: broker, stream and refits. Ctrl-C ends it in order.
 
@@ -100,7 +104,8 @@ def up(
             engine=engine,
             refit_after_ratings=refit_after_ratings,
             refit_after_minutes=refit_after_minutes,
-        )
+        ),
+        accept_data_loss=accept_data_loss,
     )
 
 
@@ -110,6 +115,7 @@ def stream(
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
     topic: Topic = None,
+    accept_data_loss: AcceptDataLoss = False,
 ) -> None:
     """Run the stream alone: Kafka into the ratings store, and fold-in. Ctrl-C ends it.
 
@@ -117,7 +123,7 @@ def stream(
     """
     from cli import up as running
 
-    running.stream(settings_of(warehouse, bootstrap_servers, command_config, topic))
+    running.stream(settings_of(warehouse, bootstrap_servers, command_config, topic), accept_data_loss=accept_data_loss)
 
 
 @app.command()
@@ -180,15 +186,19 @@ def rate(
     count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many fresh films; 0: do not wait.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Rate movies now, and see the fresh recommendations.
+    """Rate movies now, and see the fresh recommendations. A rating again replaces the one before, `none` takes it back.
 
-    Examples: `reelstream rate 42 296=5 "Toy Story=3.5"` · `reelstream rate --user new "Matrix, The (1999)=5"`
+    Examples: `reelstream rate 42 296=5 "Toy Story=3.5"` · `reelstream rate 42 296=none` ·
+    `reelstream rate --user new "Matrix, The (1999)=5"`
     """
     from cli import rate as rating
 
     given = [user, *ratings] if user is not None else ratings
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
     rating.show(rating.rate(settings, given[0], given[1:], count), waited=count > 0, as_json=as_json)
+
+
+app.command()(forget)
 
 
 @app.command()
@@ -334,6 +344,7 @@ def refit(
 
 app.command()(evaluate)
 app.command()(tune)
+app.add_typer(movies)
 
 
 @app.command()
@@ -362,22 +373,6 @@ def rejects(
     from cli import status as statuses
 
     statuses.show_rejects(settings_of(warehouse, bootstrap_servers), count, as_json=as_json)
-
-
-@app.command()
-def movies(
-    file: Annotated[Path, typer.Argument(help="A MovieLens movies.csv: movieId, title, genres.")],
-    warehouse: Warehouse = None,
-    as_json: AsJson = False,
-) -> None:
-    """Load titles and genres; the running stream and the next refit use them.
-
-    Example: `reelstream movies ml-latest-small/movies.csv`
-    """
-    from reelstream.store.movies import MoviesStore, read_csv
-
-    titles = MoviesStore(settings_of(warehouse).warehouse).load(read_csv(file))
-    print_json({"titles": titles}) if as_json else out.print(f"{titles:,} titles.")
 
 
 @app.command()

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from cli.safe_console import SafeConsole, escape_controls
 from reelstream.errors import BrokerUnavailable, NotReady
 from reelstream.settings import Settings, load
 
 if TYPE_CHECKING:
     from producer.ratings_csv import BadRow
 
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+out = SafeConsole(highlight=False, emoji=False)
+err = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 Warehouse = Annotated[
     Path | None,
@@ -41,6 +41,13 @@ CommandConfig = Annotated[
     typer.Option("--command-config", help="A Java client.properties with SASL or TLS settings for that Kafka."),
 ]
 Topic = Annotated[str | None, typer.Option("--topic", help="Kafka topic of the rating events. \\[default: ratings]")]
+AcceptDataLoss = Annotated[
+    bool,
+    typer.Option(
+        "--accept-data-loss",
+        help="Go on where Kafka's retention deleted events before the stream took them; says which.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many movies.")]
 
@@ -90,7 +97,7 @@ def broker_folder(settings: Settings) -> Path:
 def print_json(value: Any) -> None:
     """One JSON document on stdout: indented on a terminal, in one line elsewhere."""
     text = json.dumps(value, default=_plain, ensure_ascii=False, indent=2 if out.is_terminal else None)
-    out.out(text)
+    out.out(escape_controls(text))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -28,7 +28,7 @@ class Rated:
     there."""
 
     user_id: int
-    ratings: list[tuple[int, float]]
+    ratings: list[tuple[int, float | None]]
     recommendations: list[Recommendation]
     fresh_after_s: float | None
 
@@ -61,23 +61,23 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     return Rated(user_id, ratings, films, fresh_after_s)
 
 
-def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, float]]:
-    """`MOVIE=STARS` words as (movie_id, stars); a movie is an id or a title.
+def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, float | None]]:
+    """`MOVIE=STARS` words as (movie_id, stars), with None for `none`; a movie is an id or a title.
 
     Raises UsageError, or AmbiguousTitle with the candidates.
     """
     if not given:
         raise UsageError("nothing to rate; give at least one MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5'.")
     titles = None
-    ratings = []
+    ratings: list[tuple[int, float | None]] = []
     for word in given:
         movie, equals, stars = word.rpartition("=")
         try:
-            value = float(stars)
+            value = None if stars.strip().lower() == "none" else float(stars)
         except ValueError:
             equals = ""
         if not equals or not movie.strip():
-            raise UsageError(f"{word!r} is not MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5'.")
+            raise UsageError(f"{word!r} is not MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5', or 296=none.")
         if not movie.isdecimal():
             titles = titles or MoviesStore(settings.warehouse).titles()
         ratings.append((int(movie) if movie.isdecimal() else titles.find(movie), value))  # type: ignore[union-attr]

@@ -8,11 +8,22 @@ from typing import Any
 from rich.markup import escape
 
 from cli.options import broker_folder, existing_warehouse, out, print_json, print_table
+from cli.status_quality import print_quality
 from reelstream.embedded.broker import running_broker
 from reelstream.settings import Settings
 from reelstream.store import adopted, run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
+
+STEPS = {
+    "queue": "queue",
+    "read": "read and parse",
+    "store": "store",
+    "score": "score",
+    "fold_in": "fold-in",
+    "publish": "publish",
+}
+"""What a micro-batch's time goes to, in order."""
 
 
 def collect(settings: Settings) -> dict[str, Any]:
@@ -61,10 +72,15 @@ def show(value: dict[str, Any]) -> None:
         if last := stream.get("last_batch"):
             out.print(
                 f"           last micro-batch: {last['accepted']:,} ratings, {last['users_folded_in']:,} users folded in; "
-                f"read {last['read_s'] * 1000:.0f} ms, store {last['store_s'] * 1000:.0f} ms, "
-                f"fold-in {last['fold_in_s'] * 1000:.0f} ms",
+                + ", ".join(
+                    f"{step} {last[f'{key}_s'] * 1000:.0f}" for key, step in STEPS.items() if f"{key}_s" in last
+                )
+                + " ms",
                 soft_wrap=True,
             )
+        for gap in stream.get("accepted_loss", ()):
+            lost = f"offsets {gap['first']} to {gap['last']} of topic {gap['topic']} partition {gap['partition']}"
+            out.print(f"           data loss accepted: {lost}", soft_wrap=True, markup=False)
         _error(stream)
     else:
         out.print("[bold]stream[/]     never ran here")
@@ -88,6 +104,8 @@ def show(value: dict[str, Any]) -> None:
         why = "; ".join(refit["reasons"])
         text = f"           version {refit['version']} is held back: {why}; `reelstream refit --force` publishes all the same"
         out.print(text, style="red", soft_wrap=True, markup=False)
+    if stream and stream.get("quality"):
+        print_quality(stream["quality"])
     current = value["current"]
     if not current:
         out.print("[bold]version[/]    none published yet")

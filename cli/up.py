@@ -37,24 +37,24 @@ class Say(Protocol):
     def __call__(self, text: str, often: bool = False) -> None: ...
 
 
-def up(settings: Settings) -> None:
+def up(settings: Settings, *, accept_data_loss: bool = False) -> None:
     """Broker (unless one is given), stream and refits, until Ctrl-C."""
     with ExitStack() as stack, _say("starting …") as say:
         broker = stack.enter_context(embedded_broker(settings)) if not settings.bootstrap_servers else None
         address = settings.bootstrap_servers or broker_address(settings)
         say(f"Kafka at {address}; starting Spark …")
-        stream = stack.enter_context(Stream(settings, address, on_batch=lambda report: say(line(report), often=True)))
+        stream = stack.enter_context(_stream(settings, address, say, accept_data_loss))
         stack.enter_context(Trigger(settings, refit_in_child(settings)))
         say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
         _until_signal(stream, broker)
         say("ending in order …")
 
 
-def stream(settings: Settings) -> None:
+def stream(settings: Settings, *, accept_data_loss: bool = False) -> None:
     """The stream alone, on a broker that runs already."""
     with _say("starting Spark …") as say:
         address = broker_address(settings)
-        with Stream(settings, address, on_batch=lambda report: say(line(report), often=True)) as running:
+        with _stream(settings, address, say, accept_data_loss) as running:
             say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
             _until_signal(running, None)
 
@@ -105,7 +105,17 @@ def line(report: BatchReport) -> str:
     """One micro-batch in a line."""
     return (
         f"batch {report.state.batch}: {report.accepted:,} ratings, {report.rejected:,} rejects, "
-        f"{report.users:,} users folded in, {report.seconds:.2f} s; {report.state.accepted:,} in all"
+        f"{report.folded.users:,} users folded in, {report.seconds:.2f} s; {report.state.accepted:,} in all"
+    )
+
+
+def _stream(settings: Settings, address: str, say: Say, accept_data_loss: bool) -> Stream:
+    return Stream(
+        settings,
+        address,
+        on_batch=lambda report: say(line(report), often=True),
+        accept_data_loss=accept_data_loss,
+        notice=lambda text: err.print(text, soft_wrap=True, markup=False),
     )
 
 

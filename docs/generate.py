@@ -62,7 +62,7 @@ def reasons() -> str:
 def summary() -> str:
     rows = [
         (
-            f"[`reelstream {name}`](docs/commands.md#reelstream-{name})",
+            f"[`reelstream {name}`](docs/commands.md#reelstream-{name.replace(' ', '-')})",
             re.split(r"\.\s", _plain(command.help))[0].rstrip("."),
         )
         for name, command in all_commands().items()
@@ -80,8 +80,13 @@ def commands() -> str:
 
 
 def all_commands() -> dict[str, Any]:
-    group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    """Every command by its name, that of one in a group after the group's."""
+    found: Any = typer.main.get_command(app)
+    return {
+        f"{name} {inner}".strip(): command
+        for name, outer in found.commands.items()
+        for inner, command in getattr(outer, "commands", {"": outer}).items()
+    }
 
 
 def options(command: Any) -> Iterator[Any]:

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
+
+from reelstream.kafka_client import unreachable
+from reelstream.kafka_knock import knock
 
 CONNECT_TIMEOUT_S = 10.0
 
 
 def connect(client: Callable[..., Any], options: Mapping[str, Any]) -> Any:
-    """A KafkaProducer or KafkaConsumer. Raises KafkaError if no broker answers within CONNECT_TIMEOUT_S.
+    """A KafkaProducer or KafkaConsumer. Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, or if
+    it refuses TLS or the login.
 
     When its constructor fails, kafka-python leaves a thread and sockets behind. They belong to the client inside, which
     is closed here.
@@ -26,9 +31,12 @@ def connect(client: Callable[..., Any], options: Mapping[str, Any]) -> Any:
         inside.append(KafkaNetClient(**configs))
         return inside[-1]
 
+    knock(options)
     try:
         return client(**options, bootstrap_timeout_ms=int(CONNECT_TIMEOUT_S * 1000), kafka_client=connection)
-    except BaseException:
+    except BaseException as error:
         for opened in inside:
             opened.close()
+        if isinstance(error, KafkaError):
+            raise unreachable(error, ",".join(options["bootstrap_servers"])) from None
         raise

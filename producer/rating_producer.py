@@ -20,7 +20,7 @@ from kafka.partitioner.default import murmur2
 
 from producer.connect import CONNECT_TIMEOUT_S, connect
 from reelstream.errors import BrokerUnavailable, UsageError
-from reelstream.events import RatingEvent
+from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.kafka_client import kafka_python_options
 
 MAX_PENDING = 20_000
@@ -73,12 +73,7 @@ class RatingProducer:
             "max_block_ms": int(CONNECT_TIMEOUT_S * 1000),
             "metrics_enabled": False,
         }
-        try:
-            self._kafka = connect(KafkaProducer, options)
-        except KafkaError as error:
-            raise BrokerUnavailable(
-                f"no Kafka broker answers at {bootstrap_servers} ({error}); start it, or give the address of another."
-            ) from error
+        self._kafka = connect(KafkaProducer, options)
         try:
             self._kafka.partitions_for(topic)
         except KafkaError as error:
@@ -135,14 +130,26 @@ class RatingProducer:
                 "check the broker, then send again."
             )
 
-    def rate_live(self, user_id: int, ratings: Sequence[tuple[int, float]]) -> list[tuple[int, int]]:
-        """Sends (movie id, stars) of one user, rated now; returns the (partition, offset) of each, acknowledged.
+    def rate_live(self, user_id: int, ratings: Sequence[tuple[int, float | None]]) -> list[tuple[int, int]]:
+        """Sends (movie id, stars) of one user, rated now; None as stars takes the rating back. Returns the
+        (partition, offset) of each, acknowledged.
 
         The caller has checked them with `reelstream.events.check`. Raises BrokerUnavailable.
         """
-        rated_at_ms = time.time_ns() // 1_000_000
+        now_ms = time.time_ns() // 1_000_000
+        return self._send_now([RatingEvent(user_id, movie_id, _float(stars), now_ms) for movie_id, stars in ratings])
+
+    def forget(self, user_id: int) -> ForgetEvent:
+        """Sends that all of the user's ratings up to now are to be forgotten; returns the event, acknowledged.
+
+        Raises BrokerUnavailable.
+        """
+        event = ForgetEvent(user_id, time.time_ns() // 1_000_000)
+        self._send_now([event])
+        return event
+
+    def _send_now(self, events: Sequence[RatingEvent | ForgetEvent]) -> list[tuple[int, int]]:
         try:
-            events = [RatingEvent(user_id, movie_id, float(stars), rated_at_ms) for movie_id, stars in ratings]
             futures = [self._kafka.send(self.topic, event.to_json(), event.key()) for event in events]
             with suppress(KafkaError):  # see `flush`
                 self._kafka.flush(self._delivery_timeout_s + 1)
@@ -197,6 +204,10 @@ def new_user_id() -> int:
     for a million users. Bits of time would make this worse: fewer random bits, and new users come in bursts.
     """
     return MOVIELENS_IDS_BELOW + secrets.randbelow(IDS_BELOW - MOVIELENS_IDS_BELOW)
+
+
+def _float(stars: float | None) -> float | None:
+    return None if stars is None else float(stars)
 
 
 class _ByUser(Partitioner):  # type: ignore[misc]

@@ -127,10 +127,7 @@ class _Reader:
     def __init__(self, bootstrap_servers: str, topic: str, properties: Mapping[str, str]) -> None:
         self._bootstrap_servers = bootstrap_servers
         options = {**kafka_python_options(bootstrap_servers, properties), "enable_auto_commit": False}
-        try:
-            self._consumer = connect(KafkaConsumer, options)
-        except KafkaError as error:
-            raise self._unavailable(error) from error
+        self._consumer = connect(KafkaConsumer, options)
         try:
             numbers = self._consumer.partitions_for_topic(topic)
             self._partitions = [TopicPartition(topic, number) for number in numbers or ()]

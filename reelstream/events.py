@@ -1,11 +1,14 @@
-"""The rating event: what travels through Kafka.
+"""The events: what travels through Kafka.
 
 In: a CSV row or a live rating. Out: JSON bytes, one event a record, keyed by the user's id.
 Next: `producer.send` sends them; `stream.parse` holds the same rules as Spark column expressions.
 
     {"v": 1, "user_id": 1, "movie_id": 296, "rating": 5.0, "rated_at": 1147880044000}
+    {"v": 1, "action": "unrate", "user_id": 1, "movie_id": 296, "rated_at": 1147880045000}
+    {"v": 1, "action": "forget", "user_id": 1, "rated_at": 1147880046000}
 
-`rated_at` is in milliseconds since 1970-01-01 UTC. Other fields are ignored, so that a producer may add its own.
+The second takes the rating back, the third has everything forgotten that the user rated up to then. `rated_at` is in
+milliseconds since 1970-01-01 UTC. Other fields are ignored, so that a producer may add its own.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from reelstream.errors import BadRating
 
@@ -21,30 +25,37 @@ EVENT_VERSION = 1
 MAX_EVENT_BYTES = 10_000
 MAX_ID = 2**63 - 1
 MAX_AHEAD_MS = 24 * 3600 * 1000
-FIELDS = ("v", "user_id", "movie_id", "rating", "rated_at")
+FIELDS = {
+    "rate": ("v", "user_id", "movie_id", "rating", "rated_at"),
+    "unrate": ("v", "user_id", "movie_id", "rated_at"),
+    "forget": ("v", "user_id", "rated_at"),
+}
+"""What an event of each `action` needs; without an action it is a rating."""
 
 REASONS = {
     "oversize": f"longer than {MAX_EVENT_BYTES} bytes",
     "not_utf8": "bytes that are not UTF-8",
     "not_json": "not a JSON object",
     "unknown_version": f"`v` is not {EVENT_VERSION}",
-    "missing_field": "one of `v, user_id, movie_id, rating, rated_at` is missing or null",
+    "unknown_action": "`action` is not `rate`, `unrate` or `forget`",
+    "missing_field": "one of `v, user_id, movie_id, rating, rated_at` is missing or null, and the action needs it",
     "wrong_type": "a field has another JSON type, or an integer is beyond 64 bits",
     "bad_id": "`user_id` or `movie_id` is not positive",
     "nan": "`rating` is NaN or infinite",
     "off_scale": "`rating` is outside the scale",
     "bad_time": "`rated_at` is before 1970 or more than a day ahead of the record's own time",
+    "forgotten": "rated before its user asked to be forgotten; of such an event the bytes are not kept",
 }
 """Every reason for which an event is put aside into `rejects/`, with its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatingEvent:
-    """One rating. `rating` is in stars; `rated_at_ms` is in milliseconds since 1970-01-01 UTC."""
+    """One rating, in stars; None takes back what was given. `rated_at_ms` is in milliseconds since 1970-01-01 UTC."""
 
     user_id: int
     movie_id: int
-    rating: float
+    rating: float | None
     rated_at_ms: int
 
     @property
@@ -56,31 +67,56 @@ class RatingEvent:
         return str(self.user_id).encode()
 
     def to_json(self) -> bytes:
+        if self.rating is None:
+            return (
+                f'{{"v":{EVENT_VERSION},"action":"unrate","user_id":{self.user_id},"movie_id":{self.movie_id},'
+                f'"rated_at":{self.rated_at_ms}}}'
+            ).encode()
         return (
             f'{{"v":{EVENT_VERSION},"user_id":{self.user_id},"movie_id":{self.movie_id},'
             f'"rating":{self.rating!r},"rated_at":{self.rated_at_ms}}}'
         ).encode()
 
 
-def check(event: RatingEvent, *, rating_min: float, rating_max: float, now_ms: int) -> RatingEvent:
+@dataclass(frozen=True, slots=True)
+class ForgetEvent:
+    """Whatever the user rated up to `rated_at_ms` is to be forgotten."""
+
+    user_id: int
+    rated_at_ms: int
+
+    def key(self) -> bytes:
+        return str(self.user_id).encode()
+
+    def to_json(self) -> bytes:
+        return (
+            f'{{"v":{EVENT_VERSION},"action":"forget","user_id":{self.user_id},"rated_at":{self.rated_at_ms}}}'
+        ).encode()
+
+
+Event = TypeVar("Event", RatingEvent, ForgetEvent)
+
+
+def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) -> Event:
     """The event itself, if it keeps the contract.
 
     Raises BadRating with the same reason that the stream would reject it with.
     """
-    for name in ("user_id", "movie_id"):
+    for name in ("user_id", "movie_id") if isinstance(event, RatingEvent) else ("user_id",):
         value = getattr(event, name)
         if not 0 < value <= MAX_ID:
             raise BadRating("bad_id", f"{name} {value} is not between 1 and 2^63 - 1")
-    if not math.isfinite(event.rating):
-        raise BadRating("nan", f"rating {event.rating} is not a number")
-    if not rating_min <= event.rating <= rating_max:
-        raise BadRating("off_scale", f"rating {event.rating:g} is not between {rating_min:g} and {rating_max:g}")
+    if isinstance(event, RatingEvent) and event.rating is not None:
+        if not math.isfinite(event.rating):
+            raise BadRating("nan", f"rating {event.rating} is not a number")
+        if not rating_min <= event.rating <= rating_max:
+            raise BadRating("off_scale", f"rating {event.rating:g} is not between {rating_min:g} and {rating_max:g}")
     if not 0 <= event.rated_at_ms <= now_ms + MAX_AHEAD_MS:
         raise BadRating("bad_time", f"rated_at {event.rated_at_ms} ms is before 1970 or more than a day ahead")
     return event
 
 
-def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) -> RatingEvent:
+def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) -> RatingEvent | ForgetEvent:
     """Decodes and checks one record's value; the readable twin of `stream.parse`.
 
     Raises BadRating; its `reason` is a key of REASONS.
@@ -97,15 +133,23 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
         raise BadRating("not_json", str(error)) from None
     if not isinstance(fields, dict):
         raise BadRating("not_json", f"a JSON {type(fields).__name__}, not an object")
-    for name in FIELDS:
+    action = "rate" if fields.get("action") is None else fields["action"]
+    if not isinstance(action, str) or action not in FIELDS:
+        raise BadRating("unknown_action", f"action {action!r}")
+    for name in FIELDS[action]:
         if fields.get(name) is None:
             raise BadRating("missing_field", f"no {name}")
-    for name in ("v", "user_id", "movie_id", "rated_at"):
-        if type(fields[name]) is not int or not -MAX_ID - 1 <= fields[name] <= MAX_ID:
+    for name in FIELDS[action]:
+        if name == "rating":
+            if type(fields[name]) not in (int, float):
+                raise BadRating("wrong_type", "rating is not a number")
+        elif type(fields[name]) is not int or not -MAX_ID - 1 <= fields[name] <= MAX_ID:
             raise BadRating("wrong_type", f"{name} is not a 64-bit integer")
-    if type(fields["rating"]) not in (int, float):
-        raise BadRating("wrong_type", "rating is not a number")
     if fields["v"] != EVENT_VERSION:
         raise BadRating("unknown_version", f"v is {fields['v']}")
-    event = RatingEvent(fields["user_id"], fields["movie_id"], float(fields["rating"]), fields["rated_at"])
+    if action == "forget":
+        forget = ForgetEvent(fields["user_id"], fields["rated_at"])
+        return check(forget, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
+    rating = float(fields["rating"]) if action == "rate" else None
+    event = RatingEvent(fields["user_id"], fields["movie_id"], rating, fields["rated_at"])
     return check(event, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)

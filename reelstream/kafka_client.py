@@ -3,18 +3,22 @@
 In: `bootstrap_servers` and the properties of `load_command_config`. Out: arguments for kafka-python's clients, options
 for Spark's Kafka source. Next: `producer.send` and `stream.source`.
 
-Passwords are `Secret`s: strings that show as *** in every repr, so also in the debug log of a client.
+Passwords are `Secret`s: strings that show as *** in every repr, so also where a client logs its options. The loggers that
+tell at debug level what is sent to Kafka and to Spark's JVM, a login too, say nothing at that level.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from reelstream.errors import BrokerUnavailable, ReelstreamError, UsageError
+from reelstream.errors import BrokerUnavailable, UsageError
+from reelstream.java_properties import entries
+from reelstream.kafka_knock import knock, refused
 
 CONNECT_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 20_000
@@ -62,7 +66,7 @@ def load_command_config(path: Path | None) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{path} can't be read ({why}); name a Java client.properties.") from None
-    properties = {key: Secret(value) if _is_secret(key) else value for key, value in _entries(text)}
+    properties = {key: Secret(value) if _is_secret(key) else value for key, value in entries(text)}
     _check_keys(properties)
     return properties
 
@@ -77,6 +81,7 @@ def kafka_python_options(bootstrap_servers: str, properties: Mapping[str, str]) 
         raise UsageError(f"security.protocol {protocol} is unknown; give one of {', '.join(_PROTOCOLS)}.")
     options["security_protocol"] = protocol
     if protocol.startswith("SASL"):
+        _keep_from_debug_logs("kafka.net.connection", "kafka.protocol.parser")
         options |= _sasl(properties)
     if properties.get("ssl.endpoint.identification.algorithm") == "":
         options["ssl_check_hostname"] = False
@@ -86,6 +91,7 @@ def kafka_python_options(bootstrap_servers: str, properties: Mapping[str, str]) 
 def spark_options(bootstrap_servers: str, properties: Mapping[str, str]) -> dict[str, str]:
     """Options of Spark's Kafka source and sink. Raises UsageError that names a property which does not fit."""
     _check_keys(properties)
+    _keep_from_debug_logs("py4j.java_gateway", "py4j.clientserver")
     options = {f"kafka.{key}": value for key, value in properties.items() if key != "ssl.ca.location"}
     if "ssl.ca.location" in properties:
         options["kafka.ssl.truststore.location"] = properties["ssl.ca.location"]
@@ -98,17 +104,37 @@ def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties
     """Makes the topic if it is missing; returns how many partitions it has, which may be other than `partitions`.
 
     A topic made here keeps its events for ever (retention.ms=-1): it is the first record of each rating. Others may do
-    the same at the same time. Raises BrokerUnavailable if nothing answers in 10 s or Kafka refuses the login, and
+    the same at the same time. Raises BrokerUnavailable if nothing answers in 10 s or Kafka refuses TLS or the login, and
     UsageError if it refuses the topic.
     """
-    from kafka.errors import KafkaError
+    from kafka.errors import BrokerResponseError, KafkaError, RetriableError, SaslAuthenticationFailedError
 
     options = kafka_python_options(bootstrap_servers, properties)
+    knock(options)
     try:
         with admin_client(options, CONNECT_TIMEOUT_MS) as admin:
             return _partitions(admin, topic) or _create(admin, topic, partitions)
     except (KafkaError, OSError) as error:
-        raise _explained(error, bootstrap_servers, topic, partitions) from None
+        if isinstance(error, BrokerResponseError) and not isinstance(
+            error, (RetriableError, SaslAuthenticationFailedError)
+        ):
+            raise UsageError(
+                f"Kafka at {bootstrap_servers} refuses topic {topic} ({type(error).__name__}); have it made with "
+                f"{partitions} partitions and retention.ms=-1, or use another --topic."
+            ) from None
+        raise unreachable(error, bootstrap_servers) from None
+
+
+def unreachable(error: Exception, bootstrap_servers: str) -> BrokerUnavailable:
+    """Our error for one of kafka-python's; only its type is quoted, for its text may hold options."""
+    from kafka.errors import SaslAuthenticationFailedError
+
+    if isinstance(error, SaslAuthenticationFailedError):
+        return refused(bootstrap_servers)
+    return BrokerUnavailable(
+        f"no Kafka answers at {bootstrap_servers} ({type(error).__name__}); check that it runs, the address, and the "
+        "security settings."
+    )
 
 
 @contextmanager
@@ -140,37 +166,13 @@ def admin_client(options: Mapping[str, Any], connect_timeout_ms: int) -> Iterato
             client.close()
 
 
-def _entries(text: str) -> Iterator[tuple[str, str]]:
-    """Key and value of each logical line, by the rules of java.util.Properties."""
-    for line in _logical_lines(text):
-        split = re.match(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", line, re.DOTALL)
-        if split:
-            yield _unescaped(split[1]), _unescaped(split[2])
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
-def _logical_lines(text: str) -> Iterator[str]:
-    pending = ""
-    for line in text.splitlines():
-        stripped = line.lstrip()
-        if not pending and (not stripped or stripped[0] in "#!"):
-            continue
-        pending += stripped
-        if (len(pending) - len(pending.rstrip("\\"))) % 2:
-            pending = pending[:-1]
-        else:
-            yield pending
-            pending = ""
-    if pending:
-        yield pending
-
-
-def _unescaped(text: str) -> str:
-    letters = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
-
-    def one(found: re.Match[str]) -> str:
-        return chr(int(found[1], 16)) if found[1] else letters.get(found[2], found[2])
-
-    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", one, text, flags=re.DOTALL)
+def _keep_from_debug_logs(*loggers: str) -> None:
+    for name in loggers:
+        logging.getLogger(name).addFilter(_above_debug)
 
 
 def _is_secret(key: str) -> bool:
@@ -230,22 +232,3 @@ def _create(admin: Any, topic: str, partitions: int) -> int:
         admin.create_topics({topic: wanted})
     admin.wait_for_topics([topic])
     return _partitions(admin, topic)
-
-
-def _explained(error: Exception, bootstrap_servers: str, topic: str, partitions: int) -> ReelstreamError:
-    """Our error for one of kafka-python's; only its type is quoted, for its text may hold options."""
-    from kafka.errors import BrokerResponseError, RetriableError, SaslAuthenticationFailedError
-
-    name = type(error).__name__
-    if isinstance(error, SaslAuthenticationFailedError):
-        return BrokerUnavailable(
-            f"Kafka at {bootstrap_servers} refuses the login; check the user and password in the --command-config file."
-        )
-    if isinstance(error, BrokerResponseError) and not isinstance(error, RetriableError):
-        return UsageError(
-            f"Kafka at {bootstrap_servers} refuses topic {topic} ({name}); have it made with {partitions} partitions "
-            "and retention.ms=-1, or use another --topic."
-        )
-    return BrokerUnavailable(
-        f"no Kafka answers at {bootstrap_servers} ({name}); check that it runs, the address, and the security settings."
-    )

@@ -5,8 +5,8 @@ In: a warehouse. Out: dataclasses and Arrow tables. Next: the `reelstream` comma
     import reelstream
     films = reelstream.open("warehouse").recommend(42)
 
-Each call reads the pointers anew, so new versions and folded-in users are seen at once. Safe to use from several
-threads.
+Each call reads the pointers anew, so new versions, folded-in users and movies, and changed titles are seen at once.
+Safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import MAX_ID
-from reelstream.store import models
-from reelstream.store.movies import MoviesStore
+from reelstream.store import models, new_movies
+from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
 from reelstream.store.ratings import RatingsStore, latest
 from reelstream.store.recommendations import RecommendationsStore, Version
@@ -94,6 +94,7 @@ class Recommender:
         self._ratings = RatingsStore(warehouse)
         self._published = RecommendationsStore(warehouse)
         self._movies = MoviesStore(warehouse)
+        self._read_titles: tuple[int, Titles | None] = (0, None)
 
     def recommend(self, user_id: int, n: int = 10) -> list[Recommendation]:
         """The best n unseen movies of the user, best first; for a user with no rating the popular ones.
@@ -103,10 +104,10 @@ class Recommender:
 
         def look() -> list[Recommendation]:
             version = self._published.current()
-            rows = self._published.read_users(version, [_id(user_id)]).slice(0, n).to_pylist()
+            rows = self._titled(self._published.read_users(version, [_id(user_id)]).slice(0, n)).to_pylist()
             if not rows:
                 popular = self._published.read("popular", version).slice(0, n).drop_columns("n_ratings")
-                rows = [{**row, "source": "popular"} for row in popular.to_pylist()]
+                rows = [{**row, "source": "popular"} for row in self._titled(popular).to_pylist()]
             return [Recommendation(**{k: v for k, v in row.items() if k != "user_id"}) for row in rows]
 
         return consistent(look)
@@ -134,7 +135,7 @@ class Recommender:
         return Prediction(
             user_id=user_id,
             movie_id=movie_id,
-            title=self._movies.titles().of(np.array([movie_id]))[0].as_py(),
+            title=self._titles().of(np.array([movie_id]))[0].as_py(),
             predicted_rating=min(max(stars_predicted, scale.rating_min), scale.rating_max),
             mean=factors.mean,
             user_bias=user_bias,
@@ -148,15 +149,19 @@ class Recommender:
         )
 
     def similar(self, movie_id: int, n: int = 10) -> list[SimilarMovie]:
-        """Raises UsageError if the current version does not know the movie, NotReady while nothing is published."""
+        """Also of a movie that was folded in since the refit.
+
+        Raises UsageError if the current version does not know the movie, NotReady while nothing is published.
+        """
 
         def look() -> list[SimilarMovie]:
             version = self._published.current()
             of_movie = pc.field("movie_id") == _id(movie_id)
-            rows = self._published.read("similar", version, of_movie).slice(0, n).to_pylist()
+            table = self._published.read("similar", version, of_movie)
+            table = table if table.num_rows else new_movies.read_similar(version, movie_id)
             return [
                 SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"])
-                for row in rows
+                for row in self._titled(table.slice(0, n), "similar_movie_id").to_pylist()
             ]
 
         movies = consistent(look)
@@ -169,7 +174,7 @@ class Recommender:
 
         def look() -> list[PopularMovie]:
             rows = self._published.read("popular", self._published.current()).slice(0, n)
-            return [PopularMovie(**row) for row in rows.drop_columns("as_of").to_pylist()]
+            return [PopularMovie(**row) for row in self._titled(rows).drop_columns("as_of").to_pylist()]
 
         return consistent(look)
 
@@ -179,7 +184,7 @@ class Recommender:
 
     def recommendations(self) -> pa.Table:
         """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
-        return consistent(lambda: self._published.read_users(self._published.current()))
+        return consistent(lambda: self._titled(self._published.read_users(self._published.current())))
 
     def find_movie(self, text: str) -> int:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
@@ -187,7 +192,22 @@ class Recommender:
 
     def _model(self) -> tuple[Version, FoldIn]:
         version = self._published.current()
-        return version, FoldIn(models.load(version.model_path))
+        return version, FoldIn(new_movies.load_factors(version, models.load(version.model_path)))
+
+    def _titled(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
+        """The rows with the titles as they are now, and those in the rows where none is loaded any more."""
+        newest = pa.chunked_array([self._titles().of(table[movies].to_numpy())], pa.string())
+        at = table.schema.get_field_index("title")
+        return table.set_column(at, table.schema.field(at), pc.coalesce(newest, table["title"]))
+
+    def _titles(self) -> Titles:
+        """The newest titles; read again only after a change."""
+        version = self._movies.version()
+        read, titles = self._read_titles
+        if titles is None or read != version:
+            titles = self._movies.titles()
+            self._read_titles = (version, titles)
+        return titles
 
 
 def open(warehouse: str | Path) -> Recommender:

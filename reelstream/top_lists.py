@@ -1,7 +1,7 @@
 """Top-N lists as table rows: the order from the ranking model, the predicted stars from the rating model.
 
 In: factors of users and the movies they have rated. Out: rows of USERS, SIMILAR and POPULAR.
-Next: `batch.refit` publishes them; `stream.fold_in` writes those of the users that just rated.
+Next: `batch.refit` publishes them; `stream.fold_in` writes those of the users that just rated and of new movies.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def folded_lists(
     """Fresh lists of users whose factors are solved from their ratings now, as rows of USERS with source "fold_in".
 
     user_ids int64[R] ascending; history is (row int64[L] ascending, movie_id int64[L], rating float32[L]) with one
-    rating
-    a (row, movie). Ratings of movies that the version does not know do not count; a user with no other has no list.
+    rating a (row, movie). Ratings of movies that the version does not know do not count; a user with no other, be it
+    that all were taken back, has the popular list with source "popular".
     """
     factors = fold_in.factors
     seen = known_ratings(history, factors, len(user_ids))
@@ -85,7 +85,29 @@ def folded_lists(
         version=version,
         as_of=as_of,
     )
-    return lists if rated.all() else lists.filter(pa.array(np.isin(lists["user_id"].to_numpy(), user_ids[rated])))
+    if rated.all():
+        return lists
+    lists = lists.filter(pa.array(np.isin(lists["user_id"].to_numpy(), user_ids[rated])))
+    positions, scores = popular(factors, n)  # [n], [n]
+    users, places = user_ids[~rated], np.arange(len(positions))
+    user, place = (grid.ravel() for grid in np.meshgrid(users, places, indexing="ij"))
+    movie_ids = factors.movie_ids[positions][place]
+    nobody = np.zeros(factors.rating_movie.shape[1], np.float32)
+    unknown = _table(
+        USERS,
+        user_id=user,
+        rank=place + 1,
+        movie_id=movie_ids,
+        title=titles.of(movie_ids),
+        score=scores[place],
+        predicted_rating=predict(
+            factors, np.zeros(len(place), np.float32), np.tile(nobody, (len(place), 1)), positions[place]
+        ),
+        source="popular",
+        version=version,
+        as_of=as_of,
+    )
+    return pa.concat_tables([lists, unknown]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
 
 def known_ratings(history: tuple[np.ndarray, np.ndarray, np.ndarray], factors: Factors, n_rows: int) -> Csr:
@@ -99,12 +121,17 @@ def known_ratings(history: tuple[np.ndarray, np.ndarray, np.ndarray], factors: F
 
 def similar_lists(factors: Factors, titles: Titles, *, n: int, version: str) -> pa.Table:
     """The n movies nearest to each movie by the cosine of their ranking factors, as rows of SIMILAR."""
-    positions, scores = similar_movies(factors.ranking_movie, n)  # [M, n], [M, n]
+    return similar_of(factors, factors.movie_ids, titles, n=n, version=version)
+
+
+def similar_of(factors: Factors, of: np.ndarray, titles: Titles, *, n: int, version: str) -> pa.Table:
+    """The same for some movies: int64[R] ids, each in the factors. Costs R × M, not M × M."""
+    positions, scores = similar_movies(factors.ranking_movie, n, of=factors.movie_index(of))  # [R, n], [R, n]
     row, rank = np.nonzero(positions >= 0)
     movie_ids = factors.movie_ids[positions[row, rank]]
     return _table(
         SIMILAR,
-        movie_id=factors.movie_ids[row],
+        movie_id=of[row],
         rank=rank + 1,
         similar_movie_id=movie_ids,
         title=titles.of(movie_ids),

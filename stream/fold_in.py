@@ -3,92 +3,206 @@
 In: a micro-batch's ratings. Out: rows of USERS in `updates/` of the current version. Next: `reelstream.recommender`
 merges.
 
-When a refit publishes a new version, every user with ratings that the refit had not seen is folded into it
-(`refresh`), whether
-the stream was running by then or not: the version's pointer tells up to which micro-batch the refit had seen.
+When a refit publishes a new version, every user with ratings that the refit had not seen is folded into it (`refresh`),
+whether the stream was running by then or not: the version's pointer tells up to which micro-batch the refit had seen.
+Movies that the version does not know are folded in too (`fold_in_movies`), and their raters once more.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
+from reelstream.als.factors import I64
 from reelstream.als.fold_in import FoldIn
 from reelstream.settings import Settings
-from reelstream.store import models
+from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
-from reelstream.top_lists import folded_lists
+from reelstream.top_lists import folded_lists, similar_of
 from stream.history import COLUMNS, History
+from stream.new_movies import NewMovies, Ratings
+from stream.prequential import score
+from stream.quality import Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """How many users a micro-batch folded in, and the seconds of it: to score the ratings, to make the lists, to
+    write them."""
+
+    users: int = 0
+    score_s: float = 0.0
+    fold_in_s: float = 0.0
+    publish_s: float = 0.0
+
+
+NOTHING = Folded()
 
 
 class Folder:
-    """Holds the current version's factors and every user's history. Its methods may be called by any thread."""
+    """Holds the current version's factors and every user's history. Its methods may be called by any thread.
+
+    A micro-batch calls `forget` and `fold`; a thread beside it calls the others, again and again.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = RatingsStore(settings.warehouse)
         self._recommendations = RecommendationsStore(settings.warehouse)
         self._movies = MoviesStore(settings.warehouse)
+        self.quality = Quality(settings.warehouse)
         self._lock = threading.Lock()
         self._batch = self._store.state().batch
         self._history = History(self._store.read(columns=COLUMNS))
         self._loaded: _Loaded | None = None
         self._as_of = datetime.fromtimestamp(0, UTC)
 
-    def fold(self, ratings: pa.Table, batch: int) -> int:
-        """Adds a micro-batch that is in the store by now and writes its users' lists; returns how many users."""
+    def fold(self, ratings: pa.Table, batch: int) -> Folded:
+        """Adds a micro-batch that is in the store by now, scores it, and writes its users' lists.
+
+        Whatever fails here, the next `refresh` makes up for it.
+        """
         with self._lock:
+            user_id, movie_id = ratings["user_id"].to_numpy(), ratings["movie_id"].to_numpy()
+            users = np.unique(user_id)
+            before = self._history.of(users)
             self._history.append(ratings)
             self._batch = batch
-            if self._refresh() or self._loaded is None:
-                return 0
-            return self._write(np.unique(ratings["user_id"].to_numpy()))
+            loaded = self._loaded
+            if loaded is None:
+                return NOTHING
+            try:
+                began = time.perf_counter()
+                if loaded.version.batch < batch:  # else its refit was so quick as to have seen these ratings
+                    scores = score((user_id, movie_id, ratings["rating"].to_numpy()), before, loaded.fold_in)
+                    self.quality.add(scores, loaded.version.name, datetime.now(UTC))
+                scored = time.perf_counter()
+                loaded.add(user_id, movie_id)
+                lists = self._lists(users, loaded)
+                made = time.perf_counter()
+                loaded.updates.append(lists, batch)
+                return Folded(len(users), scored - began, made - scored, time.perf_counter() - made)
+            except BaseException:
+                self._loaded = None
+                raise
+
+    def forget(self, forgotten: Mapping[int, int]) -> None:
+        """Leaves out from now on what the users rated up to a time: user_id → milliseconds since 1970."""
+        with self._lock:
+            self._history.forget(forgotten)
+            if self._loaded:
+                self._loaded.new_movies.forget(np.array(sorted(forgotten), np.int64))
+
+    def fold_again(self, user_ids: Sequence[int]) -> None:
+        """Fresh lists of those of the users who have ratings."""
+        with self._lock:
+            users = np.unique(np.array(user_ids, np.int64))
+            self._write(users[np.unique(self._history.of(users)[0])])
 
     def refresh(self) -> bool:
-        """Takes up a newly published version, or changed titles, if there is one; True if so."""
-        with self._lock:
-            return self._refresh()
+        """Takes up a newly published version, or changed titles, if there is one; True if so.
 
-    def _refresh(self) -> bool:
-        version = self._recommendations.current_or_none()
+        Micro-batches go on with the version before until the new one is in memory.
+        """
+        version, movies_version = self._recommendations.current_or_none(), self._movies.version()
+        loaded = self._loaded
         if version is None:
             return False
-        movies_version = self._movies.version()
-        if self._loaded and (self._loaded.version.name, self._loaded.movies) == (version.name, movies_version):
-            return False
-        titles = self._movies.titles()
-        self._loaded = _Loaded(version, FoldIn(models.load(version.model_path)), movies_version, titles)
-        seen = max(version.batch, self._loaded.updates.batch())
-        newer = self._store.read(columns=["user_id"], after_batch=seen)
-        self._write(np.unique(newer["user_id"].to_numpy()))
+        if loaded and loaded.version.name == version.name:
+            if loaded.movies_version == movies_version:
+                return False
+            loaded.titles, loaded.movies_version = self._movies.titles(), movies_version
+            return True
+        loaded = _Loaded(version, movies_version, self._movies.titles())
+        with self._lock:
+            self._loaded = loaded
+            seen = max(version.batch, loaded.updates.batch())
+            newer = self._store.read(columns=["user_id"], after_batch=seen)
+            self._write(np.unique(newer["user_id"].to_numpy()))
+            rated = self._history.pairs()
+        for user_id, movie_id in rated:
+            loaded.add(user_id, movie_id)
         return True
 
-    def _write(self, user_ids: np.ndarray) -> int:
-        assert self._loaded
-        version = self._loaded.version
-        self._as_of = max(datetime.now(UTC), self._as_of, version.as_of) + timedelta(milliseconds=1)
-        lists = folded_lists(
+    def fold_in_movies(self) -> bool:
+        """Folds in the movies that the version does not know and that were rated since the last call; True if any.
+
+        They have similar movies from now on, and places in the lists that are made from now on.
+        """
+        loaded = self._loaded
+        if loaded is None or not loaded.new_movies.pending():
+            return False
+        factors = loaded.new_movies.fold(self._ratings_of)
+        if factors is None:
+            return False
+        fold_in, new = FoldIn(factors), loaded.new_movies.movie_ids
+        similar = similar_of(factors, new, loaded.titles, n=self._settings.top_n, version=loaded.version.name)
+        new_movies.save(loaded.version, factors, new, similar)
+        with self._lock:
+            if self._loaded is loaded:
+                loaded.fold_in = fold_in
+                self._write(loaded.take_raters())
+        return True
+
+    def compact(self) -> bool:
+        """Folds small update files together, beside the micro-batches; True if there was something to do."""
+        loaded = self._loaded
+        return loaded is not None and loaded.updates.compact()
+
+    def _ratings_of(self, user_ids: I64) -> Ratings:
+        with self._lock:
+            return self._history.of(user_ids)
+
+    def _write(self, user_ids: np.ndarray) -> None:
+        if self._loaded:
+            self._loaded.updates.append(self._lists(user_ids, self._loaded), self._batch)
+
+    def _lists(self, user_ids: np.ndarray, loaded: _Loaded) -> pa.Table:
+        """Newer than every list before it, whatever the clock says."""
+        self._as_of = max(datetime.now(UTC), self._as_of, loaded.version.as_of) + timedelta(milliseconds=1)
+        return folded_lists(
             user_ids,
             self._history.of(user_ids),
-            self._loaded.fold_in,
-            self._loaded.titles,
+            loaded.fold_in,
+            loaded.titles,
             n=self._settings.top_n,
-            version=version.name,
+            version=loaded.version.name,
             as_of=self._as_of,
         )
-        self._loaded.updates.append(lists, self._batch)
-        return len(user_ids)
 
 
 class _Loaded:
-    def __init__(self, version: Version, fold_in: FoldIn, movies: int, titles: Titles) -> None:
+    """A version in memory."""
+
+    def __init__(self, version: Version, movies_version: int, titles: Titles) -> None:
+        base = FoldIn(models.load(version.model_path))
+        factors = new_movies.load_factors(version, base.factors)
         self.version = version
-        self.fold_in = fold_in
-        self.movies = movies
+        self.movies_version = movies_version
         self.titles = titles
         self.updates = Updates(version.path)
+        self.new_movies = NewMovies(base, factors)
+        self.fold_in = base if factors is base.factors else FoldIn(factors)
+        self._raters = np.empty(0, np.int64)
+        self._lock = threading.Lock()
+
+    def add(self, user_id: np.ndarray, movie_id: np.ndarray) -> None:
+        self.new_movies.add(user_id, movie_id)
+        unknown = self.fold_in.factors.movie_index(movie_id) < 0
+        if unknown.any():
+            with self._lock:
+                self._raters = np.union1d(self._raters, user_id[unknown])
+
+    def take_raters(self) -> np.ndarray:
+        """Who rated a movie that `fold_in` did not know, int64 ascending, since the last call."""
+        with self._lock:
+            raters, self._raters = self._raters, self._raters[:0]
+        return raters

@@ -9,6 +9,8 @@ the sorted arrays once they are a tenth of them; so an append is cheap and no wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
@@ -18,7 +20,7 @@ _ROW = np.dtype([("user_id", "i8"), ("movie_id", "i8"), ("rated_at", "i8"), ("ra
 
 
 class History:
-    """Append-only; `of` gives the latest rating of each (user, movie)."""
+    """`of` gives the latest rating of each (user, movie), unless the latest takes it back."""
 
     def __init__(self, ratings: pa.Table) -> None:
         """ratings: the store's rows in the order they came, at least the columns COLUMNS."""
@@ -31,6 +33,15 @@ class History:
         if sum(map(len, self._recent)) > max(MIN_RECENT_ROWS, len(self._sorted) // 10):
             self._sorted = _by_user([self._sorted, *self._recent])
             self._recent = []
+
+    def forget(self, forgotten: Mapping[int, int]) -> None:
+        """Drops what the users rated up to a time: user_id → milliseconds since 1970. Costs a pass over all rows."""
+        self._sorted = _without(self._sorted, forgotten)
+        self._recent = [_without(rows, forgotten) for rows in self._recent]
+
+    def pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(user_id int64[L], movie_id int64[L]) of all rows, in parts that do not change any more."""
+        return [(rows["user_id"], rows["movie_id"]) for rows in (self._sorted, *self._recent)]
 
     def of(self, user_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(row int64[L], movie_id int64[L], rating float32[L]): all ratings of the users, sorted by row, then movie.
@@ -48,16 +59,23 @@ class History:
         last_of_pair[:-1] = (rows["user_id"][1:] != rows["user_id"][:-1]) | (
             rows["movie_id"][1:] != rows["movie_id"][:-1]
         )
-        rows = rows[last_of_pair]  # [L]
+        rows = rows[last_of_pair & ~np.isnan(rows["rating"])]  # [L]
         return np.searchsorted(user_ids, rows["user_id"]), rows["movie_id"].copy(), rows["rating"].copy()
 
 
 def _rows(ratings: pa.Table) -> np.ndarray:
     rows = np.empty(ratings.num_rows, _ROW)
     for name in ("user_id", "movie_id", "rating"):
-        rows[name] = ratings[name].to_numpy()
+        rows[name] = ratings[name].to_numpy()  # a null rating becomes NaN
     rows["rated_at"] = ratings["rated_at"].cast(pa.int64()).to_numpy()
     return rows
+
+
+def _without(rows: np.ndarray, forgotten: Mapping[int, int]) -> np.ndarray:
+    keep = np.ones(len(rows), bool)
+    for user_id, until_ms in forgotten.items():
+        keep &= (rows["user_id"] != user_id) | (rows["rated_at"] > until_ms)
+    return rows[keep]
 
 
 def _by_user(parts: list[np.ndarray]) -> np.ndarray:

@@ -13,61 +13,82 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from reelstream.store.forgotten import is_forgotten, merged
 from reelstream.store.ratings import RatingsState, RatingsStore, next_offsets, not_yet_in
 from reelstream.store.schemas import RATINGS, REJECTS
-from stream.fold_in import Folder
+from stream.fold_in import NOTHING, Folded, Folder
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What one micro-batch did, for `status`; the times are in seconds."""
+    """What one micro-batch did, for `status`; the times are in seconds.
+
+    queue_s: how long its events had waited in Kafka when it began, their mean; read_s: Kafka to checked rows, by Spark.
+    """
 
     state: RatingsState
-    accepted: int
-    rejected: int
-    users: int
-    read_s: float
-    store_s: float
-    fold_in_s: float
+    accepted: int = 0
+    rejected: int = 0
+    queue_s: float = 0.0
+    read_s: float = 0.0
+    store_s: float = 0.0
+    folded: Folded = NOTHING
 
     @property
     def seconds(self) -> float:
         """The whole micro-batch, without what Spark does before and after it."""
-        return self.read_s + self.store_s + self.fold_in_s
+        return self.read_s + self.store_s + self.folded.score_s + self.folded.fold_in_s + self.folded.publish_s
+
+    def times(self) -> dict[str, float]:
+        """The seconds of each step, in order."""
+        steps = {"queue": self.queue_s, "read": self.read_s, "store": self.store_s, "score": self.folded.score_s}
+        return {**steps, "fold_in": self.folded.fold_in_s, "publish": self.folded.publish_s}
 
 
 def ingest(batch: DataFrame, store: RatingsStore, folder: Folder) -> BatchReport:
     """Takes one micro-batch in.
 
     1. read: Spark reads, parses and checks the records; the rows come here as Arrow
-    2. leave out what the store has already (Kafka and Spark deliver at least once)
+    2. leave out what the store has already (Kafka and Spark deliver at least once), and turn away what a user who
+       asked to be forgotten had rated before
     3. store: folders written, then the pointer moved; from here on the events are in, whatever happens
-    4. fold in: the touched users' lists, readable at once
+    4. score the ratings by the models that have not seen them
+    5. fold in: the touched users' lists, readable at once
 
     A crash before the pointer moves leaves no trace that counts; one after it leaves users to fold in, which the
     next start does, as `updates/` knows up to which micro-batch it has come.
     """
-    started = time.perf_counter()
+    began_s, started = time.time(), time.perf_counter()
     rows = batch.toArrow()
     read = time.perf_counter()
     before = store.state()
     rows = not_yet_in(rows, before.offsets)
     if not rows.num_rows:
-        return BatchReport(before, 0, 0, 0, read - started, 0.0, 0.0)
+        return BatchReport(before, read_s=read - started)
+    queue_s = began_s - pc.mean(rows["received_at_ms"]).as_py() / 1000
+    rows, forget = set_aside_forgotten(rows, store)
     good = pc.is_null(rows["reason"])
-    ratings, rejects = as_ratings(rows.filter(good)), as_rejects(rows.filter(pc.invert(good)))
-    state = store.append(ratings, rejects, next_offsets(rows))
+    ratings = as_ratings(rows.filter(pc.and_(good, pc.invert(rows["forget"]))))
+    rejects = as_rejects(rows.filter(pc.invert(good)))
+    state = store.append(ratings, rejects, next_offsets(rows), forget)
     stored = time.perf_counter()
-    users = folder.fold(ratings, state.batch)
-    return BatchReport(
-        state,
-        ratings.num_rows,
-        rejects.num_rows,
-        users,
-        read - started,
-        stored - read,
-        time.perf_counter() - stored,
-    )
+    if forget:
+        folder.forget(store.state().forgetting)
+    folded = folder.fold(ratings, state.batch)
+    accepted = ratings.num_rows + len(forget)
+    return BatchReport(state, accepted, rejects.num_rows, queue_s, read - started, stored - read, folded)
+
+
+def set_aside_forgotten(rows: pa.Table, store: RatingsStore) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """The rows, of which those that their user has asked to be forgotten have become rejects without bytes; and the
+    requests among them: (user_id, milliseconds up to which)."""
+    asked = [(row["user_id"], row["rated_at_ms"]) for row in rows.filter(rows["forget"]).to_pylist()]
+    until_ms = {user: one.until_ms for user, one in merged(store.forgotten(), asked, 0).items()}
+    if not until_ms:
+        return rows, asked
+    covered = pc.and_(is_forgotten(rows, until_ms, rated_at="rated_at_ms"), pc.invert(rows["forget"]))
+    reason = pc.if_else(covered, "forgotten", rows["reason"])
+    return rows.set_column(rows.schema.get_field_index("reason"), "reason", reason), asked
 
 
 def as_ratings(rows: pa.Table) -> pa.Table:

@@ -6,17 +6,18 @@ Next: `stream.trigger`.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -24,24 +25,32 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reelstream.embedded.jars import spark_kafka_jars
 from reelstream.errors import DamagedStore, ReelstreamError
 from reelstream.events import RatingEvent
-from reelstream.kafka_client import kafka_python_options, load_command_config
 from reelstream.settings import Settings
 from reelstream.spark_session import close_session, open_session
 from reelstream.store import run_files
+from reelstream.store.forget import forget
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
 from stream.fold_in import Folder
 from stream.ingest import BatchReport, ingest
 from stream.parse import parse
-from stream.source import records
+from stream.source import Source, lost_as_json
+from stream.topic import Topic
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between the tries to start a failed query again; the last one repeats."""
 
 WATCH_S = 0.2
 STATUS_S = 1.0
+MOVIES_S = 1.0
+"""Seconds between two fold-ins of new movies, at the least; more where one takes long."""
+MOVIES_REST = 10
+"""Times as long as a fold-in of new movies took until the next one."""
 WARM_UP_EVENTS = 20_000
 STOP_S = 30.0
+QUERY_STOP_S = 5
+SETTLED_S = 5.0
+"""A query that was started again and runs for so long is well, though no event may have come to show it."""
 RATE_WINDOW_S = 10.0
 
 
@@ -50,6 +59,7 @@ class Stream:
 
     Entering raises Busy if another stream runs on this warehouse, BrokerUnavailable, MissingRequirement or DamagedStore
     if it cannot start. Later failures of Kafka or of the disk are tried again, and `wait` raises only what no retry mends.
+    For `accept_data_loss` and `notice` see `stream.source.Source`.
     """
 
     def __init__(
@@ -57,16 +67,25 @@ class Stream:
         settings: Settings,
         bootstrap_servers: str,
         on_batch: Callable[[BatchReport], None] | None = None,
+        *,
+        accept_data_loss: bool = False,
+        notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._settings = settings
         self._bootstrap_servers = bootstrap_servers
         self._on_batch = on_batch
         self._stack = ExitStack()
         self._store = RatingsStore(settings.warehouse)
+        self._source = Source(
+            settings, bootstrap_servers, self._store, accept_data_loss=accept_data_loss, notice=notice
+        )
         self._stopping = threading.Event()
         self._in_batch = threading.Lock()
         self._reports: deque[tuple[float, BatchReport]] = deque(maxlen=1000)
         self._error: str | None = None
+        self._maintenance_error: str | None = None
+        self._kafka_error: str | None = None
+        self._movies_not_before = 0.0
         self._fatal: ReelstreamError | None = None
         self._restarts = 0
         self._started_at = datetime.now(UTC)
@@ -77,7 +96,9 @@ class Stream:
             self._stack.enter_context(exclusive(lock, "A stream"))
             self._spark = open_session(self._settings, jars=spark_kafka_jars())
             self._stack.callback(close_session, self._spark)
+            self._spark.conf.set("spark.sql.streaming.stopTimeout", f"{QUERY_STOP_S}s")
             self._folder = Folder(self._settings)
+            self._stack.callback(self._folder.quality.close)
             self._folder.refresh()
             warm_up(self._spark, self._settings)
             self._query = self._start_query(self._spark)
@@ -110,8 +131,8 @@ class Stream:
     def _start_query(self, spark: SparkSession) -> StreamingQuery:
         checkpoint = self._settings.warehouse / "run" / "checkpoint"
         shutil.rmtree(checkpoint, ignore_errors=True)
-        source = records(spark, self._settings, self._bootstrap_servers, self._store.state().offsets)
-        parsed = parse(source, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max)
+        records = self._source.records(spark)
+        parsed = parse(records, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max)
         return (
             parsed.writeStream.foreachBatch(self._take)
             .option("checkpointLocation", str(checkpoint.absolute()))
@@ -136,8 +157,11 @@ class Stream:
     def _keep_query(self) -> None:
         failures = 0
         last_batch = self._store.state().batch
+        settled_at = math.inf
         while not self._stopping.wait(WATCH_S):
             if self._query.isActive:
+                if time.monotonic() > settled_at:
+                    self._error, settled_at = None, math.inf
                 continue
             self._error = self._error or _sentence(self._query.exception())
             batch = self._store.state().batch
@@ -148,6 +172,7 @@ class Stream:
             self._restarts += 1
             try:
                 self._query = self._start_query(self._spark)
+                settled_at = time.monotonic() + SETTLED_S
             except DamagedStore as error:
                 self._fatal = error
                 self._stopping.set()
@@ -156,40 +181,43 @@ class Stream:
 
     def _stop_query(self) -> None:
         idle = self._in_batch.acquire(timeout=STOP_S)  # let the micro-batch end that is going on
-        self._query.stop()
+        with suppress(Exception):  # without a Kafka it takes a minute; it ends with Spark, and only the store counts
+            self._query.stop()
         if idle:
             self._in_batch.release()
 
     def _maintain(self) -> None:
-        """Takes up new versions and folds small folders together, beside the micro-batches."""
+        """Beside the micro-batches: takes up versions and movies, forgets users, folds small files together."""
+        folder, store = self._folder, self._store
+        work = (folder.refresh, self._forget, self._fold_in_movies, folder.compact, folder.quality.flush, store.compact)
         while not self._stopping.wait(WATCH_S):
-            try:
-                self._folder.refresh()
-                self._store.compact()
-            except Exception as error:  # ingestion goes on; status says what is wrong
-                self._error = f"maintenance: {_sentence(error)}"
+            error = None
+            for do in work:
+                try:
+                    do()
+                except Exception as failed:  # ingestion goes on, and so does the rest; status says what is wrong
+                    error = error or f"maintenance: {_sentence(failed)}"
+            self._maintenance_error = error
+
+    def _forget(self) -> None:
+        if forgotten := forget(self._settings.warehouse):
+            self._folder.fold_again(list(forgotten))
+
+    def _fold_in_movies(self) -> None:
+        began = time.monotonic()
+        if began >= self._movies_not_before and self._folder.fold_in_movies():
+            took = time.monotonic() - began
+            self._movies_not_before = began + max(MOVIES_S, took * MOVIES_REST)
 
     def _report_status(self) -> None:
-        consumer: KafkaConsumer | None = None
-        while not self._stopping.wait(STATUS_S):
-            lag = None
-            try:
-                consumer = consumer or KafkaConsumer(
-                    **kafka_python_options(self._bootstrap_servers, load_command_config(self._settings.command_config))
-                )
-                lag = self._lag(consumer)
-            except Exception as error:
-                self._error = f"Kafka does not answer: {error}"
-            self._write_status("running" if self._query.isActive else "restarting", lag)
-        if consumer:
-            consumer.close()
-
-    def _lag(self, consumer: KafkaConsumer) -> int:
-        topic = self._settings.topic
-        taken = self._store.state().offsets.get(topic, {})
-        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
-        first, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-        return sum(end[tp] - max(taken.get(tp.partition, 0), first[tp]) for tp in partitions)
+        with closing(Topic(self._settings, self._bootstrap_servers)) as topic:
+            while not self._stopping.wait(STATUS_S):
+                lag = self._kafka_error = None
+                try:
+                    lag = topic.lag(self._store.state().offsets)
+                except Exception as error:  # what runs is to be told, whatever is wrong with Kafka
+                    self._kafka_error = _sentence(error)
+                self._write_status("running" if self._query.isActive else "restarting", lag)
 
     def _write_status(self, state: str, lag: int | None) -> None:
         store = self._store.state()
@@ -210,17 +238,18 @@ class Stream:
             "lag_events": lag,
             "events_per_s": round(sum(r.accepted + r.rejected for r in recent) / RATE_WINDOW_S, 1),
             "restarts": self._restarts,
-            "error": self._error,
+            "accepted_loss": lost_as_json(self._source.lost),
+            "error": self._kafka_error or self._error or self._maintenance_error,
+            "quality": self._folder.quality.summary(),
         }
         if last:
             status["last_batch"] = {
                 "accepted": last.accepted,
                 "rejected": last.rejected,
-                "users_folded_in": last.users,
-                "read_s": round(last.read_s, 4),
-                "store_s": round(last.store_s, 4),
-                "fold_in_s": round(last.fold_in_s, 4),
+                "users_folded_in": last.folded.users,
+                **{f"{step}_s": round(seconds, 4) for step, seconds in last.times().items()},
             }
+            status["median_batch"] = _medians([report for _, report in self._reports])
         run_files.write(self._settings.warehouse, "stream", status)
 
 
@@ -236,6 +265,17 @@ def warm_up(spark: SparkSession, settings: Settings) -> None:
         F.current_timestamp().alias("timestamp"),
     )
     parse(records, rating_min=settings.rating_min, rating_max=settings.rating_max).toArrow()
+
+
+def _medians(reports: Sequence[BatchReport]) -> dict[str, float]:
+    """Of the last micro-batches with events, what each step of them took, and how many events they had."""
+    with_events = [report for report in reports if report.accepted + report.rejected]
+    if not with_events:
+        return {}
+    steps = [report.times() for report in with_events]
+    medians = {f"{step}_s": round(statistics.median(times[step] for times in steps), 4) for step in steps[0]}
+    events = statistics.median(report.accepted + report.rejected for report in with_events)
+    return {"micro_batches": len(with_events), "events": events, **medians}
 
 
 def _sentence(error: Exception | None) -> str | None:

@@ -10,17 +10,19 @@ can neither be lost nor disagree with the store.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 from pyspark.sql import DataFrame, SparkSession
 
-from reelstream.errors import BrokerUnavailable, DamagedStore
-from reelstream.kafka_client import ensure_topic, kafka_python_options, load_command_config, spark_options
+from reelstream.errors import DamagedStore
+from reelstream.kafka_client import ensure_topic, load_command_config, spark_options
 from reelstream.settings import Settings
-from reelstream.store.ratings import Offsets
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.schemas import RATINGS, REJECTS
+from stream.topic import Topic
 
-EARLIEST = -2
 FETCH = {
     "kafka.fetch.max.wait.ms": "10",  # Kafka's 500 would hold back each small micro-batch
     "kafka.max.poll.records": "10000",  # a backlog drains in large polls
@@ -28,55 +30,101 @@ FETCH = {
 }
 
 
-def records(spark: SparkSession, settings: Settings, bootstrap_servers: str, taken: Offsets) -> DataFrame:
-    """The topic from the first event that is not in the store; the topic is made if it is missing.
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets `first` to `last` of a partition, which Kafka has deleted before the stream took them."""
 
-    Raises BrokerUnavailable if nothing answers, DamagedStore if the topic cannot be continued where the store ends.
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+class Source:
+    """The topic of one stream, whose query may be started many times.
+
+    `accept_data_loss`: go on behind a gap, which is added to `lost` and told to `notice`, instead of raising.
     """
-    properties = load_command_config(settings.command_config)
-    ensure_topic(bootstrap_servers, settings.topic, settings.partitions, properties)
-    ends = end_offsets(settings, bootstrap_servers)
-    starts = dict(taken.get(settings.topic, {}))
-    check_continues(settings.topic, starts, *ends)
-    starting = {str(partition): starts.get(partition, EARLIEST) for partition in ends[1]}
-    reader = spark.readStream.format("kafka").options(**spark_options(bootstrap_servers, properties))
-    return (
-        reader.option("subscribe", settings.topic)
-        .option("startingOffsets", json.dumps({settings.topic: starting}))
-        .option("maxOffsetsPerTrigger", settings.max_batch_events)
-        .option("failOnDataLoss", "true")
-        .options(**FETCH)
-        .load()
-    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        bootstrap_servers: str,
+        store: RatingsStore,
+        *,
+        accept_data_loss: bool = False,
+        notice: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self.lost: list[Gap] = []
+        self._settings = settings
+        self._bootstrap_servers = bootstrap_servers
+        self._store = store
+        self._accept_data_loss = accept_data_loss
+        self._notice = notice
+        self._began = False
+
+    def records(self, spark: SparkSession) -> DataFrame:
+        """The topic from the first event that is not in the store; the topic is made if it is missing.
+
+        Raises BrokerUnavailable if nothing answers, DamagedStore if the topic cannot be continued where the store ends.
+        """
+        properties = load_command_config(self._settings.command_config)
+        ensure_topic(self._bootstrap_servers, self._settings.topic, self._settings.partitions, properties)
+        with closing(Topic(self._settings, self._bootstrap_servers)) as topic:
+            starts = self._starts(*topic.first_and_end())
+        reader = spark.readStream.format("kafka").options(**spark_options(self._bootstrap_servers, properties))
+        return (
+            reader.option("subscribe", self._settings.topic)
+            .option("startingOffsets", json.dumps({self._settings.topic: starts}))
+            .option("maxOffsetsPerTrigger", self._settings.max_batch_events)
+            .option("failOnDataLoss", "true")  # also where loss is accepted: the next start finds and names the gap
+            .options(**FETCH)
+            .load()
+        )
+
+    def _starts(self, first: Mapping[int, int], end: Mapping[int, int]) -> dict[int, int]:
+        """partition → the offset to go on at. What is skipped is in the store first, so that it is skipped once."""
+        topic = self._settings.topic
+        taken = self._store.state().offsets.get(topic, {})
+        check_same_topic(topic, taken, end)
+        gaps = gaps_before(topic, taken, first)
+        if gaps and (taken or self._began):
+            if not self._accept_data_loss:
+                raise DamagedStore(
+                    f"topic {topic} has lost {_listed(gaps)}: Kafka's retention deleted them before the stream took them. "
+                    "Start with --accept-data-loss to go on without these events, or send them again to another --topic "
+                    "and read that."
+                )
+            self._notice(f"data loss accepted: topic {topic} goes on without {_listed(gaps)}")
+            self.lost += gaps
+        if gaps:  # of a topic that is new to the store, too: from now on a gap is one that came later
+            self._store.append(
+                RATINGS.empty_table(), REJECTS.empty_table(), {topic: {gap.partition: gap.last + 1 for gap in gaps}}
+            )
+        self._began = True
+        return {partition: max(offset, taken.get(partition, 0)) for partition, offset in first.items()}
 
 
-def end_offsets(settings: Settings, bootstrap_servers: str) -> tuple[dict[int, int], dict[int, int]]:
-    """(first offset, next offset) of each partition of the topic, as the broker has them now."""
-    properties = load_command_config(settings.command_config)
-    consumer = None
-    try:
-        consumer = KafkaConsumer(**kafka_python_options(bootstrap_servers, properties))
-        partitions = [TopicPartition(settings.topic, p) for p in consumer.partitions_for_topic(settings.topic) or ()]
-        first = consumer.beginning_offsets(partitions)
-        end = consumer.end_offsets(partitions)
-    except KafkaError as error:
-        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} does not answer ({error}); check the broker.") from error
-    finally:
-        if consumer:
-            consumer.close()
-    return {tp.partition: o for tp, o in first.items()}, {tp.partition: o for tp, o in end.items()}
-
-
-def check_continues(topic: str, starts: dict[int, int], first: dict[int, int], end: dict[int, int]) -> None:
-    """Raises DamagedStore where events between the store and the topic are gone, or the topic is another one."""
-    for partition, start in sorted(starts.items()):
-        if partition not in end or end[partition] < start:
+def check_same_topic(topic: str, taken: Mapping[int, int], end: Mapping[int, int]) -> None:
+    """Raises DamagedStore if the topic ends before what the store has taken from it: then it is another one."""
+    for partition, start in sorted(taken.items()):
+        if end.get(partition, 0) < start:
             raise DamagedStore(
                 f"topic {topic} partition {partition} ends at offset {end.get(partition, 0)}, but the store has taken "
                 f"{start} events from it: the topic was made anew. Use another --topic, or another --warehouse."
             )
-        if first[partition] > start:
-            raise DamagedStore(
-                f"topic {topic} partition {partition}: offsets {start} to {first[partition] - 1} were deleted by Kafka's "
-                "retention before the stream took them. Send these events again to another --topic, and read that."
-            )
+
+
+def gaps_before(topic: str, taken: Mapping[int, int], first: Mapping[int, int]) -> list[Gap]:
+    """The offsets that are neither in the store nor in the topic. A partition of which nothing was taken begins at 0."""
+    starts = {partition: taken.get(partition, 0) for partition in sorted(first)}
+    return [Gap(topic, p, start, first[p] - 1) for p, start in starts.items() if first[p] > start]
+
+
+def lost_as_json(gaps: Sequence[Gap]) -> list[dict[str, object]]:
+    """For `run/stream.json`."""
+    return [asdict(gap) for gap in gaps]
+
+
+def _listed(gaps: Sequence[Gap]) -> str:
+    return " and ".join(f"offsets {gap.first} to {gap.last} of partition {gap.partition}" for gap in gaps)

@@ -79,7 +79,7 @@ def test_every_command_and_option_is_described(name: str) -> None:
         for word in [*option.opts, *option.secondary_opts]:
             assert f"`{word}`" in described, f"{word} of reelstream {name}"
         assert option.opts[0] not in SHARED or f"| `{option.opts[0]}` |" in everywhere
-    assert f"(docs/commands.md#reelstream-{name})" in section("README.md", "Commands")
+    assert f"(docs/commands.md#reelstream-{name.replace(' ', '-')})" in section("README.md", "Commands")
 
 
 def test_the_options_of_reelstream_itself_are_described() -> None:
@@ -150,10 +150,11 @@ def test_the_command_exists(page: str, line: str) -> None:
     words = shlex.split(line, comments=True)
     name = Path(words[0]).name if words else ""
     if name == "reelstream" and len(words) > 1 and not words[1].startswith("-") and not words[1].isupper():
-        command = all_commands().get(words[1])
-        assert command, f"{page}: there is no command reelstream {words[1]}"
-        if len(words) > 2 or not command.params[0].required:
-            command.make_context(words[1], [word for word in words[2:] if word != "…"])
+        named = [n for n in all_commands() if words[1 : 1 + len(n.split())] == n.split()]
+        assert named, f"{page}: there is no command {line}"
+        command, given = all_commands()[named[0]], words[1 + len(named[0].split()) :]
+        if given or not command.params[0].required:
+            command.make_context(named[0], [word for word in given if word != "…"])
     elif name == "make":
         targets = re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE)
         asked = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
@@ -225,9 +226,11 @@ def test_decisions_are_short_and_numbered() -> None:
 # The examples are good ones
 
 
-def test_the_event_of_the_readme_keeps_the_contract() -> None:
-    [event] = blocks("README.md", "json")
-    assert from_json(event.strip().encode(), rating_min=0.5, rating_max=5.0, now_ms=1_800_000_000_000).user_id == 42
+def test_the_events_of_the_readme_keep_the_contract() -> None:
+    events = [line for block in blocks("README.md", "json") for line in block.splitlines()]
+    assert len(events) == 3
+    for event in events:
+        assert from_json(event.encode(), rating_min=0.5, rating_max=5.0, now_ms=1_800_000_000_000).user_id == 42
 
 
 def test_the_client_properties_of_the_readme_are_taken(tmp_path: Path) -> None:

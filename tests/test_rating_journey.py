@@ -92,6 +92,7 @@ def test_one_rating_from_csv_to_recommendation(
     next_film = films[0].movie_id
     with RatingProducer(bootstrap_servers, topic, {}) as producer:
         producer.rate_live(1, [(next_film, 4.0)])
+    assert folder.refresh()
     report = ingest(parse(source.load(), rating_min=0.5, rating_max=5.0), store, folder)
     assert (report.accepted, report.state.batch) == (1, 2)
     assert Updates(RecommendationsStore(warehouse).current().path).batch() == 2

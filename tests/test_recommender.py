@@ -5,16 +5,22 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import reelstream
 from batch.refit import refit
+from reelstream.als.factors import Csr
+from reelstream.als.fold_in import with_movies
 from reelstream.errors import AmbiguousTitle, NotReady, UsageError
 from reelstream.recommender import Recommender
 from reelstream.settings import load
+from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.top_lists import similar_of
 from tests.batch.camps import FIRST_MOVIE, add, camps, fill
 from tests.store.rows import lists
 
@@ -154,6 +160,61 @@ def test_a_new_version_is_seen_by_the_same_object(warehouse: Path) -> None:
     assert {film.version for film in recommender.recommend(1)} == {"000002"}
     assert recommender.predict(1, 4000).version == "000002"
     assert len(recommender.similar(4000)) == 10
+
+
+def test_a_movie_folded_in_since_the_refit_is_like_others_and_is_predicted(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse))
+    recommender = reelstream.open(warehouse)
+    add(store, *((user, 4000, 5.0 - 4 * (user % 2)) for user in range(1, 41)))
+    unknown = recommender.predict(50, 4000)
+    assert (unknown.source, unknown.movie_bias, unknown.taste, unknown.movie_ratings) == ("user", 0, 0, 0)
+    with pytest.raises(UsageError, match="movie 4000 has no rating"):
+        recommender.similar(4000)
+
+    factors = models.load(version.model_path)
+    users = factors.user_index(np.arange(1, 41)).astype(np.int32)
+    rated = Csr(np.array([0, 40]), users, np.where(np.arange(1, 41) % 2, 1, 5).astype(np.float32))
+    more = with_movies(factors, np.array([4000]), rated)
+    titles = MoviesStore(warehouse).titles()
+    similar = similar_of(more, np.array([4000]), titles, n=7, version=version.name)
+    new_movies.save(version, more, np.array([4000]), similar)
+
+    films = recommender.similar(4000)
+    assert [film.rank for film in films] == [1, 2, 3, 4, 5, 6, 7]
+    assert {(film.movie_id - FIRST_MOVIE) % 2 for film in films} == {1}  # what even users like
+    liked, disliked = recommender.predict(50, 4000), recommender.predict(51, 4000)
+    assert (liked.source, liked.movie_ratings) == ("model", 40)
+    assert liked.movie_bias == pytest.approx(float(more.movie_bias[-1]))
+    assert liked.predicted_rating > disliked.predicted_rating + 1
+    assert recommender.predict(12345, 4000).source == "movie"
+    assert len(recommender.similar(FIRST_MOVIE)) == 10
+
+
+def test_titles_are_the_newest(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    movies = MoviesStore(warehouse)
+    ids = list(range(FIRST_MOVIE, FIRST_MOVIE + 40))
+    movies.load(pa.table({"movie_id": ids, "title": [f"Old {i}" for i in ids], "genres": [""] * 40}))
+    refit(load(warehouse=warehouse, top_n=100))
+    recommender = reelstream.open(warehouse)
+
+    def shown() -> dict[int, str | None]:
+        lists = [recommender.recommend(1, 100), recommender.recommend(12345, 100), recommender.popular(100)]
+        films = [film for films in [*lists, recommender.similar(FIRST_MOVIE, 100)] for film in films]
+        titles = {(film.movie_id, film.title) for film in films}
+        titles |= set(zip(*(recommender.recommendations()[c].to_pylist() for c in ("movie_id", "title")), strict=True))
+        assert len(titles) == len({movie for movie, _ in titles})  # they all say the same
+        return dict(titles)
+
+    expected = {i: f"Old {i}" if i in ids else None for i in range(FIRST_MOVIE, FIRST_MOVIE + 80)}
+    assert shown() == expected
+    movies.load(pa.table({"movie_id": [1002, 1078], "title": ["New", "Now known"], "genres": ["", ""]}))
+    assert shown() == {**expected, 1002: "New", 1078: "Now known"}
+    assert recommender.predict(1, 1002).title == "New"
+    for file in movies.path.iterdir():
+        file.unlink()
+    assert shown() == expected  # the refit's
 
 
 def test_a_movie_is_found_by_id_or_title(recommender: Recommender) -> None:

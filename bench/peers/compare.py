@@ -156,7 +156,7 @@ def _turn(worker: Worker, folder: Path, split: Path, asked: Asked) -> dict[str, 
 def quality(answers: Path, held_out: HeldOut, bias_alone: np.ndarray) -> dict[str, Any]:
     """rmse and ndcg_at_10 of what a worker wrote, as far as it did; bias_alone: float32[T], for the cold rows."""
     figures: dict[str, Any] = {}
-    with np.load(answers) as arrays:
+    with np.load(answers, allow_pickle=False) as arrays:
         if "predicted" in arrays:
             stars = bias_alone.copy()
             stars[held_out.warm()] = np.clip(arrays["predicted"], *SCALE)

@@ -53,7 +53,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        with np.load(path) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: arrays[name] for name in cls.__slots__})
 
 

@@ -1,18 +1,19 @@
 """Fold-in: the factors of users from their full histories with the movies of a version as they are, and of new movies
 with its users as they are.
 
-In: Factors and histories. Out: FoldedUsers or FoldedMovies, the same as a half-step of a refit would give; `with_movies`
-makes Factors of them. Next: `top_n` and `predict`.
+In: Factors and histories. Out: FoldedUsers or FoldedMovies, the same as a half-step of a refit would give; `with_users`
+and `with_movies` make Factors of them. Next: `top_n` and `predict`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from reelstream.als.factors import F32, I64, Csr, Factors
 from reelstream.als.fit import movie_sums, ranking_system, rating_system
+from reelstream.als.sides import MOVIES, USERS, at, joined
 from reelstream.errors import UsageError
 
 
@@ -74,6 +75,22 @@ class MovieFoldIn:
         return FoldedMovies(*self._users.half_step(histories, threads))
 
 
+def with_users(
+    factors: Factors, user_ids: I64, histories: Csr, *, fold_in: FoldIn | None = None, threads: int | None = None
+) -> Factors:
+    """The factors with users folded in, added or in the place of what they were; all else stays as it is.
+
+    user_ids: int64[R] in any order, each once. histories: row i holds the ratings of user_ids[i], over the positions in
+    `factors.movie_ids`; at least one each. fold_in: one of these movies, where there is one already.
+    Raises UsageError where that does not hold.
+    """
+    _check(user_ids, histories, "user", "user {} rated no movie of the model; leave the user out until then.")
+    folded = (fold_in or FoldIn(factors)).solve(histories, threads=threads)
+    others = np.flatnonzero(~np.isin(factors.user_ids, user_ids))
+    new = (user_ids, folded.user_bias, folded.rating, folded.ranking)
+    return joined(at(factors, USERS, others), USERS, dict(zip(USERS, new, strict=True)))
+
+
 def with_movies(factors: Factors, movie_ids: I64, histories: Csr, *, threads: int | None = None) -> Factors:
     """The factors with new movies folded in; users, mean and all other movies stay as they are.
 
@@ -81,32 +98,23 @@ def with_movies(factors: Factors, movie_ids: I64, histories: Csr, *, threads: in
     movie_ids[i], over the positions in `factors.user_ids`; at least one each.
     Raises UsageError where that does not hold.
     """
-    if len(movie_ids) != histories.n_rows or len(np.unique(movie_ids)) != len(movie_ids):
-        raise UsageError(
-            f"{len(movie_ids)} movies came with {histories.n_rows} histories; give each movie once, with a row of its own."
-        )
+    _check(movie_ids, histories, "movie", "no user of the model rated movie {}; leave it out until one has.")
     if (factors.movie_index(movie_ids) >= 0).any():
         raise UsageError("a movie is in the model already; fold in only movies that are not.")
+    folded = MovieFoldIn(factors).solve(histories, threads=threads)
+    counts, sums = histories.counts(), movie_sums(histories)  # [R], [R]
+    new = (movie_ids, folded.movie_bias, folded.rating, folded.ranking, counts, sums)
+    return joined(factors, MOVIES, dict(zip(MOVIES, new, strict=True)))
+
+
+def _check(ids: I64, histories: Csr, kind: str, unrated: str) -> None:
+    if len(ids) != histories.n_rows or len(np.unique(ids)) != len(ids):
+        raise UsageError(
+            f"{len(ids)} {kind}s came with {histories.n_rows} histories; give each {kind} once, with a row of its own."
+        )
     counts = histories.counts()  # [R]
     if not counts.all():
-        movie = movie_ids[np.flatnonzero(counts == 0)[0]]
-        raise UsageError(f"no user of the model rated movie {movie}; leave it out until one has.")
-    folded = MovieFoldIn(factors).solve(histories, threads=threads)
-    together = np.concatenate([factors.movie_ids, movie_ids])  # [M + R]
-    order = np.argsort(together)
-
-    def merged(known: np.ndarray, new: np.ndarray) -> np.ndarray:
-        return np.concatenate([known, new])[order]
-
-    return replace(
-        factors,
-        movie_ids=together[order],
-        movie_bias=merged(factors.movie_bias, folded.movie_bias),
-        rating_movie=merged(factors.rating_movie, folded.rating),
-        ranking_movie=merged(factors.ranking_movie, folded.ranking),
-        movie_counts=merged(factors.movie_counts, counts),
-        movie_sums=merged(factors.movie_sums, movie_sums(histories)),
-    )
+        raise UsageError(unrated.format(ids[np.flatnonzero(counts == 0)[0]]))
 
 
 class _Side:

@@ -55,18 +55,17 @@ def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, *, threads: 
     return positions, scores
 
 
-def similar_movies(ranking_movie: F32, n: int, *, threads: int | None = None) -> tuple[I32, F32]:
+def similar_movies(ranking_movie: F32, n: int, *, of: I64 | None = None, threads: int | None = None) -> tuple[I32, F32]:
     """The n other movies nearest to each movie by the cosine of their ranking factors.
 
-    ranking_movie: float32[M, K]. Returns what `top_n` returns, for M rows. A movie without factors (all 0) has cosine 0
-    to all.
+    ranking_movie: float32[M, K]. of: int64[R], positions of the movies asked about; None is all. Returns what `top_n`
+    returns, for R rows. A movie without factors (all 0) has cosine 0 to all.
     """
-    n_movies = len(ranking_movie)
+    itself = (np.arange(len(ranking_movie)) if of is None else of).astype(np.int32)  # [R]
     lengths = np.linalg.norm(ranking_movie, axis=1, keepdims=True)  # [M, 1]
-    directions = ranking_movie / np.where(lengths > 0, lengths, 1)  # [M, K]
-    itself = np.arange(n_movies, dtype=np.int32)
-    seen = Csr(np.arange(n_movies + 1, dtype=np.int64), itself, np.zeros(n_movies, np.float32))
-    return top_n(directions.astype(np.float32), directions.astype(np.float32), seen, n, threads=threads)
+    directions: F32 = (ranking_movie / np.where(lengths > 0, lengths, 1)).astype(np.float32)  # [M, K]
+    seen = Csr(np.arange(len(itself) + 1, dtype=np.int64), itself, np.zeros(len(itself), np.float32))
+    return top_n(directions[itself], directions, seen, n, threads=threads)
 
 
 def predict(factors: Factors, user_bias: F32, rating_user: F32, positions: I64 | I32) -> F32:

@@ -232,10 +232,9 @@ def running_broker(data_dir: Path) -> str | None:
     folder = Path(data_dir)
     try:
         announced = json.loads((folder / "broker.json").read_text("utf-8"))
-        address = str(announced["bootstrap_servers"])
-        port = int(address.rpartition(":")[2])
+        port = int(str(announced["bootstrap_servers"]).rpartition(":")[2])
         if not folder_lock.is_held(folder):
             return None  # left by a broker that was killed: its port may be another folder's by now
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return address if kafka_answers(port) else None
+    return f"{HOST}:{port}" if kafka_answers(port) else None

@@ -29,16 +29,8 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
         "rating_factors": _vectors(factors.rating_user),
         "ranking_factors": _vectors(factors.ranking_user),
     }
-    movies = {
-        "movie_id": factors.movie_ids,
-        "bias": factors.movie_bias,
-        "rating_factors": _vectors(factors.rating_movie),
-        "ranking_factors": _vectors(factors.ranking_movie),
-        "n_ratings": factors.movie_counts,
-        "sum_ratings": factors.movie_sums,
-    }
     pointer.write_table(pa.table(users), path / "users.parquet")
-    pointer.write_table(pa.table(movies), path / "movies.parquet")
+    pointer.write_table(movies_table(factors), path / "movies.parquet")
     model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
     pointer.move(path / "model.json", model)
 
@@ -50,18 +42,38 @@ def load(path: Path) -> Factors:
     model = info(path)
     return Factors(
         user_ids=users["user_id"].to_numpy(),
-        movie_ids=movies["movie_id"].to_numpy(),
         mean=model["mean"],
         user_bias=users["bias"].to_numpy(),
-        movie_bias=movies["bias"].to_numpy(),
         rating_user=_matrix(users["rating_factors"]),
-        rating_movie=_matrix(movies["rating_factors"]),
         ranking_user=_matrix(users["ranking_factors"]),
-        ranking_movie=_matrix(movies["ranking_factors"]),
-        movie_counts=movies["n_ratings"].to_numpy(),
-        movie_sums=movies["sum_ratings"].to_numpy(),
         settings=ModelSettings.from_dict(model["settings"]),
+        **movie_arrays(movies),
     )
+
+
+def movies_table(factors: Factors) -> pa.Table:
+    """The movie side as rows of `movies.parquet`, by ascending movie_id."""
+    columns = {
+        "movie_id": factors.movie_ids,
+        "bias": factors.movie_bias,
+        "rating_factors": _vectors(factors.rating_movie),
+        "ranking_factors": _vectors(factors.ranking_movie),
+        "n_ratings": factors.movie_counts,
+        "sum_ratings": factors.movie_sums,
+    }
+    return pa.table(columns)
+
+
+def movie_arrays(movies: pa.Table) -> dict[str, Any]:
+    """The inverse: those arrays, by the names that Factors has for them."""
+    return {
+        "movie_ids": movies["movie_id"].to_numpy(),
+        "movie_bias": movies["bias"].to_numpy(),
+        "rating_movie": _matrix(movies["rating_factors"]),
+        "ranking_movie": _matrix(movies["ranking_factors"]),
+        "movie_counts": movies["n_ratings"].to_numpy(),
+        "movie_sums": movies["sum_ratings"].to_numpy(),
+    }
 
 
 def load_measured(path: Path) -> Factors | None:

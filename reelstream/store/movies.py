@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from reelstream.errors import AmbiguousTitle, UsageError
 from reelstream.store import pointer
+from reelstream.store.locks import exclusive
+from reelstream.store.names import inside
 from reelstream.store.schemas import MOVIES
 
 _HEADERS = {"movieid": "movie_id", "movie_id": "movie_id", "title": "title", "genres": "genres"}
@@ -51,7 +53,7 @@ class Titles:
         ]
         candidates = exact or [(i, t) for p, i, t in plain if wanted and wanted in p]
         if not candidates:
-            raise UsageError(f"no movie is called {text!r}; use its id, or load titles with `reelstream movies`.")
+            raise UsageError(f"no movie is called {text!r}; use its id, or load titles with `reelstream movies load`.")
         if len(candidates) > 1:
             raise AmbiguousTitle(text, candidates)
         return candidates[0][0]
@@ -90,6 +92,7 @@ def read_csv(path: Path) -> pa.Table:
 class MoviesStore:
     def __init__(self, warehouse: Path) -> None:
         self.path = warehouse / "movies"
+        self._lock = warehouse / "run" / "movies.lock"
         self._pointer = self.path / "CURRENT"
 
     def version(self) -> int:
@@ -97,7 +100,14 @@ class MoviesStore:
         return int((pointer.read(self._pointer) or {"version": 0})["version"])
 
     def load(self, movies: pa.Table) -> int:
-        """Adds the movies, or changes their titles and genres; returns how many titles there are now."""
+        """Adds the movies, or changes their titles and genres; returns how many titles there are now.
+
+        Raises Busy while another process does the same.
+        """
+        with exclusive(self._lock, "Loading movies"):
+            return self._load(movies)
+
+    def _load(self, movies: pa.Table) -> int:
         version = self.version()
         merged = pa.concat_tables([movies.cast(MOVIES), self.read()])  # new rows first
         _, first = np.unique(merged["movie_id"].to_numpy(), return_index=True)
@@ -117,7 +127,7 @@ class MoviesStore:
             current = pointer.read(self._pointer)
             if current is None:
                 return MOVIES.empty_table()
-            return pointer.read_table(self.path / current["file"])
+            return pointer.read_table(self.path / inside(current["file"]))
 
         return pointer.consistent(look)
 

@@ -91,7 +91,7 @@ def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any
 
     Raises DamagedStore if it is cut short or a page does not fit its checksum, FileNotFoundError if there is none.
     """
-    with path.open("rb") as file:
+    with pa.OSFile(str(path)) as file:
         try:
             return pq.read_table(
                 file,

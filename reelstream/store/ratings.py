@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
-from reelstream.store import pointer
+from reelstream.store import forgotten, pointer
+from reelstream.store.forgotten import Forgotten, Removed
+from reelstream.store.names import inside
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.store.tiers import run_to_merge
 
@@ -50,7 +52,11 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class RatingsState:
-    """What `ratings/CURRENT` says. `accepted` and `rejected` count events ever taken in, not rows on disk."""
+    """What `ratings/CURRENT` says. `accepted` and `rejected` count events ever taken in, not rows on disk.
+
+    `forgotten` names the file of all requests to be forgotten, `forgetting` is user_id → until_ms of those whose rows are
+    not all removed yet; no reader gets them any more.
+    """
 
     batch: int = 0
     snapshot: Folder | None = None
@@ -59,6 +65,8 @@ class RatingsState:
     offsets: Offsets = field(default_factory=dict)
     accepted: int = 0
     rejected: int = 0
+    forgotten: str | None = None
+    forgetting: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def folders(self) -> tuple[Folder, ...]:
@@ -75,17 +83,21 @@ class RatingsStore:
         self._pointer = self.path / "CURRENT"
         self._lock = threading.Lock()
         self._superseded: dict[Path, float] = {}
+        self._forgotten: tuple[str | None, dict[int, Forgotten]] = (None, {})
 
     def state(self) -> RatingsState:
         """Raises DamagedStore if the pointer cannot be read."""
         value = pointer.read(self._pointer)
         return RatingsState() if value is None else _state_from_json(value)
 
-    def append(self, ratings: pa.Table, rejects: pa.Table, offsets: Offsets) -> RatingsState:
+    def append(
+        self, ratings: pa.Table, rejects: pa.Table, offsets: Offsets, forget: Sequence[tuple[int, int]] = ()
+    ) -> RatingsState:
         """Takes in the rows of one micro-batch whose events lie at or after `state().offsets`, durably, in one step.
 
         ratings and rejects have the schemas RATINGS and REJECTS; `offsets` are the next ones, of the partitions that
-        moved. A crash before the pointer moves leaves a folder that the next append replaces.
+        moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to.
+        A crash before the pointer moves leaves a folder that the next append replaces.
         Raises MissingRequirement if the disk is full; nothing has changed then.
         """
         with self._lock:
@@ -103,6 +115,8 @@ class RatingsStore:
                     pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
                     pointer.sync_folder(root)
                     folders.append(Folder(name, batch, 0, table.num_rows))
+            asked = forgotten.merged(self.forgotten(state), forget, batch)
+            forgotten_name = self._write_forgotten(state, asked) if forget else state.forgotten
             failpoint("batch-written")
             merged = {topic: dict(partitions) for topic, partitions in state.offsets.items()}
             for topic, partitions in offsets.items():
@@ -113,8 +127,10 @@ class RatingsStore:
                 ratings=(*state.ratings, *added),
                 rejects=(*state.rejects, *set_aside),
                 offsets=merged,
-                accepted=state.accepted + ratings.num_rows,
+                accepted=state.accepted + ratings.num_rows + len(forget),
                 rejected=state.rejected + rejects.num_rows,
+                forgotten=forgotten_name,
+                forgetting={**state.forgetting, **{user: asked[user].until_ms for user, _ in forget}},
             )
             pointer.move(self._pointer, _state_to_json(state))
             failpoint("batch-stored")
@@ -139,7 +155,37 @@ class RatingsStore:
             )
         filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
         folders = [folder for folder in state.folders if folder.last > after_batch]
-        return _read(self.path, folders, RATINGS, columns, filters)
+        if not state.forgetting:
+            return _read(self.path, folders, RATINGS, columns, filters)
+        rows = forgotten.without(_read(self.path, folders, RATINGS, None, filters), state.forgetting)
+        return rows.select(list(columns)) if columns else rows
+
+    def forgotten(self, state: RatingsState | None = None) -> dict[int, Forgotten]:
+        """Every request to be forgotten, by user id."""
+        if state is None:
+            return pointer.consistent(lambda: self.forgotten(self.state()))
+        if state.forgotten is None:
+            return {}
+        if self._forgotten[0] != state.forgotten:
+            self._forgotten = (state.forgotten, forgotten.read(self.path / state.forgotten))
+        return self._forgotten[1]
+
+    def finish_forgetting(self, removed: Mapping[int, Removed], asked: Mapping[int, int]) -> None:
+        """Writes down what was removed of each user; a user who has `asked` again meanwhile stays to be forgotten."""
+        with self._lock:
+            state = self.state()
+            done = {user: counts for user, counts in removed.items() if state.forgetting.get(user) == asked[user]}
+            name = self._write_forgotten(state, forgotten.finished(self.forgotten(state), done))
+            left = {user: until for user, until in state.forgetting.items() if user not in done}
+            failpoint("forget-removed")
+            pointer.move(self._pointer, _state_to_json(replace(state, forgotten=name, forgetting=left)))
+        failpoint("forget-stored")
+
+    def _write_forgotten(self, state: RatingsState, requests: Mapping[int, Forgotten]) -> str:
+        number = int(state.forgotten.removeprefix("forgotten-").removesuffix(".parquet")) if state.forgotten else 0
+        name = f"forgotten-{number + 1:012d}.parquet"
+        forgotten.write(self.path / name, requests)
+        return name
 
     def read_rejects(self) -> pa.Table:
         """All rejected events, oldest first."""
@@ -167,7 +213,7 @@ class RatingsStore:
         return done
 
     def _snapshot(self, state: RatingsState) -> None:
-        table = latest(_read(self.path, state.folders, RATINGS, None, None))
+        table = latest(_read(self.path, state.folders, RATINGS, None, None), taken_back=True)
         last = state.folders[-1].last
         folder = Folder(f"snapshot={last:012d}", last, 0, table.num_rows)
         self._write_aside(table, self.path, folder.name)
@@ -200,9 +246,7 @@ class RatingsStore:
                 ratings = _put_in_place(ratings, gone, new)
             else:
                 rejects = _put_in_place(rejects, gone, new)
-            changed = RatingsState(
-                state.batch, snapshot, ratings, rejects, state.offsets, state.accepted, state.rejected
-            )
+            changed = replace(state, snapshot=snapshot, ratings=ratings, rejects=rejects)
             pointer.move(self._pointer, _state_to_json(changed))
         failpoint("compaction-stored")
 
@@ -217,12 +261,17 @@ class RatingsStore:
                 if now - self._superseded.setdefault(path, now) > GRACE_S:
                     shutil.rmtree(path)
                     del self._superseded[path]
+        for path in self.path.glob("forgotten-*.parquet"):
+            if path.name < (state.forgotten or "") and now - self._superseded.setdefault(path, now) > GRACE_S:
+                path.unlink()
+                del self._superseded[path]
 
 
-def latest(table: pa.Table) -> pa.Table:
+def latest(table: pa.Table, *, taken_back: bool = False) -> pa.Table:
     """The newest rating of each (user, movie), sorted by user, then movie.
 
     Newest by `rated_at`, then by partition and offset, so a late or doubled event cannot bring an old rating back.
+    Where the newest takes the rating back there is no row; with `taken_back` there is one with a null rating.
     """
     keys = [table[name].to_numpy() for name in ("user_id", "movie_id", "partition", "offset")]
     user, movie, partition, offset = keys
@@ -231,7 +280,8 @@ def latest(table: pa.Table) -> pa.Table:
     user, movie = user[order], movie[order]
     last_of_pair = np.ones(len(order), dtype=bool)
     last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
-    return table.take(pa.array(order[last_of_pair]))
+    newest = table.take(pa.array(order[last_of_pair]))
+    return newest if taken_back else newest.filter(pc.is_valid(newest["rating"]))
 
 
 def not_yet_in(table: pa.Table, offsets: Offsets) -> pa.Table:
@@ -285,16 +335,23 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
         "snapshot": folder(state.snapshot) if state.snapshot else None,
         "ratings": [folder(item) for item in state.ratings],
         "rejects": [folder(item) for item in state.rejects],
+        "forgotten": state.forgotten,
+        "forgetting": {str(user): until_ms for user, until_ms in state.forgetting.items()},
     }
 
 
 def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
+    def folder(item: Sequence[Any]) -> Folder:
+        return Folder(inside(item[0]), *item[1:])
+
     return RatingsState(
         batch=value["batch"],
-        snapshot=Folder(*value["snapshot"]) if value["snapshot"] else None,
-        ratings=tuple(Folder(*item) for item in value["ratings"]),
-        rejects=tuple(Folder(*item) for item in value["rejects"]),
+        snapshot=folder(value["snapshot"]) if value["snapshot"] else None,
+        ratings=tuple(map(folder, value["ratings"])),
+        rejects=tuple(map(folder, value["rejects"])),
         offsets={topic: {int(p): o for p, o in ends.items()} for topic, ends in value["offsets"].items()},
         accepted=value["accepted"],
         rejected=value["rejected"],
+        forgotten=inside(value["forgotten"]) if value.get("forgotten") else None,
+        forgetting={int(user): until_ms for user, until_ms in value.get("forgetting", {}).items()},
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ import pyarrow.compute as pc
 from reelstream.errors import NotReady
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
+from reelstream.store.names import inside
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
 from reelstream.store.tiers import run_to_merge
 
@@ -143,7 +145,7 @@ class RecommendationsStore:
         return pa.concat_tables([users, updates]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
     def _version(self, value: dict[str, Any]) -> Version:
-        folder = f"version={value['version']}"
+        folder = inside(f"version={value['version']}")
         return Version(
             name=value["version"],
             path=self.path / folder,
@@ -171,13 +173,14 @@ class RecommendationsStore:
 class Updates:
     """`updates/` of one version: the lists of users folded in since its refit, newest wins.
 
-    One process appends (the stream; before publication, the refit). Files are folded together by tiers, so a reader
-    opens a few dozen at the most, however many micro-batches have passed.
+    One process writes (the stream; before publication, the refit); inside it, `append` and `compact` may run in two
+    threads. Files are folded together by tiers, so a reader opens a few dozen, however many micro-batches have passed.
     """
 
     def __init__(self, version_path: Path) -> None:
         self.path = version_path / "updates"
         self._pointer = self.path / "CURRENT"
+        self._lock = threading.Lock()
         self._superseded: dict[Path, float] = {}
 
     def batch(self) -> int:
@@ -186,25 +189,36 @@ class Updates:
 
     def append(self, lists: pa.Table, batch: int) -> None:
         """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
-        value = self._current()
-        number, files = value["next"], value["files"]
-        if lists.num_rows:
-            name = f"{number:012d}.parquet"
-            pointer.write_table(lists.cast(USERS), self.path / name, row_group_rows=20_000)
-            files = [*files, [name, 0]]
-            number += 1
-        failpoint("lists-written")
-        superseded: list[str] = []
-        while run := run_to_merge([level for _, level in files]):
-            old = files[run]
-            name = f"{number:012d}.parquet"
-            pointer.write_table(self._newest([n for n, _ in old], None), self.path / name, row_group_rows=20_000)
-            files = [*files[: run.start], [name, old[-1][1] + 1], *files[run.stop :]]
-            number += 1
-            superseded += [n for n, _ in old]
-        pointer.move(self._pointer, {"next": number, "files": files, "batch": batch})
+        with self._lock:
+            value = self._current()
+            number, files = value["next"], value["files"]
+            if lists.num_rows:
+                name = self._write(number, lists.cast(USERS))
+                files, number = [*files, [name, 0]], number + 1
+            failpoint("lists-written")
+            pointer.move(self._pointer, {"next": number, "files": files, "batch": batch})
         failpoint("lists-stored")
-        self._sweep(superseded)
+
+    def compact(self) -> bool:
+        """Folds a run of small files together (see `tiers`); True if there was one. Appends go on meanwhile.
+
+        Superseded files are removed GRACE_S later, by a later call.
+        """
+        files = self._current()["files"]
+        run = run_to_merge([level for _, level in files])
+        if run:
+            old = files[run]
+            merged = self._newest([name for name, _ in old], None)
+            with self._lock:
+                value = self._current()
+                name = self._write(value["next"], merged)
+                failpoint("lists-merged")
+                at = value["files"].index(old[0])
+                files = [*value["files"][:at], [name, old[-1][1] + 1], *value["files"][at + len(old) :]]
+                pointer.move(self._pointer, {**value, "next": value["next"] + 1, "files": files})
+            failpoint("merge-stored")
+        self._sweep([name for name, _ in files])
+        return bool(run)
 
     def read(self, user_ids: Sequence[int] | None = None) -> pa.Table:
         """The newest list of each updated user."""
@@ -215,7 +229,8 @@ class Updates:
         return pointer.consistent(look)
 
     def _current(self) -> dict[str, Any]:
-        return pointer.read(self._pointer) or {"next": 0, "files": [], "batch": 0}
+        value = pointer.read(self._pointer) or {"next": 0, "files": [], "batch": 0}
+        return {**value, "files": [[inside(name), level] for name, level in value["files"]]}
 
     def _newest(self, names: Sequence[str], user_ids: Sequence[int] | None) -> pa.Table:
         filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
@@ -228,13 +243,19 @@ class Updates:
         kept = lists.filter(pa.array(as_of == newest[of_user]))
         return kept.sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
-    def _sweep(self, superseded: Sequence[str]) -> None:
+    def _write(self, number: int, lists: pa.Table) -> str:
+        name = f"{number:012d}.parquet"
+        pointer.write_table(lists, self.path / name, row_group_rows=20_000)
+        return name
+
+    def _sweep(self, named: Sequence[str]) -> None:
         now = time.monotonic()
-        self._superseded.update((self.path / name, now) for name in superseded)
-        for path, since in list(self._superseded.items()):
-            if now - since > GRACE_S:
-                path.unlink(missing_ok=True)
-                del self._superseded[path]
+        for path in self.path.glob("*.parquet"):
+            if path.name not in named and path.name < max(named, default=""):
+                since = self._superseded.setdefault(path, now)
+                if now - since > GRACE_S:
+                    path.unlink(missing_ok=True)
+                    del self._superseded[path]
 
 
 def _model_info(path: Path) -> dict[str, Any]:

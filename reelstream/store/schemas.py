@@ -21,6 +21,8 @@ RATINGS = pa.schema(
         ("offset", pa.int64()),
     ]
 )
+"""A null rating takes back what the user gave the movie before."""
+
 REJECTS = pa.schema(
     [
         ("reason", pa.string()),
@@ -29,6 +31,17 @@ REJECTS = pa.schema(
         ("partition", pa.int32()),
         ("offset", pa.int64()),
         ("received_at", _TIME),
+    ]
+)
+FORGOTTEN = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("forgotten_at", _TIME),
+        ("batch", pa.int64()),
+        ("ratings", pa.int64()),
+        ("rejects", pa.int64()),
+        ("models", pa.int64()),
+        ("lists", pa.int64()),
     ]
 )
 USERS = pa.schema(
@@ -69,3 +82,21 @@ POPULAR = pa.schema(
     ]
 )
 MOVIES = pa.schema([("movie_id", pa.int64()), ("title", pa.string()), ("genres", pa.string())])
+QUALITY = pa.schema(
+    [
+        ("started_at", _TIME),
+        ("ended_at", _TIME),
+        ("version", pa.string()),
+        ("ratings", pa.int64()),
+        ("squared_error", pa.float64()),
+        ("bias_only_squared_error", pa.float64()),
+        ("liked", pa.int64()),
+        ("hits", pa.int64()),
+        ("popular_hits", pa.int64()),
+        ("rmse", pa.float64()),
+        ("bias_only_rmse", pa.float64()),
+        ("hit_rate", pa.float64()),
+        ("popular_hit_rate", pa.float64()),
+    ]
+)
+"""Sums and figures of the ratings scored in an interval; the sums of several rows add up."""

@@ -1,4 +1,4 @@
-"""New movies folded into a model that was fitted without them."""
+"""New movies folded into a model that was fitted without them, and users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
-from reelstream.als.fold_in import MovieFoldIn, with_movies
+from reelstream.als.fold_in import FoldIn, MovieFoldIn, with_movies, with_users
+from reelstream.als.sides import MOVIES, USERS
 from reelstream.als.top_n import predict, similar_movies, top_n
 from reelstream.errors import UsageError
 from tests.als.data import exact, matrix
@@ -102,3 +103,51 @@ def test_what_cannot_be_folded_in_is_named() -> None:
     assert (
         with_movies(factors, movies[:0], histories.select(movies[:0])).movie_ids.tolist() == factors.movie_ids.tolist()
     )
+
+
+def test_users_come_in_or_take_the_place_of_what_they_were() -> None:
+    user_id, movie_id, stars = camps()
+    early = user_id <= 40
+    factors = fit(RatingMatrix.from_triples(user_id[early], movie_id[early], stars[early]), MODEL)
+    everything = RatingMatrix.from_triples(user_id, movie_id, stars)
+    assert factors.movie_ids.tolist() == everything.movie_ids.tolist()
+    changed = np.array([60, 3, 41])  # 3 is known: now with the ratings of 50
+    histories = everything.by_user.select(np.searchsorted(everything.user_ids, [60, 50, 41]))
+
+    more = with_users(factors, changed, histories)
+
+    assert more.user_ids.tolist() == [*factors.user_ids, 41, 60]
+    folded = FoldIn(factors).solve(histories)
+    for name, solved in zip(USERS[1:], (folded.user_bias, folded.rating, folded.ranking), strict=True):
+        rows = getattr(more, name)
+        np.testing.assert_array_equal(rows[more.user_index(changed)], solved, err_msg=name)
+        others = np.setdiff1d(factors.user_ids, changed)
+        np.testing.assert_array_equal(rows[more.user_index(others)], getattr(factors, name)[factors.user_index(others)])
+        assert rows.dtype == getattr(factors, name).dtype
+    for name in (*MOVIES, "mean", "settings"):
+        assert getattr(more, name) is getattr(factors, name)
+    same = with_users(factors, changed, histories, fold_in=FoldIn(factors))
+    np.testing.assert_array_equal(same.ranking_user, more.ranking_user)
+
+
+def test_users_of_the_fit_become_what_the_fit_made_them() -> None:
+    ratings = matrix()
+    factors = fit(ratings, MODEL, half_step=exact)
+
+    again = with_users(factors, ratings.user_ids[::-1], ratings.by_user.select(np.arange(79, -1, -1)))
+
+    for name in USERS:
+        np.testing.assert_allclose(getattr(again, name), getattr(factors, name), atol=1e-5, err_msg=name)
+
+
+def test_users_that_cannot_be_folded_in_are_named() -> None:
+    factors, _, everything = without(FIRST_MOVIE)
+    users = np.array([900, 7])
+    with pytest.raises(UsageError, match="2 users came with 1 histories"):
+        with_users(factors, users, everything.by_user.select(np.array([0])))
+    with pytest.raises(UsageError, match="each user once"):
+        with_users(factors, users[[0, 0]], everything.by_user.select(np.array([0, 1])))
+    with pytest.raises(UsageError, match="user 7 rated no movie of the model"):
+        with_users(factors, users, Csr(np.array([0, 1, 1]), np.zeros(1, np.int32), np.ones(1, np.float32)))
+    none = with_users(factors, users[:0], everything.by_user.select(users[:0]))
+    assert none.user_ids.tolist() == factors.user_ids.tolist()

@@ -71,6 +71,20 @@ def test_bad_arguments_are_named() -> None:
         top_n(users, movies, csr([[], []]), -1)
 
 
+def test_similar_movies_of_some_are_those_among_all() -> None:
+    movies = np.random.default_rng(3).normal(size=(300, 9)).astype(np.float32)
+    positions, scores = similar_movies(movies, 7)
+    some = np.array([299, 0, 130])
+
+    again = similar_movies(movies, 7, of=some)
+
+    np.testing.assert_array_equal(again[0], positions[some])
+    np.testing.assert_array_equal(again[1], scores[some])
+    assert similar_movies(movies, 7, of=some[:0])[0].shape == (0, 7)
+    with pytest.raises(UsageError, match="outside the 300 columns"):
+        similar_movies(movies, 7, of=np.array([-1]))
+
+
 def test_similar_movies_by_cosine_without_itself() -> None:
     movies = np.array([[1, 0], [2, 0.1], [0, 3], [-1, 0], [0, 0]], np.float32)
     positions, scores = similar_movies(movies, 6)

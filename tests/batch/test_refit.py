@@ -211,8 +211,9 @@ def test_what_is_rated_during_a_refit_counts_before_the_version_is_published(
     updates = Updates(version.path)
     assert updates.batch() == 2
     lists = updates.read()
-    assert ranks(lists, "user_id") == {1: list(range(1, 8)), 500: list(range(1, 8))}  # 600 rated only an unknown film
-    assert set(lists["source"].to_pylist()) == {"fold_in"}
+    assert ranks(lists, "user_id") == {user: list(range(1, 8)) for user in (1, 500, 600)}
+    sources = dict(zip(lists["user_id"].to_pylist(), lists["source"].to_pylist(), strict=True))
+    assert sources == {1: "fold_in", 500: "fold_in", 600: "popular"}  # 600 rated only an unknown film
     recommender = reelstream.open(settings.warehouse)
     assert 1001 not in {film.movie_id for film in recommender.recommend(1)}
     assert {film.source for film in recommender.recommend(500)} == {"fold_in"}

@@ -207,7 +207,15 @@ def test_status_of_an_empty_warehouse(reelstream: Reelstream, warehouse: Path) -
 
 def processes(warehouse: Path, *, pid: int, state: str = "running", error: str | None = None) -> None:
     """What the stream and the trigger of `up` say of themselves."""
-    batch = {"accepted": 1200, "users_folded_in": 30, "read_s": 0.2, "store_s": 0.01, "fold_in_s": 0.005}
+    seconds = {
+        "queue_s": 0.04,
+        "read_s": 0.2,
+        "store_s": 0.01,
+        "score_s": 0.002,
+        "fold_in_s": 0.005,
+        "publish_s": 0.007,
+    }
+    batch = {"accepted": 1200, "users_folded_in": 30, **seconds}
     stream: dict[str, Any] = {
         "state": state,
         "pid": pid,
@@ -236,7 +244,8 @@ def test_status_where_all_runs(reelstream: Reelstream, published: Path) -> None:
     assert said[1:6] == [
         "broker     kafka:9092",
         "stream     running; lag 1,234 events; 56,789.0 events/s",
-        "           last micro-batch: 1,200 ratings, 30 users folded in; read 200 ms, store 10 ms, fold-in 5 ms",
+        "           last micro-batch: 1,200 ratings, 30 users folded in; queue 40, read and parse 200, store 10, score 2, "
+        "fold-in 5, publish 7 ms",
         "ratings    3 accepted, 0 rejected, 1 micro-batches in 1 folders",
         "refits     waiting; 1,500 new ratings of 20,000, or 10 minutes",
     ]

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelstream.errors import AmbiguousTitle, UsageError
+from reelstream.errors import AmbiguousTitle, Busy, UsageError
+from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, read_csv
 
 
@@ -56,6 +57,18 @@ def test_loading_again_adds_and_changes(store: MoviesStore, tmp_path: Path) -> N
     assert store.load(read_csv(more)) == 6
     assert store.version() == 2
     assert store.titles().of(np.array([1, 5])).to_pylist() == ["Toy Story", "Solaris (1972)"]
+
+
+def test_two_loads_at_once_do_not_lose_each_others_titles(store: MoviesStore) -> None:
+    lock = store.path.parent / "run" / "movies.lock"
+    before = store.read()
+
+    with exclusive(lock, "another"), pytest.raises(Busy, match="Loading movies is already running"):
+        store.load(before)
+
+    assert store.version() == 1
+    assert store.load(before) == 5
+    assert store.version() == 2
 
 
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def test_many_updates_are_folded_into_few_files(tmp_path: Path) -> None:
     updates = Updates(version.path)
     for number in range(200):
         updates.append(lists(number % 50, [number], 2000 + number), batch=number + 2)
+        while updates.compact():
+            pass
 
     assert movies(updates.read()) == {user: [user + 150] for user in range(50)}
     named = [name for name, _ in updates._current()["files"]]

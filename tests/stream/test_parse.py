@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from reelstream.errors import BadRating
-from reelstream.events import REASONS, from_json
+from reelstream.events import REASONS, ForgetEvent, RatingEvent, from_json
 from stream.parse import COLUMNS, parse
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -19,7 +19,15 @@ GOOD = b'{"v":1,"user_id":1,"movie_id":296,"rating":5.0,"rated_at":1147880044000
 
 def changed(**fields: str) -> bytes:
     """GOOD with some fields' JSON text replaced; an empty text leaves the field out."""
-    texts = {"v": "1", "user_id": "1", "movie_id": "296", "rating": "5.0", "rated_at": "1147880044000", **fields}
+    texts = {
+        "v": "1",
+        "action": "",
+        "user_id": "1",
+        "movie_id": "296",
+        "rating": "5.0",
+        "rated_at": "1147880044000",
+        **fields,
+    }
     return ("{" + ",".join(f'"{name}":{text}' for name, text in texts.items() if text) + "}").encode()
 
 
@@ -40,6 +48,22 @@ CASES = {
     "oversize": (GOOD[:-1] + b',"x":"' + b"a" * 10_000 + b'"}', "oversize"),
     "no rating": (changed(rating=""), "missing_field"),
     "null rating": (changed(rating="null"), "missing_field"),
+    "a null action": (changed(action="null"), None),
+    "an action said": (changed(action='"rate"'), None),
+    "taken back": (changed(action='"unrate"', rating=""), None),
+    "taken back, with stars": (changed(action='"unrate"', rating='"any"'), None),
+    "taken back, without a movie": (changed(action='"unrate"', movie_id=""), "missing_field"),
+    "taken back, movie 0": (changed(action='"unrate"', movie_id="0"), "bad_id"),
+    "forget": (changed(action='"forget"', rating="", movie_id=""), None),
+    "forget, with other fields": (changed(action='"forget"', rating="9", movie_id="-1"), None),
+    "forget, without a time": (changed(action='"forget"', rated_at=""), "missing_field"),
+    "forget, text user": (changed(action='"forget"', user_id='"1"'), "wrong_type"),
+    "forget, user 0": (changed(action='"forget"', user_id="0"), "bad_id"),
+    "forget, too early": (changed(action='"forget"', rated_at="-1"), "bad_time"),
+    "another action": (changed(action='"burn"'), "unknown_action"),
+    "an action without text": (changed(action="7"), "unknown_action"),
+    "an action that is an object": (changed(action='{"a":1}'), "unknown_action"),
+    "an empty action": (changed(action='""'), "unknown_action"),
     "no version": (changed(v=""), "missing_field"),
     "version 2": (changed(v="2"), "unknown_version"),
     "text rating": (changed(rating='"5"'), "wrong_type"),
@@ -86,6 +110,7 @@ def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> Non
     [row] = parsed(spark, [GOOD])
 
     assert row == {
+        "forget": False,
         "user_id": 1,
         "movie_id": 296,
         "rating": 5.0,
@@ -105,7 +130,13 @@ def test_a_record_without_a_value_is_a_reject(spark: SparkSession) -> None:
     assert row["reason"] == "not_json"
 
 
-@pytest.mark.parametrize("reason", REASONS)
+def test_what_is_taken_back_has_no_stars_and_what_is_forgotten_no_movie(spark: SparkSession) -> None:
+    rows = parsed(spark, [RatingEvent(1, 2, None, 5).to_json(), ForgetEvent(3, 6).to_json()])
+
+    assert [[row[name] for name in COLUMNS[:5]] for row in rows] == [[False, 1, 2, None, 5], [True, 3, None, None, 6]]
+
+
+@pytest.mark.parametrize("reason", sorted(set(REASONS) - {"forgotten"}))
 def test_each_documented_reason_has_a_case(reason: str) -> None:
     assert reason in {reason for _, reason in CASES.values()}
 

@@ -1,0 +1,105 @@
+"""`forget`: everything of a user is removed, by an event like any other, so that its order among the ratings is clear."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import typer
+
+from cli.options import (
+    AsJson,
+    Bootstrap,
+    CommandConfig,
+    Topic,
+    Warehouse,
+    broker_address,
+    err,
+    out,
+    print_json,
+    settings_of,
+)
+from producer.send import RatingProducer
+from reelstream.events import ForgetEvent, check
+from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.settings import Settings
+from reelstream.store import run_files
+from reelstream.store.forgotten import Removed
+from reelstream.store.ratings import RatingsStore
+
+WAIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`removed` is None where no stream has done it yet."""
+
+    event: ForgetEvent
+    removed: Removed | None
+
+
+def forget(
+    user: Annotated[int, typer.Argument(min=1, help="The user's id.")],
+    warehouse: Warehouse = None,
+    bootstrap_servers: Bootstrap = None,
+    command_config: CommandConfig = None,
+    topic: Topic = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove all that is stored of a user: ratings, rejected events, rows of the models, and lists.
+
+    What the user rates from now on starts afresh; the user's id and the time of the request stay, so that late events
+    cannot bring the rest back. The events in Kafka stay too, and this one after them. Example: `reelstream forget 42`
+    """
+    if not yes:
+        typer.confirm(f"Remove everything that user {user} rated?", abort=True, err=True)
+    asked = ask(settings_of(warehouse, bootstrap_servers, command_config, topic), user)
+    if as_json:
+        print_json(_plain(asked))
+        return
+    if asked.removed is None:
+        err.print("The request is in Kafka; no stream has done it yet. It will be done as soon as one runs.")
+        return
+    removed = asked.removed
+    out.print(
+        f"User {user} is forgotten: {removed.ratings:,} ratings, {removed.rejects:,} rejected events, {removed.models:,} rows "
+        f"of models and {removed.lists:,} rows of lists were removed. What other users' models learned from them is gone "
+        "after the next refit.",
+        soft_wrap=True,
+    )
+
+
+def ask(settings: Settings, user_id: int) -> Asked:
+    """Sends the request and waits until it is done. Raises UsageError for what is no id, BrokerUnavailable."""
+    now_ms = time.time_ns() // 1_000_000
+    check(ForgetEvent(user_id, now_ms), rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
+    address = broker_address(settings)
+    properties = load_command_config(settings.command_config)
+    ensure_topic(address, settings.topic, settings.partitions, properties)
+    with RatingProducer(address, settings.topic, properties) as producer:
+        event = producer.forget(user_id)
+    return Asked(event, _wait_until_removed(settings, event))
+
+
+def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | None:
+    store = RatingsStore(settings.warehouse)
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        done = store.forgotten().get(event.user_id)
+        if done and done.until_ms >= event.rated_at_ms and done.removed:
+            return done.removed
+        running = run_files.read(settings.warehouse, "stream")
+        if not running or not running["alive"] or running["state"] == "stopped":
+            return None
+        time.sleep(0.05)
+    return None
+
+
+def _plain(asked: Asked) -> dict[str, Any]:
+    return {
+        "user_id": asked.event.user_id,
+        "rated_up_to_ms": asked.event.rated_at_ms,
+        "removed": asked.removed and asdict(asked.removed),
+    }

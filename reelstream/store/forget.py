@@ -1,0 +1,123 @@
+"""Removes everything of the users who asked to be forgotten, from every file that holds it.
+
+In: `forgetting` of the ratings store. Out: the same files without these users, each replaced in one step. Next: the
+report of `reelstream forget`.
+
+A crash on the way changes nothing: the request stays in `ratings/CURRENT` until all is removed, and what is removed
+already is found gone. Ratings that such a user has given since stay. What others' models learned from the user cannot
+be taken out of them; the next refit is without.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reelstream.store import forgotten, pointer
+from reelstream.store.forgotten import Removed
+from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.recommendations import RecommendationsStore
+
+LIST_ROWS, MODEL_ROWS = 20_000, 128_000
+"""Rows of a row group, as the files had them."""
+
+
+def forget(warehouse: Path) -> dict[int, Removed]:
+    """Does what `forgetting` asks for; returns what was removed, by user. The caller holds `run/stream.lock`."""
+    store = RatingsStore(warehouse)
+    state = store.state()
+    asked = state.forgetting
+    if not asked:
+        return {}
+    published = RecommendationsStore(warehouse)
+    ratings = _from_ratings(store, state)
+    rejects = _from_rejects(store, state)
+    lists: Counter[int] = Counter()
+    models: Counter[int] = Counter()
+    for path in published.path.glob("version=*"):
+        lists += _from_lists(path, asked)
+    for path in published.models_path.glob("version=*"):
+        models += _from_model(path, asked)
+    removed = {user: Removed(ratings[user], rejects[user], models[user], lists[user]) for user in asked}
+    store.finish_forgetting(removed, asked)
+    return removed
+
+
+def from_version(path: Path, model_path: Path, users: Collection[int]) -> None:
+    """Removes users from the tables and the models of one version."""
+    if not users:
+        return
+    _from_lists(path, users)
+    _from_model(model_path, users)
+
+
+def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
+    removed: Counter[int] = Counter()
+    of_users = pc.field("user_id").isin(pa.array(state.forgetting, pa.int64()))
+    for folder in state.folders:
+        path = store.path / folder.name / "part-0.parquet"
+        covered = pointer.read_table(path, filters=of_users)
+        covered = covered.filter(forgotten.is_forgotten(covered, state.forgetting))
+        if covered.num_rows:
+            removed += Counter(covered["user_id"].to_pylist())
+            pointer.write_table(forgotten.without(pointer.read_table(path), state.forgetting), path)
+    named = {folder.name for folder in state.folders}
+    _drop_replaced(store.path, named, state.batch)
+    return removed
+
+
+def _from_rejects(store: RatingsStore, state: RatingsState) -> Counter[int]:
+    removed: Counter[int] = Counter()
+    for folder in state.rejects:
+        path = store.rejects_path / folder.name / "part-0.parquet"
+        table = pointer.read_table(path)
+        names = [_names_of(raw, state.forgetting) for raw in table["raw"].to_pylist()]
+        if any(names):
+            removed += Counter(user for found in names for user in found)
+            pointer.write_table(table.filter(pa.array([not found for found in names])), path)
+    _drop_replaced(store.rejects_path, {folder.name for folder in state.rejects}, state.batch)
+    return removed
+
+
+def _names_of(raw: bytes | None, users: Mapping[int, int]) -> set[int]:
+    """Which of the users the bytes of a rejected event name, well-formed or not."""
+    found = re.findall(rb'user_id"?\s*:\s*"?\s*0*(\d+)', raw or b"")
+    return {int(digits) for digits in found if len(digits) < 20} & set(users)
+
+
+def _drop_replaced(root: Path, named: set[str], batch: int) -> None:
+    for path in root.glob("*=*"):
+        if path.name not in named and int(path.name.split("=")[1].split("-")[-1]) <= batch:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _from_lists(version_path: Path, users: Collection[int]) -> Counter[int]:
+    files = [version_path / "users" / "part-0.parquet", *version_path.glob("updates/*.parquet")]
+    removed: Counter[int] = Counter()
+    for path in files:
+        removed += _from_file(path, users, LIST_ROWS)
+    return removed
+
+
+def _from_model(model_path: Path, users: Collection[int]) -> Counter[int]:
+    removed: Counter[int] = Counter()
+    for path in (model_path / "users.parquet", model_path / "measured" / "users.parquet"):
+        removed += _from_file(path, users, MODEL_ROWS)
+    return removed
+
+
+def _from_file(path: Path, users: Collection[int], row_group_rows: int) -> Counter[int]:
+    of_users = pc.field("user_id").isin(pa.array(list(users), pa.int64()))
+    with suppress(FileNotFoundError):  # never there, or its version was removed
+        gone = pointer.read_table(path, columns=["user_id"], filters=of_users)
+        if gone.num_rows:
+            pointer.write_table(pointer.read_table(path, filters=~of_users), path, row_group_rows=row_group_rows)
+            return Counter(gone["user_id"].to_pylist())
+    return Counter()

@@ -1,0 +1,192 @@
+"""Prequential scores: how well the models foretell the ratings of a micro-batch before they learn from them.
+
+In: a micro-batch's ratings, its users' histories before it, and the current version. Out: Scores. Next:
+`stream.quality` adds them up.
+
+Every rating is a test before it is training, so no rating is held out and none is scored by a model that has seen it
+(Gama, Sebastião, Rodrigues, "On evaluating stream learning algorithms", Machine Learning 90, 2013; for lists Vinagre,
+Jorge, Gama, "Evaluation of recommender systems in streaming environments", 2014).
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelstream.als.factors import F32, F64, I64, Csr, Factors, index_of
+from reelstream.als.fold_in import FoldedUsers, FoldIn
+from reelstream.als.metrics import BIAS_DAMPING
+from reelstream.als.top_n import popular, predict, top_n
+from reelstream.top_lists import known_ratings
+
+LIKED_FROM = 4.0
+"""Stars from which a film counts as liked: the `relevant_from` of `reelstream.als.metrics`."""
+LIST_LENGTH = 10
+"""Places of a list that a liked film may have for a hit."""
+_WORTH_USERS = 100
+"""Users below whom one thread is faster than several, which take a millisecond to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Sums over scored ratings; those of two sets of ratings add up to those of both."""
+
+    ratings: int = 0
+    squared_error: float = 0.0
+    """Of the rating model, in stars²."""
+    bias_only_squared_error: float = 0.0
+    """Of mean + user bias + movie bias, in stars²."""
+    liked: int = 0
+    """Ratings of LIKED_FROM stars or more."""
+    hits: int = 0
+    """Liked films that were among the user's LIST_LENGTH best."""
+    popular_hits: int = 0
+    """Liked films that were among the LIST_LENGTH most popular that the user had not rated."""
+
+    def __add__(self, other: Scores) -> Scores:
+        return Scores(*map(operator.add, _sums(self), _sums(other)))
+
+    def __sub__(self, other: Scores) -> Scores:
+        return Scores(*map(operator.sub, _sums(self), _sums(other)))
+
+    @property
+    def rmse(self) -> float | None:
+        """In stars; None without a rating."""
+        return _root_of_mean(self.squared_error, self.ratings)
+
+    @property
+    def bias_only_rmse(self) -> float | None:
+        """In stars; None without a rating."""
+        return _root_of_mean(self.bias_only_squared_error, self.ratings)
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits by liked films; None without a liked film."""
+        return self.hits / self.liked if self.liked else None
+
+    @property
+    def popular_hit_rate(self) -> float | None:
+        """The same of the popular films; None without a liked film."""
+        return self.popular_hits / self.liked if self.liked else None
+
+
+SUMS = tuple(field.name for field in fields(Scores))
+"""Names of the sums: columns of the table, too."""
+_sums = operator.attrgetter(*SUMS)
+
+
+def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in: FoldIn) -> Scores:
+    """Scores of the ratings of one micro-batch, all of them from what was known before it.
+
+    ratings: (user_id int64[R], movie_id int64[R], rating float32[R] in stars); of a doubled (user, movie) the last
+    counts, and one with a NaN is left out. history: (row int64[L] ascending, movie_id int64[L], rating float32[L]), what
+    `History.of(np.unique(user_id))` gives before these ratings are appended.
+
+    - a film that the user has rated before is left out: both models may know that rating
+    - stars: the mean and the bias of the film for a user without a history, the mean and the bias of the user for a
+      film that the version does not know; clipped to the scale
+    - lists: of a user without a history the popular one. A liked film that the version does not know is in no list,
+      and counts as a miss
+
+    What users rated of films that the version does not know does not count, neither for the models nor for the baseline.
+    Raises UsageError for a history with a rating that is not finite.
+    """
+    factors = fold_in.factors
+    users, user = np.unique(ratings[0], return_inverse=True)  # [U], [R]
+    scored = _first_ratings(user, ratings[1], ratings[2], history)  # [R]
+    if not scored.any():
+        return Scores()
+    user, stars = user[scored], ratings[2][scored]  # [S]
+    movie = factors.movie_index(ratings[1][scored])  # [S], -1 where the version does not know the film
+    seen = known_ratings(history, factors, len(users))  # U rows
+    folded = fold_in.solve(seen, threads=_threads(len(users)))
+    predicted = predict(factors, folded.user_bias[user], folded.rating[user], movie)  # [S]
+    liked = stars >= LIKED_FROM
+    hits, popular_hits = _hits(user[liked & (movie >= 0)], movie[liked & (movie >= 0)], seen, folded, fold_in)
+    return Scores(
+        ratings=len(stars),
+        squared_error=_squared_error(predicted, stars),
+        bias_only_squared_error=_squared_error(_bias_only(user, movie, seen, factors), stars),
+        liked=int(liked.sum()),
+        hits=hits,
+        popular_hits=popular_hits,
+    )
+
+
+def _first_ratings(user: I64, movie_id: I64, rating: F32, history: tuple[I64, I64, F32]) -> NDArray[np.bool_]:
+    """bool[R]: the last of each (user, movie), unless it is NaN or the pair is in the history."""
+    row, rated_id, _ = history
+    movies, movie = np.unique(movie_id, return_inverse=True)  # [B], [R]
+    pair = user * len(movies) + movie  # [R]
+    last = np.zeros(len(pair), np.bool_)
+    last[len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]] = True
+    rated = index_of(movies, rated_id)  # [L], -1 where no rating is of that film
+    before = (row * len(movies) + rated)[rated >= 0]
+    first: NDArray[np.bool_] = last & ~np.isnan(rating) & ~np.isin(pair, before)
+    return first
+
+
+def _bias_only(user: I64, movie: I64, seen: Csr, factors: Factors) -> F32:
+    """float32[S]: mean + damped user bias + damped movie bias, as `metrics.bias_only` in one pass instead of ten turns.
+
+    The bias of a film is that of its ratings in the version; the bias of a user that of the history, less the films'.
+    """
+    left = factors.movie_sums - factors.movie_counts * factors.mean  # [M]
+    movie_bias: F64 = left / (factors.movie_counts + BIAS_DAMPING)
+    counts = seen.counts()  # [U]
+    row = np.repeat(np.arange(seen.n_rows), counts)  # [nnz]
+    of_rating = seen.values - factors.mean - movie_bias[seen.indices]
+    user_bias = np.bincount(row, weights=of_rating, minlength=seen.n_rows) / (counts + BIAS_DAMPING)
+    stars = factors.mean + user_bias[user] + np.where(movie >= 0, movie_bias[movie], 0)
+    return np.clip(stars, factors.settings.rating_min, factors.settings.rating_max).astype(np.float32)
+
+
+def _hits(user: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn) -> tuple[int, int]:
+    """(hits, popular hits) of liked films: user int64[H] are rows of seen and folded, movie int64[H] positions."""
+    if not len(user):
+        return 0, 0
+    listed_users, row = np.unique(user, return_inverse=True)  # [Q], [H]
+    seen = seen.select(listed_users)  # Q rows
+    movies = fold_in.factors.ranking_movie
+    lists, _ = top_n(  # [Q, LIST_LENGTH]
+        folded.ranking[listed_users], movies, seen, LIST_LENGTH, threads=_threads(len(listed_users))
+    )
+    listed = (lists[row] == movie[:, None]).any(axis=1)  # [H]
+    popular_listed = _among_most_popular(row, movie, seen, _popularity(fold_in))  # [H]
+    hits = np.where(seen.counts()[row] > 0, listed, popular_listed)
+    return int(hits.sum()), int(popular_listed.sum())
+
+
+def _among_most_popular(row: I64, movie: I64, seen: Csr, place: I64) -> NDArray[np.bool_]:
+    """bool[H]: whether fewer than LIST_LENGTH films that are not in the row of `seen` are more popular."""
+    n_movies = len(place)
+    of_entry = np.repeat(np.arange(seen.n_rows), seen.counts())
+    rated = np.sort(of_entry * n_movies + place[seen.indices])  # [nnz], by row, then the most popular first
+    more_popular = np.searchsorted(rated, row * n_movies + place[movie]) - seen.indptr[row]  # [H], among those rated
+    among: NDArray[np.bool_] = place[movie] - more_popular < LIST_LENGTH
+    return among
+
+
+@lru_cache(maxsize=1)
+def _popularity(fold_in: FoldIn) -> I64:
+    """int64[M]: place of each film in the popular list, from 0; made once a version."""
+    order, _ = popular(fold_in.factors, len(fold_in.factors.movie_ids))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place
+
+
+def _threads(n_users: int) -> int | None:
+    return 1 if n_users < _WORTH_USERS else None
+
+
+def _squared_error(predicted: F32, stars: F32) -> float:
+    return float(np.sum((predicted.astype(np.float64) - stars) ** 2))
+
+
+def _root_of_mean(squared: float, n: int) -> float | None:
+    return max(squared / n, 0.0) ** 0.5 if n else None

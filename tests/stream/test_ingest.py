@@ -1,0 +1,177 @@
+"""Micro-batches of real events through Spark, the store and the fold-in: what counts when a user changes their mind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+import reelstream
+from batch.refit import refit
+from reelstream.als.factors import ModelSettings
+from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.settings import Settings, load
+from reelstream.store.adopted import adopt
+from reelstream.store.forget import forget
+from reelstream.store.ratings import RatingsStore
+from stream.fold_in import Folder
+from stream.ingest import BatchReport, ingest
+from stream.parse import parse
+from tests.batch.camps import camps, fill
+from tests.store.rows import triples
+
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+USER, FILM, OTHER = 900, 1000, 1002
+TIME = 1_700_000_000_000
+Take = Callable[..., BatchReport]
+
+
+@pytest.fixture
+def settings(warehouse: Path) -> Settings:
+    return load(warehouse=warehouse)
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Folder:
+    """A published version of two camps is loaded, with few factors, as there are few ratings."""
+    fill(settings.warehouse, camps())
+    adopt(settings.warehouse, ModelSettings(rating_rank=4, ranking_rank=4), {})
+    refit(settings)
+    folder = Folder(settings)
+    assert folder.refresh()
+    return folder
+
+
+@pytest.fixture
+def take(settings: Settings, spark: SparkSession, folder: Folder) -> Take:
+    """Takes events in as one micro-batch."""
+    offsets = itertools.count()
+    store = RatingsStore(settings.warehouse)
+    schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
+
+    def ingest_these(*events: RatingEvent | ForgetEvent) -> BatchReport:
+        rows = [(event.to_json(), "live", 0, next(offsets), NOW) for event in events]
+        parsed = parse(spark.createDataFrame(rows, schema), rating_min=0.5, rating_max=5.0)
+        return ingest(parsed, store, folder)
+
+    return ingest_these
+
+
+def rated(movie_id: int, stars: float | None, seconds: int, user_id: int = USER) -> RatingEvent:
+    return RatingEvent(user_id, movie_id, stars, TIME + 1000 * seconds)
+
+
+def known(settings: Settings, user_id: int = USER) -> list[tuple[int, float]]:
+    return [(movie, stars) for _, movie, stars in triples(reelstream.open(settings.warehouse).ratings(user_id))]
+
+
+def listed(settings: Settings, user_id: int = USER) -> tuple[set[str], set[int]]:
+    films = reelstream.open(settings.warehouse).recommend(user_id, 100)
+    return {film.source for film in films}, {film.movie_id for film in films}
+
+
+def test_a_rating_again_replaces_and_a_late_or_doubled_one_does_not(settings: Settings, take: Take) -> None:
+    take(rated(FILM, 5.0, 10))
+    take(rated(FILM, 1.0, 20), rated(FILM, 3.0, 5))
+    take(rated(FILM, 5.0, 10))
+
+    assert known(settings) == [(FILM, 1.0)]
+    assert reelstream.open(settings.warehouse).predict(USER, FILM).rated == 1.0
+
+
+def test_a_rating_taken_back_is_as_if_never_given(settings: Settings, take: Take) -> None:
+    take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 10))
+    assert FILM not in listed(settings)[1]
+
+    report = take(rated(FILM, None, 20))
+    assert (report.accepted, report.rejected) == (1, 0)
+    assert known(settings) == [(OTHER, 4.0)]
+    assert listed(settings)[0] == {"fold_in"}
+
+    take(rated(OTHER, None, 21), rated(FILM, 5.0, 15))  # the second is late
+    assert known(settings) == []
+    assert listed(settings)[0] == {"popular"}
+
+    take(rated(FILM, 2.0, 30))
+    assert known(settings) == [(FILM, 2.0)]
+    assert listed(settings)[0] == {"fold_in"}
+
+
+def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: Folder) -> None:
+    store = RatingsStore(settings.warehouse)
+    take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 11))
+    accepted = store.state().accepted
+
+    report = take(ForgetEvent(USER, TIME + 15_000), rated(FILM, 3.0, 12), rated(OTHER, 2.0, 16))
+    assert (report.accepted, report.rejected) == (2, 1)
+    assert store.state().accepted == accepted + 2
+    assert known(settings) == [(OTHER, 2.0)]
+    forget(settings.warehouse)
+    folder.fold_again([USER])
+    assert known(settings) == [(OTHER, 2.0)]
+    assert listed(settings)[0] == {"fold_in"}
+
+    late = take(rated(FILM, 5.0, 14))
+    assert (late.accepted, late.rejected) == (0, 1)
+    assert known(settings) == [(OTHER, 2.0)]
+    assert [(row["reason"], row["raw"]) for row in store.read_rejects().to_pylist()] == [("forgotten", None)] * 2
+    assert known(settings) == [(m, s) for _, m, s in _of(Folder(settings), USER)]
+
+
+def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, folder: Folder) -> None:
+    recommender = reelstream.open(settings.warehouse)
+    foretold = recommender.predict(1, 1001).predicted_rating
+
+    take(rated(1001, 5.0, 10, user_id=1))
+
+    total = folder.quality.summary()["total"]
+    assert total["ratings"] == 1
+    assert total["rmse"] == pytest.approx(abs(5.0 - foretold), abs=1e-4)
+    take(rated(1001, 1.0, 11, user_id=1))
+    assert folder.quality.summary()["total"]["ratings"] == 1  # a rating again foretells nothing
+
+
+def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(
+    settings: Settings, take: Take, folder: Folder
+) -> None:
+    new = 5000
+    take(*(rated(new, 5.0, 10, user_id=user) for user in range(1, 40, 2)))  # all of one camp
+    assert not any(new in listed(settings, user)[1] for user in (41, 43))
+
+    assert folder.fold_in_movies()
+    take(rated(1000, 4.5, 20, user_id=41), rated(1001, 4.5, 20, user_id=42))
+
+    assert new in listed(settings, 41)[1]
+    recommender = reelstream.open(settings.warehouse)
+    nearest = [film.movie_id for film in recommender.similar(new, 5)]
+    assert sum(movie % 2 == 0 for movie in nearest) >= 4  # films of the camp that likes it
+    assert recommender.predict(43, new).predicted_rating > recommender.predict(44, new).predicted_rating
+    assert not folder.fold_in_movies()
+
+
+def test_a_fold_in_that_failed_is_made_up_for(
+    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("stream.fold_in.folded_lists", _fails)
+        with pytest.raises(RuntimeError):
+            take(rated(FILM, 5.0, 10))
+    assert known(settings) == [(FILM, 5.0)]
+
+    assert folder.refresh()
+
+    assert listed(settings)[0] == {"fold_in"}
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise RuntimeError
+
+
+def _of(folder: Folder, user_id: int) -> list[tuple[int, int, float]]:
+    row, movie_id, rating = folder._ratings_of(np.array([user_id]))
+    return list(zip(row.tolist(), movie_id.tolist(), rating.tolist(), strict=True))
