@@ -12,12 +12,13 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reelstream.errors import DamagedStore, MissingRequirement
+from reelstream.failpoint import failpoint
 from reelstream.store.schemas import FORMAT
 
 T = TypeVar("T")
@@ -62,11 +63,13 @@ def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Puts a small file in place whole: a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path, aside), aside.open("wb") as file:
+    with _disk_errors(path, aside), _new(aside) as file:
         file.write(content)
         if durable:
             file.flush()
             os.fsync(file.fileno())
+    if durable:
+        failpoint("pointer-aside")
     aside.replace(path)
     if durable:
         sync_folder(path.parent)
@@ -76,11 +79,13 @@ def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, d
     """Puts one Parquet file in place whole, synced to disk before it returns; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path, aside), aside.open("wb") as file:
+    with _disk_errors(path, aside), _new(aside) as file:
         pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy", write_page_checksum=True)
         if durable:
             file.flush()
             os.fsync(file.fileno())
+    if durable:
+        failpoint("table-aside")
     aside.replace(path)
     if durable:
         sync_folder(path.parent)
@@ -127,6 +132,12 @@ def consistent(look: Callable[[], T], *, tries: int = 20) -> T:
         return look()
     except FileNotFoundError as error:
         raise DamagedStore(f"{error.filename or error} is named by a pointer but is missing; {RESTORE}") from None
+
+
+def _new(path: Path) -> BinaryIO:
+    """Never an old file opened anew: it may have a hard link in a backup."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 class _disk_errors:  # noqa: N801  reads as a statement
