@@ -32,6 +32,7 @@ from cli.options import (
 from cli.tune import tune
 from reelstream import __version__
 from reelstream.errors import ReelstreamError, UsageError
+from reelstream.failpoint import check_failpoint
 
 BAD_ROWS = 8
 
@@ -73,7 +74,7 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    check_failpoint()
 
 
 @app.command()

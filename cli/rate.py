@@ -10,7 +10,7 @@ import reelstream
 from cli.options import broker_address, err, out, print_json
 from producer.send import RatingProducer, new_user_id
 from reelstream.errors import NotReady, UsageError
-from reelstream.events import RatingEvent, check
+from reelstream.events import RatingEvent, check, is_id
 from reelstream.kafka_client import ensure_topic, load_command_config
 from reelstream.recommender import Recommendation
 from reelstream.settings import Settings
@@ -78,9 +78,9 @@ def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, f
             equals = ""
         if not equals or not movie.strip():
             raise UsageError(f"{word!r} is not MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5', or 296=none.")
-        if not movie.isdecimal():
+        if not is_id(movie):
             titles = titles or MoviesStore(settings.warehouse).titles()
-        ratings.append((int(movie) if movie.isdecimal() else titles.find(movie), value))  # type: ignore[union-attr]
+        ratings.append((int(movie) if is_id(movie) else titles.find(movie), value))  # type: ignore[union-attr]
     return ratings
 
 
@@ -131,6 +131,6 @@ def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
 def _user(word: str) -> int:
     if word == "new":
         return new_user_id()
-    if not word.isdecimal():
-        raise UsageError(f"{word!r} is not a user's id; give a number, or `new` for a new user.")
+    if not is_id(word):
+        raise UsageError(f"{word[:80]!r} is not a user's id; give a number, or `new` for a new user.")
     return int(word)

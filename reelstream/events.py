@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -23,6 +24,10 @@ from reelstream.errors import BadRating
 
 EVENT_VERSION = 1
 MAX_EVENT_BYTES = 10_000
+MAX_BRACKETS = 500
+MAX_DIGITS = 300
+"""How many of `{` and `[` an event may have, and how many digits in a row; JSON parsers differ on what they take beyond."""
+
 MAX_ID = 2**63 - 1
 MAX_AHEAD_MS = 24 * 3600 * 1000
 FIELDS = {
@@ -32,16 +37,19 @@ FIELDS = {
 }
 """What an event of each `action` needs; without an action it is a rating."""
 
+_INTEGERS = ("v", "user_id", "movie_id", "rated_at")
+_TOO_MANY_DIGITS = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
+
 REASONS = {
-    "oversize": f"longer than {MAX_EVENT_BYTES} bytes",
+    "oversize": f"longer than {MAX_EVENT_BYTES} bytes, or more than {MAX_BRACKETS} brackets or {MAX_DIGITS} digits in a row",
     "not_utf8": "bytes that are not UTF-8",
     "not_json": "not a JSON object",
     "unknown_version": f"`v` is not {EVENT_VERSION}",
     "unknown_action": "`action` is not `rate`, `unrate` or `forget`",
     "missing_field": "one of `v, user_id, movie_id, rating, rated_at` is missing or null, and the action needs it",
-    "wrong_type": "a field has another JSON type, or an integer is beyond 64 bits",
+    "wrong_type": "one of these fields has another JSON type, or an integer is beyond 64 bits",
     "bad_id": "`user_id` or `movie_id` is not positive",
-    "nan": "`rating` is NaN or infinite",
+    "nan": "`rating` is NaN or infinite, or `NaN` or `Infinity` stands anywhere for a number",
     "off_scale": "`rating` is outside the scale",
     "bad_time": "`rated_at` is before 1970 or more than a day ahead of the record's own time",
     "forgotten": "rated before its user asked to be forgotten; of such an event the bytes are not kept",
@@ -97,6 +105,11 @@ class ForgetEvent:
 Event = TypeVar("Event", RatingEvent, ForgetEvent)
 
 
+def is_id(text: str) -> bool:
+    """Whether the text is a number that an id could be; `check` tells whether it is one."""
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+
+
 def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) -> Event:
     """The event itself, if it keeps the contract.
 
@@ -127,23 +140,28 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise BadRating("not_utf8", str(error)) from None
+    if text.count("{") + text.count("[") > MAX_BRACKETS or _TOO_MANY_DIGITS.search(text):
+        raise BadRating("oversize", f"more than {MAX_BRACKETS} brackets, or {MAX_DIGITS} digits in a row")
+    no_numbers: list[str] = []
     try:
-        fields = json.loads(text)
+        pairs = json.loads(text, object_pairs_hook=tuple, parse_constant=no_numbers.append)
     except (ValueError, RecursionError) as error:
         raise BadRating("not_json", str(error)) from None
-    if not isinstance(fields, dict):
-        raise BadRating("not_json", f"a JSON {type(fields).__name__}, not an object")
+    if not isinstance(pairs, tuple):
+        raise BadRating("not_json", f"a JSON {type(pairs).__name__}, not an object")
+    if no_numbers:
+        raise BadRating("nan", f"{no_numbers[0]} is not a number")
+    fields = dict(pairs)
     action = "rate" if fields.get("action") is None else fields["action"]
     if not isinstance(action, str) or action not in FIELDS:
         raise BadRating("unknown_action", f"action {action!r}")
     for name in FIELDS[action]:
         if fields.get(name) is None:
             raise BadRating("missing_field", f"no {name}")
-    for name in FIELDS[action]:
-        if name == "rating":
-            if type(fields[name]) not in (int, float):
-                raise BadRating("wrong_type", "rating is not a number")
-        elif type(fields[name]) is not int or not -MAX_ID - 1 <= fields[name] <= MAX_ID:
+    for name, value in pairs:  # of a name that is there twice the last counts, but no other may be wrong either
+        if name == "rating" and type(value) not in (int, float, type(None)):
+            raise BadRating("wrong_type", "rating is not a number")
+        if name in _INTEGERS and value is not None and (type(value) is not int or not -MAX_ID - 1 <= value <= MAX_ID):
             raise BadRating("wrong_type", f"{name} is not a 64-bit integer")
     if fields["v"] != EVENT_VERSION:
         raise BadRating("unknown_version", f"v is {fields['v']}")

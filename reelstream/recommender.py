@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import NotReady, UsageError
-from reelstream.events import MAX_ID
+from reelstream.events import MAX_ID, is_id
 from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
@@ -188,7 +188,7 @@ class Recommender:
 
     def find_movie(self, text: str) -> int:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
-        return _id(int(text)) if text.isdecimal() else self._movies.titles().find(text)
+        return _id(int(text)) if is_id(text) else self._movies.titles().find(text)
 
     def _model(self) -> tuple[Version, FoldIn]:
         version = self._published.current()

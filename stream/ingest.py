@@ -73,7 +73,7 @@ def ingest(batch: DataFrame, store: RatingsStore, folder: Folder) -> BatchReport
     state = store.append(ratings, rejects, next_offsets(rows), forget)
     stored = time.perf_counter()
     if forget:
-        folder.forget(store.state().forgetting)
+        folder.forget(state.forgetting)  # the store's may be done by now, in the files
     folded = folder.fold(ratings, state.batch)
     accepted = ratings.num_rows + len(forget)
     return BatchReport(state, accepted, rejects.num_rows, queue_s, read - started, stored - read, folded)

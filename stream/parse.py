@@ -13,7 +13,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from reelstream.events import EVENT_VERSION, FIELDS, MAX_AHEAD_MS, MAX_EVENT_BYTES
+from reelstream.events import EVENT_VERSION, FIELDS, MAX_AHEAD_MS, MAX_BRACKETS, MAX_DIGITS, MAX_EVENT_BYTES
 
 COLUMNS = (
     "forget",
@@ -29,27 +29,33 @@ COLUMNS = (
     "received_at_ms",
 )
 _TYPED = "v BIGINT, action STRING, user_id BIGINT, movie_id BIGINT, rating DOUBLE, rated_at BIGINT, _corrupt STRING"
-_TEXT = "v STRING, action STRING, user_id STRING, movie_id STRING, rating STRING, rated_at STRING, _corrupt STRING"
-_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}
-_NEEDED_BY_ALL = FIELDS["forget"]
+_TEXT = "v STRING, action STRING, user_id STRING, movie_id STRING, rating STRING, rated_at STRING, end STRING"
+_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "allowSingleQuotes": "false"}
+_STRICT = {**_OPTIONS, "allowNonNumericNumbers": "false"}
 
 
 def parse(records: DataFrame, *, rating_min: float, rating_max: float) -> DataFrame:
-    """One row a record, in the columns of COLUMNS; every record comes out, as a rating or with a reason."""
+    """One row a record, in the columns of COLUMNS; every record comes out, as a rating or with a reason.
+
+    1. parse the event, and see whether it is plainly a good rating
+    2. of the others: see whether their bytes are fit to be JSON at all
+    3. and parse them again, as text, to tell what is missing from what has another type
+    """
     text = F.col("value").cast("string")
-    received_at_ms = F.unix_millis("timestamp")
-    parsed = records.select(
-        "value",
-        "topic",
-        "partition",
-        "offset",
-        received_at_ms.alias("received_at_ms"),
-        F.from_json(text, _TYPED, _OPTIONS).alias("event"),
+    event = F.from_json(text, _TYPED, _STRICT).alias("event")
+    rows = records.select(
+        "value", "topic", "partition", "offset", F.unix_millis("timestamp").alias("received_at_ms"), event
     )
-    checked = parsed.withColumn("reason", _reason(text, rating_min, rating_max))
+    # each step is a projection of its own, so that no row is parsed once for every use of what was parsed
+    plain = F.coalesce(_plainly_good(text, rating_min, rating_max), F.lit(False))
+    rows = rows.withColumn("plain", plain)  # 1
+    rows = rows.withColumn("unfit", F.when(~F.col("plain"), _unfit(text)))  # 2
+    unclear = ~F.col("plain") & F.col("unfit").isNull()
+    rows = rows.withColumn("pair", F.when(unclear, _pair(text, _STRICT)))  # 3
+    reason = F.coalesce("unfit", F.when(unclear, _reason(text, rating_min, rating_max)))
     good = F.col("reason").isNull()
     action = _action(F.col("event"))
-    return checked.select(
+    return rows.withColumn("reason", reason).select(
         (good & (action == "forget")).alias("forget"),
         F.when(good, F.col("event.user_id")).alias("user_id"),
         F.when(good & (action != "forget"), F.col("event.movie_id")).alias("movie_id"),
@@ -64,54 +70,86 @@ def parse(records: DataFrame, *, rating_min: float, rating_max: float) -> DataFr
     )
 
 
+def _plainly_good(text: Column, rating_min: float, rating_max: float) -> Column:
+    """What is good by the first parse alone; it says no to some good events too, such as those with more objects."""
+    event = F.col("event")
+    one_flat_object = text.startswith("{") & (F.locate("{", text, 2) == 0) & (F.locate("}", text) == F.length(text))
+    return (
+        event["_corrupt"].isNull()
+        & (F.octet_length("value") <= MAX_DIGITS)
+        & one_flat_object
+        & ~text.contains("[")
+        & event["action"].isNull()
+        & (event.v == EVENT_VERSION)
+        & (event.user_id > 0)
+        & (event.movie_id > 0)
+        & _finite(event.rating)
+        & event.rating.between(rating_min, rating_max)
+        & _good_time(event.rated_at)
+        & F.is_valid_utf8(text)
+    )
+
+
+def _finite(rating: Column) -> Column:
+    return ~F.isnan(rating) & (F.abs(rating) < F.lit(float("inf")))
+
+
+def _good_time(rated_at: Column) -> Column:
+    return rated_at.between(F.lit(0), F.col("received_at_ms") + MAX_AHEAD_MS)
+
+
+def _unfit(text: Column) -> Column:
+    brackets = F.length(text) - F.length(F.translate(text, "{[", ""))
+    return (
+        F.when(F.col("value").isNull(), "not_json")
+        .when(F.octet_length("value") > MAX_EVENT_BYTES, "oversize")
+        .when(~F.is_valid_utf8(text), "not_utf8")
+        .when((brackets > MAX_BRACKETS) | text.rlike(f"[0-9]{{{MAX_DIGITS + 1}}}"), "oversize")
+    )
+
+
+def _pair(text: Column, options: dict[str, str]) -> Column:
+    """[the event's fields as text, an end]: see `_alone`."""
+    json = F.concat(F.lit("["), text, F.lit(',{"end":"'), _end(text), F.lit('"}]'))
+    return F.from_json(json, f"ARRAY<STRUCT<{_TEXT}>>", options)
+
+
+def _end(text: Column) -> Column:
+    """Longer than anything in the text, so it is found only where the text is behind."""
+    return F.repeat(F.lit("."), F.length(text))
+
+
+def _alone(pair: Column, text: Column) -> Column:
+    """Whether the text is one JSON object and nothing else.
+
+    Spark reads the first value and leaves the rest, as in `{…} {…}` or `{…}] x`. Here an end stands after the text: if
+    the second value is that end, the text was the first, and whole.
+    """
+    return F.coalesce((F.size(pair) == 2) & (F.get(pair, F.lit(1))["end"] == _end(text)), F.lit(False))
+
+
 def _action(event: Column) -> Column:
     return F.coalesce(event["action"], F.lit("rate"))
 
 
 def _reason(text: Column, rating_min: float, rating_max: float) -> Column:
-    event = F.col("event")
-    finite = ~F.isnan(event.rating) & (F.abs(event.rating) < F.lit(float("inf")))
-    on_scale = event.rating.between(rating_min, rating_max)
-    good_time = event.rated_at.between(F.lit(0), F.col("received_at_ms") + MAX_AHEAD_MS)
-    one_flat_object = text.startswith("{") & (F.locate("{", text, 2) == 0) & (F.locate("}", text) == F.length(text))
-    plainly_good = (
-        event["_corrupt"].isNull()
-        & one_flat_object
-        & event["action"].isNull()
-        & (event.v == EVENT_VERSION)
-        & (event.user_id > 0)
-        & (event.movie_id > 0)
-        & finite
-        & on_scale
-        & good_time
-        & (F.octet_length("value") <= MAX_EVENT_BYTES)
-        & F.is_valid_utf8(text)
-    )
-    as_text = F.from_json(text, _TEXT, _OPTIONS)
-    # Spark reads the first value and leaves the rest, as in `{…} {…}`; inside an array the rest is an error
-    alone = F.from_json(F.concat(F.lit("["), text, F.lit("]")), "ARRAY<STRUCT<v STRING>>")
+    event, as_text = F.col("event"), F.get("pair", F.lit(0))
     action = _action(as_text)
     for_movie, for_rating = action != "forget", action == "rate"
-    missing = [as_text[name].isNull() for name in _NEEDED_BY_ALL]
+    missing = [as_text[name].isNull() for name in FIELDS["forget"]]
     missing += [for_movie & as_text.movie_id.isNull(), for_rating & as_text.rating.isNull()]
-    mistyped = [event[name].isNull() for name in _NEEDED_BY_ALL]
-    mistyped += [for_movie & event.movie_id.isNull(), for_rating & event.rating.isNull()]
-    looked_for = (
-        F.when(F.col("value").isNull(), "not_json")
-        .when(F.octet_length("value") > MAX_EVENT_BYTES, "oversize")
-        .when(~F.is_valid_utf8(text), "not_utf8")
-        .when(~F.trim(text).startswith("{") | as_text.isNull() | as_text["_corrupt"].isNotNull(), "not_json")
-        .when(F.coalesce(F.size(alone), F.lit(0)) != 1, "not_json")
+    no_number = (text.contains("NaN") | text.contains("Infinity")) & _alone(_pair(text, _OPTIONS), text)
+    return (
+        F.when(~_alone(F.col("pair"), text), F.when(no_number, "nan").otherwise("not_json"))
         .when(~action.isin(*FIELDS), "unknown_action")
         .when(_any(missing), "missing_field")
-        .when(_any(mistyped), "wrong_type")
+        .when(event["_corrupt"].isNotNull(), "wrong_type")
         .when(event.v != EVENT_VERSION, "unknown_version")
         .when((event.user_id <= 0) | (for_movie & (event.movie_id <= 0)), "bad_id")
-        .when(for_rating & ~finite, "nan")
-        .when(for_rating & ~on_scale, "off_scale")
-        .when(~good_time, "bad_time")
+        .when(for_rating & ~_finite(event.rating), "nan")
+        .when(for_rating & ~event.rating.between(rating_min, rating_max), "off_scale")
+        .when(~_good_time(event.rated_at), "bad_time")
     )
-    return F.when(F.coalesce(plainly_good, F.lit(False)), F.lit(None)).otherwise(looked_for)
 
 
 def _any(conditions: list[Column]) -> Column:

@@ -25,14 +25,16 @@ from pyspark.sql.streaming.query import StreamingQuery
 from reelstream.embedded.jars import spark_kafka_jars
 from reelstream.errors import DamagedStore, ReelstreamError
 from reelstream.events import RatingEvent
+from reelstream.kafka_client import kafka_python_options, load_command_config
+from reelstream.kafka_knock import knock
 from reelstream.settings import Settings
 from reelstream.spark_session import close_session, open_session
-from reelstream.store import run_files
-from reelstream.store.forget import forget
+from reelstream.store import leftovers, run_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
 from stream.fold_in import Folder
 from stream.ingest import BatchReport, ingest
+from stream.maintenance import Maintenance
 from stream.parse import parse
 from stream.source import Source, lost_as_json
 from stream.topic import Topic
@@ -42,10 +44,6 @@ RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 WATCH_S = 0.2
 STATUS_S = 1.0
-MOVIES_S = 1.0
-"""Seconds between two fold-ins of new movies, at the least; more where one takes long."""
-MOVIES_REST = 10
-"""Times as long as a fold-in of new movies took until the next one."""
 WARM_UP_EVENTS = 20_000
 STOP_S = 30.0
 QUERY_STOP_S = 5
@@ -83,9 +81,7 @@ class Stream:
         self._in_batch = threading.Lock()
         self._reports: deque[tuple[float, BatchReport]] = deque(maxlen=1000)
         self._error: str | None = None
-        self._maintenance_error: str | None = None
         self._kafka_error: str | None = None
-        self._movies_not_before = 0.0
         self._fatal: ReelstreamError | None = None
         self._restarts = 0
         self._started_at = datetime.now(UTC)
@@ -94,12 +90,15 @@ class Stream:
         try:
             lock = self._settings.warehouse / "run" / "stream.lock"
             self._stack.enter_context(exclusive(lock, "A stream"))
+            leftovers.remove(self._settings.warehouse)
+            knock(kafka_python_options(self._bootstrap_servers, load_command_config(self._settings.command_config)))
             self._spark = open_session(self._settings, jars=spark_kafka_jars())
             self._stack.callback(close_session, self._spark)
             self._spark.conf.set("spark.sql.streaming.stopTimeout", f"{QUERY_STOP_S}s")
             self._folder = Folder(self._settings)
             self._stack.callback(self._folder.quality.close)
             self._folder.refresh()
+            self._maintenance = Maintenance(self._settings, self._store, self._folder)
             warm_up(self._spark, self._settings)
             self._query = self._start_query(self._spark)
             for work in (self._keep_query, self._maintain, self._report_status):
@@ -187,27 +186,9 @@ class Stream:
             self._in_batch.release()
 
     def _maintain(self) -> None:
-        """Beside the micro-batches: takes up versions and movies, forgets users, folds small files together."""
-        folder, store = self._folder, self._store
-        work = (folder.refresh, self._forget, self._fold_in_movies, folder.compact, folder.quality.flush, store.compact)
-        while not self._stopping.wait(WATCH_S):
-            error = None
-            for do in work:
-                try:
-                    do()
-                except Exception as failed:  # ingestion goes on, and so does the rest; status says what is wrong
-                    error = error or f"maintenance: {_sentence(failed)}"
-            self._maintenance_error = error
-
-    def _forget(self) -> None:
-        if forgotten := forget(self._settings.warehouse):
-            self._folder.fold_again(list(forgotten))
-
-    def _fold_in_movies(self) -> None:
-        began = time.monotonic()
-        if began >= self._movies_not_before and self._folder.fold_in_movies():
-            took = time.monotonic() - began
-            self._movies_not_before = began + max(MOVIES_S, took * MOVIES_REST)
+        more = False
+        while not self._stopping.wait(0 if more else WATCH_S):
+            more = self._maintenance.once()
 
     def _report_status(self) -> None:
         with closing(Topic(self._settings, self._bootstrap_servers)) as topic:
@@ -224,6 +205,7 @@ class Stream:
         now = time.monotonic()
         recent = [report for at, report in list(self._reports) if now - at <= RATE_WINDOW_S]
         last = self._reports[-1][1] if self._reports else None
+        maintenance = _sentence(self._maintenance.error)
         status: dict[str, Any] = {
             "state": state,
             "pid": os.getpid(),
@@ -239,7 +221,7 @@ class Stream:
             "events_per_s": round(sum(r.accepted + r.rejected for r in recent) / RATE_WINDOW_S, 1),
             "restarts": self._restarts,
             "accepted_loss": lost_as_json(self._source.lost),
-            "error": self._kafka_error or self._error or self._maintenance_error,
+            "error": self._kafka_error or self._error or (maintenance and f"maintenance: {maintenance}"),
             "quality": self._folder.quality.summary(),
         }
         if last:
@@ -279,4 +261,4 @@ def _medians(reports: Sequence[BatchReport]) -> dict[str, float]:
 
 
 def _sentence(error: Exception | None) -> str | None:
-    return str(error).strip().splitlines()[0][:500] if error else None
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500] if error else None

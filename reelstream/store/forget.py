@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, pointer
 from reelstream.store.forgotten import Removed
 from reelstream.store.ratings import RatingsState, RatingsStore
@@ -68,6 +69,7 @@ def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
         if covered.num_rows:
             removed += Counter(covered["user_id"].to_pylist())
             pointer.write_table(forgotten.without(pointer.read_table(path), state.forgetting), path)
+            failpoint("ratings-rewritten")
     named = {folder.name for folder in state.folders}
     _drop_replaced(store.path, named, state.batch)
     return removed
@@ -82,6 +84,7 @@ def _from_rejects(store: RatingsStore, state: RatingsState) -> Counter[int]:
         if any(names):
             removed += Counter(user for found in names for user in found)
             pointer.write_table(table.filter(pa.array([not found for found in names])), path)
+            failpoint("rejects-rewritten")
     _drop_replaced(store.rejects_path, {folder.name for folder in state.rejects}, state.batch)
     return removed
 
@@ -119,5 +122,6 @@ def _from_file(path: Path, users: Collection[int], row_group_rows: int) -> Count
         gone = pointer.read_table(path, columns=["user_id"], filters=of_users)
         if gone.num_rows:
             pointer.write_table(pointer.read_table(path, filters=~of_users), path, row_group_rows=row_group_rows)
+            failpoint("file-rewritten")
             return Counter(gone["user_id"].to_pylist())
     return Counter()

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from reelstream.als.factors import Factors, ModelSettings
+from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 
 MEASURED = "measured"
@@ -33,6 +34,7 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
     pointer.write_table(movies_table(factors), path / "movies.parquet")
     model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
     pointer.move(path / "model.json", model)
+    failpoint("model-written")
 
 
 def load(path: Path) -> Factors:

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from reelstream.errors import AmbiguousTitle, UsageError
+from reelstream.events import MAX_ID, is_id
+from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.locks import exclusive
 from reelstream.store.names import inside
@@ -79,7 +81,7 @@ def read_csv(path: Path) -> pa.Table:
                 if not row:
                     continue
                 cells = dict(zip(header, row, strict=False))
-                if not cells.get("movie_id", "").isdecimal():
+                if not is_id(cells.get("movie_id", "")) or not 0 < int(cells["movie_id"]) <= MAX_ID:
                     raise UsageError(f"{path} line {rows.line_num}: movieId {cells.get('movie_id')!r} is not an id.")
                 movie_ids.append(int(cells["movie_id"]))
                 for name, column in columns.items():
@@ -114,7 +116,9 @@ class MoviesStore:
         merged = merged.take(pa.array(first))
         name = f"movies-{version + 1:06d}.parquet"
         pointer.write_table(merged, self.path / name)
+        failpoint("titles-written")
         pointer.move(self._pointer, {"version": version + 1, "file": name})
+        failpoint("titles-stored")
         for old in self.path.glob("movies-*.parquet"):
             if old.name < f"movies-{version:06d}.parquet":
                 old.unlink()

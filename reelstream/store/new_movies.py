@@ -36,6 +36,7 @@ def save(version: Version, factors: Factors, new_ids: I64, similar: pa.Table) ->
     pointer.write_table(models.movies_table(new), version.model_path / _FACTORS)
     failpoint("movies-folded")
     pointer.write_table(similar.cast(SIMILAR), version.path / _SIMILAR, row_group_rows=20_000)
+    failpoint("similar-folded")
 
 
 def load_factors(version: Version, base: Factors) -> Factors:

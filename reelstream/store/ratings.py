@@ -115,6 +115,7 @@ class RatingsStore:
                     pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
                     pointer.sync_folder(root)
                     folders.append(Folder(name, batch, 0, table.num_rows))
+                    failpoint("folder-written")
             asked = forgotten.merged(self.forgotten(state), forget, batch)
             forgotten_name = self._write_forgotten(state, asked) if forget else state.forgotten
             failpoint("batch-written")
@@ -217,7 +218,9 @@ class RatingsStore:
         last = state.folders[-1].last
         folder = Folder(f"snapshot={last:012d}", last, 0, table.num_rows)
         self._write_aside(table, self.path, folder.name)
+        failpoint("snapshot-written")
         self._replace("ratings", state.folders, folder)
+        failpoint("snapshot-stored")
 
     def _merge(self, state: RatingsState, kind: str, run: slice) -> None:
         root, schema = (self.path, RATINGS) if kind == "ratings" else (self.rejects_path, REJECTS)
@@ -226,13 +229,14 @@ class RatingsStore:
         first = old[0].name.removeprefix("batch=").split("-")[0]
         folder = Folder(f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows)
         self._write_aside(table, root, folder.name)
+        failpoint("compaction-written")
         self._replace(kind, old, folder)
+        failpoint("compaction-stored")
 
     def _write_aside(self, table: pa.Table, root: Path, name: str) -> None:
         shutil.rmtree(root / name, ignore_errors=True)
         pointer.write_table(table, root / name / "part-0.parquet")
         pointer.sync_folder(root)
-        failpoint("compaction-written")
 
     def _replace(self, kind: str, old: Sequence[Folder], new: Folder) -> None:
         with self._lock:
@@ -248,7 +252,6 @@ class RatingsStore:
                 rejects = _put_in_place(rejects, gone, new)
             changed = replace(state, snapshot=snapshot, ratings=ratings, rejects=rejects)
             pointer.move(self._pointer, _state_to_json(changed))
-        failpoint("compaction-stored")
 
     def _sweep(self) -> None:
         state = self.state()

@@ -81,6 +81,7 @@ class RecommendationsStore:
         for kind, table in tables.items():
             file = path / kind / "part-0.parquet"
             pointer.write_table(table.cast(_TABLES[kind]), file, row_group_rows=20_000)
+            failpoint("table-written")
 
     def publish(
         self,
@@ -108,6 +109,7 @@ class RecommendationsStore:
         pointer.move(self._pointer, value)
         failpoint("version-published")
         self._link_latest(name)
+        failpoint("version-linked")
         self._prune(name, keep)
         return self._version(value)
 

@@ -252,3 +252,18 @@ def test_the_help_lists_all_exit_codes(reelstream: Reelstream) -> None:
 
     for code in range(9):
         assert f" {code} " in said.split("Exit codes:")[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["rate", "9" * 5000, "1=5"], ["rate", 1, f"{'9' * 5000}=5"], ["predict", 1, "9" * 5000], ["rate", "٣", "1=5"]],
+)
+def test_an_id_of_any_length_is_answered_with_a_sentence(
+    words: list[object], reelstream: Reelstream, warehouse: Path
+) -> None:
+    publish(warehouse)
+
+    answer = reelstream(*words, "--warehouse", warehouse)
+
+    assert answer.code == 2
+    assert answer.err.startswith("reelstream: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from reelstream.settings import load
@@ -44,11 +45,10 @@ def is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 def _links(folder: Path) -> set[str]:
     links = set()
-    for descriptor in folder.iterdir():
-        try:
-            links.add(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue  # closed in between
+    with suppress(FileNotFoundError):  # a process that has ended in between
+        for descriptor in folder.iterdir():
+            with suppress(FileNotFoundError):  # closed in between
+                links.add(str(descriptor.readlink()))
     return links
 
 
