@@ -13,6 +13,7 @@ quality), fold_in and publish.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -24,10 +25,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -49,7 +50,6 @@ POLL_S = 0.004
 WAIT_S = 30.0
 LEAD_IN_S = 5.0
 PARSE_ROUNDS = 40
-_REPLAY: dict[str, Any] = {"speed": None, "limit": None, "resume": False, "strict": True, "quiet": True}
 
 
 @dataclass
@@ -60,7 +60,10 @@ class Sent:
     partition: int
     offset: int
     acknowledged: float
+    batch: int | None = None
+    """Once it is in the store: a micro-batch that it had come by."""
     seconds: float | None = None
+    """Once it counts."""
 
 
 def main() -> None:
@@ -77,8 +80,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         ratings, _ = real_ratings(Path(folder))
-        sent = replay_file(live, ratings, **_REPLAY, rate=None)
-        wait_until_stored(live, sent.acked)
+        wait_until_stored(live, replay_all(live, ratings))
         refit(live)
         time.sleep(2)
         with _replaying(live, ratings, asked.background):
@@ -86,6 +88,8 @@ def main() -> None:
             where = (run_files.read(live.warehouse, "stream") or {})["median_batch"]
         batches = RatingsStore(live.warehouse).state().batch
         where["parse_s"] = parse_seconds(live, max(1, round(where["events"])))
+    if late := sum(s.seconds is None for s in done):
+        raise SystemExit(f"{late} ratings did not count within {WAIT_S} s")
     figures = {kind: summary([s for s in done if s.kind == kind]) for kind in ("known", "new")}
     print_report(
         "freshness",
@@ -99,6 +103,12 @@ def main() -> None:
         },
         seconds=time.perf_counter() - started,
     )
+
+
+def replay_all(live: Settings, ratings: Path) -> int:
+    """Sends the whole file at once; how many events that were, acknowledged."""
+    sent = replay_file(live, ratings, rate=None, speed=None, limit=None, resume=False, strict=True, quiet=True)
+    return sent.acked
 
 
 @contextmanager
@@ -145,56 +155,69 @@ def parse_seconds(settings: Settings, events: int) -> float:
     return round(statistics.median(took["with"][warm:]) - statistics.median(took["without"][warm:]), 4)
 
 
-def measure(settings: Settings, rate_per_s: float, seconds: float) -> list[Sent]:
-    """Sends at the rate and returns each rating with the seconds until it counted."""
+def measure(
+    settings: Settings, rate_per_s: float, seconds: float, *, poll_s: float = POLL_S, wait_s: float = WAIT_S
+) -> list[Sent]:
+    """Sends at the rate and returns each rating with the seconds until it counted; None where it did not within `wait_s`
+    after the last one was sent. Looks for it each `poll_s` seconds."""
     waiting: deque[Sent] = deque()
-    done: list[Sent] = []
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(settings, waiting, done, ended))
-    watcher.start()
     choose = random.Random(42)
-    with RatingProducer(settings.bootstrap_servers or "", settings.topic, {}) as producer:
-        begin = time.perf_counter()
-        for number in range(int(rate_per_s * seconds)):
-            time.sleep(max(0.0, begin + number / rate_per_s - time.perf_counter()))
-            known = number % 2 == 0
-            user_id = choose.randint(1, 671) if known else new_user_id()
-            movie_id = choose.choice((1, 50, 110, 260, 296, 318, 356, 480, 527, 589, 593, 2571))
-            [(partition, offset)] = producer.rate_live(user_id, [(movie_id, 4.5)])
-            acknowledged = time.perf_counter()
-            waiting.append(Sent("known" if known else "new", user_id, movie_id, partition, offset, acknowledged))
-    ended.set()
-    watcher.join()
-    return done
+    producer = RatingProducer(settings.bootstrap_servers or "", settings.topic, {})
+    with ThreadPoolExecutor(1) as pool, producer:
+        watcher = pool.submit(_watch, settings, waiting, ended, poll_s, wait_s)
+        try:
+            begin = time.perf_counter()
+            for number in range(int(rate_per_s * seconds)):
+                time.sleep(max(0.0, begin + number / rate_per_s - time.perf_counter()))
+                known = number % 2 == 0
+                user_id = choose.randint(1, 671) if known else new_user_id()
+                movie_id = choose.choice((1, 50, 110, 260, 296, 318, 356, 480, 527, 589, 593, 2571))
+                [(partition, offset)] = producer.rate_live(user_id, [(movie_id, 4.5)])
+                acknowledged = time.perf_counter()
+                waiting.append(Sent("known" if known else "new", user_id, movie_id, partition, offset, acknowledged))
+                if watcher.done():
+                    break  # it has failed
+        finally:
+            ended.set()
+        return watcher.result()
 
 
-def _watch(settings: Settings, waiting: deque[Sent], done: list[Sent], ended: threading.Event) -> None:
+def _watch(
+    settings: Settings, waiting: deque[Sent], ended: threading.Event, poll_s: float, wait_s: float
+) -> list[Sent]:
+    """Takes the ratings out of `waiting` as they count in the version that the pointer names at that moment."""
     store, published = RatingsStore(settings.warehouse), RecommendationsStore(settings.warehouse)
-    version = published.current()
-    updates = Updates(version.path)
-    folded, give_up = 0, None
+    done: list[Sent] = []
+    give_up = math.inf
     while waiting or not ended.is_set():
-        if ended.is_set() and give_up is None:
-            give_up = time.perf_counter() + WAIT_S
-        if give_up and time.perf_counter() > give_up:
-            raise SystemExit(f"{len(waiting)} ratings did not count within {WAIT_S} s")
-        time.sleep(POLL_S)
-        batch = updates.batch()
-        if batch == folded:
+        if ended.is_set():
+            give_up = min(give_up, time.perf_counter() + wait_s)
+        if time.perf_counter() > give_up:
+            return [*done, *waiting]
+        time.sleep(poll_s)
+        open_ones = list(waiting)
+        if any(one.batch is None for one in open_ones):
+            state = store.state()
+            taken = state.offsets.get(settings.topic, {})
+            for one in open_ones:
+                if one.batch is None and taken.get(one.partition, 0) > one.offset:
+                    one.batch = state.batch
+        if all(one.batch is None for one in open_ones):
             continue
-        state = store.state()
-        if state.batch != batch:
-            continue  # the store is one micro-batch ahead of the lists
-        folded = batch
-        taken = state.offsets[settings.topic]
-        for one in [s for s in list(waiting) if taken.get(s.partition, 0) > s.offset]:
-            films = published.read_users(version, [one.user_id]).to_pylist()
-            assert films, f"user {one.user_id} has no list"
-            assert films[0]["source"] == "fold_in", f"user {one.user_id} has an old list"
-            assert one.movie_id not in {film["movie_id"] for film in films}
-            one.seconds = time.perf_counter() - one.acknowledged
-            waiting.remove(one)
-            done.append(one)
+        version = published.current()
+        folded = max(version.batch, Updates(version.path).batch())
+        for one in open_ones:
+            if one.batch is not None and one.batch <= folded:
+                films = published.read_users(version, [one.user_id]).to_pylist()
+                assert films, f"user {one.user_id} has no list"
+                seen_by_refit = one.batch <= version.batch
+                assert seen_by_refit or films[0]["source"] == "fold_in", f"user {one.user_id} has an old list"
+                assert one.movie_id not in {film["movie_id"] for film in films}, f"user {one.user_id} has seen it"
+                one.seconds = time.perf_counter() - one.acknowledged
+                waiting.remove(one)
+                done.append(one)
+    return done
 
 
 def summary(sent: list[Sent]) -> dict[str, float | int]:

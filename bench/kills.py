@@ -4,6 +4,12 @@
 
 Each time a new stream takes over where the store says that the last one had come. Every event sent must be in the
 store once.
+
+    python -m bench.kills --points all --times 10
+    python -m bench.kills --points batch-written,lists-stored
+
+has the stream, a refit, a load of titles and a tune killed at the failpoints between every two durable steps, while
+known and new users rate, ask to be forgotten, and read.
 """
 
 from __future__ import annotations
@@ -17,14 +23,18 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench._report import print_report
+from bench.kill_audit import audit
+from bench.kill_points import crashes
 from bench.pipeline import temporary_settings, wait_until_stored
 from cli.demo import real_ratings
 from cli.replay import replay_file
 from cli.up import embedded_broker
 from producer.ratings_csv import read
+from reelstream.failpoint import FAILPOINTS
 from reelstream.settings import Settings, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
@@ -36,7 +46,57 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rate", type=float, default=320, help="events a second that the replay sends")
+    parser.add_argument(
+        "--points", type=chosen, help="instead: failpoints to be killed at, with commas between, or all"
+    )
+    parser.add_argument("--times", type=int, default=1, help="kills at each of the points")
     asked = parser.parse_args()
+    if asked.points:
+        kill_at_points(asked.points, asked.times)
+    else:
+        kill_at_random(asked.kills, asked.rate)
+
+
+def chosen(points: str) -> Sequence[str]:
+    """The points of "all", or those whose names stand there with commas between."""
+    names = FAILPOINTS if points == "all" else tuple(points.split(","))
+    if unknown := sorted(set(names) - set(FAILPOINTS)):
+        raise argparse.ArgumentTypeError(f"no failpoint: {', '.join(unknown)}; there are {', '.join(FAILPOINTS)}")
+    return names
+
+
+def kill_at_points(points: Sequence[str], times: int) -> None:
+    started = time.perf_counter()
+    with temporary_settings() as settings, embedded_broker(settings) as broker:
+        settings = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
+        with crashes(settings) as crash:
+            for point in points:
+                for number in range(times):
+                    began = time.perf_counter()
+                    crash.kill(point, number)
+                    print(f"killed at {point}, {number + 1}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
+            crash.recover()
+            found = audit(settings.warehouse, crash.ledger)
+    print_report(
+        "kills",
+        {
+            "points": {
+                point: {"kills": times, "lost": found.lost[point], "twice": found.twice[point]} for point in points
+            },
+            "kills": len(points) * times,
+            "sent": len(crash.ledger.sent) + crash.ledger.requests,
+            "lost": found.lost.total(),
+            "twice": found.twice.total(),
+            "miscounted": found.miscounted,
+            "forgotten": len(crash.ledger.forgotten),
+            "files_with_forgotten": found.left,
+            "users_without_list": found.without_list,
+        },
+        seconds=time.perf_counter() - started,
+    )
+
+
+def kill_at_random(kills: int, rate: float) -> None:
     started = time.perf_counter()
     with temporary_settings() as settings, embedded_broker(settings) as broker, tempfile.TemporaryDirectory() as folder:
         settings = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
@@ -44,10 +104,10 @@ def main() -> None:
         replay = threading.Thread(
             target=replay_file,
             args=(settings, ratings),
-            kwargs={"rate": asked.rate, "speed": None, "limit": None, "resume": False, "strict": True, "quiet": True},
+            kwargs={"rate": rate, "speed": None, "limit": None, "resume": False, "strict": True, "quiet": True},
         )
         replay.start()
-        at = [kill_one(settings, number) for number in range(asked.kills)]
+        at = [kill_one(settings, number) for number in range(kills)]
         last = start(settings)
         replay.join()
         sent = read_all(ratings)
@@ -60,7 +120,7 @@ def main() -> None:
     print_report(
         "kills",
         {
-            "kills": asked.kills,
+            "kills": kills,
             "sent": sum(sent.values()),
             "accepted": state.accepted,
             "lost": sum((sent - stored).values()),

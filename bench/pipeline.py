@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.processes import family
 from reelstream.embedded.broker import running_broker
 from reelstream.settings import Settings, load, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 
-START_S = 180.0
+START_S, STOP_S = 180.0, 90.0
 
 
 @contextmanager
@@ -37,6 +38,7 @@ def running(settings: Settings, *command: str) -> Iterator[Settings]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=sys.stderr if os.environ.get("REELSTREAM_BENCH_LOG") else subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C here ends it once, by the signal below
     )
     try:
         deadline = time.monotonic() + START_S
@@ -48,7 +50,13 @@ def running(settings: Settings, *command: str) -> Iterator[Settings]:
         yield settings.model_copy(update={"bootstrap_servers": address})
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            for pid in family(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+            raise SystemExit("the pipeline did not end in order, and was killed") from None
 
 
 def wait_until_stored(settings: Settings, events: int, limit_s: float = 600.0) -> None:

@@ -34,7 +34,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
-from producer.csv_line import MAX_LINE_BYTES, Header, Rules, parse_line
+from producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, Header, Rules, parse_line
 from reelstream.errors import BadRating, UsageError
 from reelstream.events import MAX_AHEAD_MS, RatingEvent, check
 
@@ -53,6 +53,8 @@ _FIELD_OF_HEADER = {
     "timestamp": "rated_at",
     "ratedat": "rated_at",
 }
+_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
+_LONG_FIELD = b"0" * (MAX_FIELD_CHARACTERS + 1)
 _EXPECTED = "expected a header line such as userId,movieId,rating,timestamp (comma-separated, columns in any order)"
 
 
@@ -174,6 +176,8 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> Rows | None:
     header = rules.header
     if chunk.translate(None, b"0123456789.,\r\n") or chunk.count(b"\r") != chunk.count(b"\r\n"):
         return None
+    if header.width * len(_LONG_FIELD) > MAX_LINE_BYTES or _LONG_FIELD in chunk.translate(_ALIKE):
+        return None  # some lines may be too long
     types = {str(place): pa.string() for place in range(header.width)}
     types |= {str(header.user_id): pa.int64(), str(header.movie_id): pa.int64(), str(header.rating): pa.float64()}
     if header.rated_at is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 
-from reelstream.settings import Settings
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsStore
 from stream.fold_in import Folder
@@ -20,11 +19,13 @@ MOVIES_REST = 10
 
 
 class Maintenance:
-    """The caller holds `run/stream.lock`. One thread calls `once`; `error` is what went wrong in the last call."""
+    """`store` and `folder` are those that take the micro-batches in; the caller holds `run/stream.lock`.
 
-    def __init__(self, settings: Settings, store: RatingsStore, folder: Folder) -> None:
+    One thread calls `once`; `error` is what went wrong in the last call.
+    """
+
+    def __init__(self, store: RatingsStore, folder: Folder) -> None:
         self.error: Exception | None = None
-        self._warehouse = settings.warehouse
         self._store = store
         self._folder = folder
         self._movies_not_before = 0.0
@@ -43,7 +44,7 @@ class Maintenance:
         return done
 
     def _forget(self) -> bool:
-        forgotten = forget(self._warehouse)
+        forgotten = forget(self._store)
         if forgotten:
             asked = self._store.forgotten()
             self._folder.forget({user: asked[user].until_ms for user in forgotten})  # its micro-batch may not have yet

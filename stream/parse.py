@@ -1,9 +1,8 @@
 """Kafka records → checked ratings and reasons, by column expressions alone.
 
 In: a DataFrame with Kafka's columns (value, topic, partition, offset, timestamp). Out: the columns of COLUMNS;
-`reason` is
-null where the event keeps the contract of `reelstream.events`, and `raw` is null there too. A good event with a null
-rating takes one back; one with `forget` has no movie either. Next: `stream.ingest`.
+`reason` is null where the event keeps the contract of `reelstream.events`, and `raw` is null there too. A good event
+with a null rating takes one back; one with `forget` has no movie either. Next: `stream.ingest`.
 
 A good rating costs one JSON parse. Only where that parse does not give a good event is the reason looked for.
 """
@@ -29,9 +28,10 @@ COLUMNS = (
     "received_at_ms",
 )
 _TYPED = "v BIGINT, action STRING, user_id BIGINT, movie_id BIGINT, rating DOUBLE, rated_at BIGINT, _corrupt STRING"
-_TEXT = "v STRING, action STRING, user_id STRING, movie_id STRING, rating STRING, rated_at STRING, end STRING"
-_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "allowSingleQuotes": "false"}
-_STRICT = {**_OPTIONS, "allowNonNumericNumbers": "false"}
+_TEXT = "v STRING, action STRING, user_id STRING, movie_id STRING, rating STRING, rated_at STRING, _corrupt STRING"
+_LENIENT = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "allowSingleQuotes": "false"}
+_STRICT = {**_LENIENT, "allowNonNumericNumbers": "false"}
+"""JSON as RFC 8259 has it, and as `reelstream.events` reads it."""
 
 
 def parse(records: DataFrame, *, rating_min: float, rating_max: float) -> DataFrame:
@@ -51,7 +51,7 @@ def parse(records: DataFrame, *, rating_min: float, rating_max: float) -> DataFr
     rows = rows.withColumn("plain", plain)  # 1
     rows = rows.withColumn("unfit", F.when(~F.col("plain"), _unfit(text)))  # 2
     unclear = ~F.col("plain") & F.col("unfit").isNull()
-    rows = rows.withColumn("pair", F.when(unclear, _pair(text, _STRICT)))  # 3
+    rows = rows.withColumn("as_text", F.when(unclear, F.from_json(text, _TEXT, _STRICT)))  # 3
     reason = F.coalesce("unfit", F.when(unclear, _reason(text, rating_min, rating_max)))
     good = F.col("reason").isNull()
     action = _action(F.col("event"))
@@ -99,33 +99,15 @@ def _good_time(rated_at: Column) -> Column:
 
 
 def _unfit(text: Column) -> Column:
+    size_bytes = F.octet_length("value")
     brackets = F.length(text) - F.length(F.translate(text, "{[", ""))
+    too_large = (brackets > MAX_BRACKETS) | text.rlike(f"[0-9]{{{MAX_DIGITS + 1}}}")
     return (
         F.when(F.col("value").isNull(), "not_json")
-        .when(F.octet_length("value") > MAX_EVENT_BYTES, "oversize")
+        .when(size_bytes > MAX_EVENT_BYTES, "oversize")
         .when(~F.is_valid_utf8(text), "not_utf8")
-        .when((brackets > MAX_BRACKETS) | text.rlike(f"[0-9]{{{MAX_DIGITS + 1}}}"), "oversize")
+        .when((size_bytes > MAX_DIGITS) & too_large, "oversize")
     )
-
-
-def _pair(text: Column, options: dict[str, str]) -> Column:
-    """[the event's fields as text, an end]: see `_alone`."""
-    json = F.concat(F.lit("["), text, F.lit(',{"end":"'), _end(text), F.lit('"}]'))
-    return F.from_json(json, f"ARRAY<STRUCT<{_TEXT}>>", options)
-
-
-def _end(text: Column) -> Column:
-    """Longer than anything in the text, so it is found only where the text is behind."""
-    return F.repeat(F.lit("."), F.length(text))
-
-
-def _alone(pair: Column, text: Column) -> Column:
-    """Whether the text is one JSON object and nothing else.
-
-    Spark reads the first value and leaves the rest, as in `{…} {…}` or `{…}] x`. Here an end stands after the text: if
-    the second value is that end, the text was the first, and whole.
-    """
-    return F.coalesce((F.size(pair) == 2) & (F.get(pair, F.lit(1))["end"] == _end(text)), F.lit(False))
 
 
 def _action(event: Column) -> Column:
@@ -133,14 +115,17 @@ def _action(event: Column) -> Column:
 
 
 def _reason(text: Column, rating_min: float, rating_max: float) -> Column:
-    event, as_text = F.col("event"), F.get("pair", F.lit(0))
+    event, as_text = F.col("event"), F.col("as_text")
     action = _action(as_text)
     for_movie, for_rating = action != "forget", action == "rate"
     missing = [as_text[name].isNull() for name in FIELDS["forget"]]
     missing += [for_movie & as_text.movie_id.isNull(), for_rating & as_text.rating.isNull()]
-    no_number = (text.contains("NaN") | text.contains("Infinity")) & _alone(_pair(text, _OPTIONS), text)
+    is_object = F.ltrim(text, F.lit(" \t\r\n")).startswith("{")
+    no_numbers = (text.contains("NaN") | text.contains("Infinity")) & ~_broken(F.from_json(text, _TEXT, _LENIENT))
     return (
-        F.when(~_alone(F.col("pair"), text), F.when(no_number, "nan").otherwise("not_json"))
+        F.when(~is_object, "not_json")
+        .when(_broken(as_text), F.when(no_numbers, "nan").otherwise("not_json"))
+        .when(~_alone(text), "not_json")
         .when(~action.isin(*FIELDS), "unknown_action")
         .when(_any(missing), "missing_field")
         .when(event["_corrupt"].isNotNull(), "wrong_type")
@@ -150,6 +135,21 @@ def _reason(text: Column, rating_min: float, rating_max: float) -> Column:
         .when(for_rating & ~event.rating.between(rating_min, rating_max), "off_scale")
         .when(~_good_time(event.rated_at), "bad_time")
     )
+
+
+def _broken(parsed: Column) -> Column:
+    return parsed.isNull() | parsed["_corrupt"].isNotNull()
+
+
+def _alone(text: Column) -> Column:
+    """Whether nothing follows the value that the text begins with.
+
+    Spark reads the first value and leaves the rest, as in `{…} {…}` or `{…}] x`. So an end is put behind it, longer than
+    the text and therefore not in it: if the second value is that end, the first was the whole text.
+    """
+    end = F.repeat(F.lit("."), F.length(text))
+    pair = F.concat(F.lit("["), text, F.lit(',"'), end, F.lit('"]'))
+    return F.coalesce(F.get_json_object(pair, "$[1]") == end, F.lit(False))
 
 
 def _any(conditions: list[Column]) -> Column:

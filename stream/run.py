@@ -98,7 +98,7 @@ class Stream:
             self._folder = Folder(self._settings)
             self._stack.callback(self._folder.quality.close)
             self._folder.refresh()
-            self._maintenance = Maintenance(self._settings, self._store, self._folder)
+            self._maintenance = Maintenance(self._store, self._folder)
             warm_up(self._spark, self._settings)
             self._query = self._start_query(self._spark)
             for work in (self._keep_query, self._maintain, self._report_status):

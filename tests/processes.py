@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,13 +18,18 @@ LIMIT_S = 120.0
 
 
 @contextmanager
-def reelstream(settings: Settings, *command: str, failpoint: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """A command in a process of its own; what it says is in `run/COMMAND.log` of the warehouse."""
+def reelstream(
+    settings: Settings, *command: str, failpoint: str = "", enter: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in a process of its own; what it says is in `run/COMMAND.log` of the warehouse.
+
+    enter: words before it, of a program that starts it in its own place, such as `nsenter`.
+    """
     log = settings.warehouse / "run" / f"{command[0]}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *command],
+            [*enter, sys.executable, "-m", "cli.main", *command],
             env={**os.environ, **to_env(settings), "REELSTREAM_FAILPOINT": failpoint},
             stdin=subprocess.DEVNULL,
             stdout=file,

@@ -24,20 +24,22 @@ from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, pointer
 from reelstream.store.forgotten import Removed
 from reelstream.store.ratings import RatingsState, RatingsStore
-from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
 
 LIST_ROWS, MODEL_ROWS = 20_000, 128_000
 """Rows of a row group, as the files had them."""
 
 
-def forget(warehouse: Path) -> dict[int, Removed]:
-    """Does what `forgetting` asks for; returns what was removed, by user. The caller holds `run/stream.lock`."""
-    store = RatingsStore(warehouse)
+def forget(store: RatingsStore) -> dict[int, Removed]:
+    """Does what `forgetting` asks for; returns what was removed, by user. The caller holds `run/stream.lock`.
+
+    `store` is the very one that takes micro-batches in meanwhile: its lock keeps the two from moving the pointer at once.
+    """
     state = store.state()
     asked = state.forgetting
     if not asked:
         return {}
-    published = RecommendationsStore(warehouse)
+    published = RecommendationsStore(store.path.parent)
     ratings = _from_ratings(store, state)
     rejects = _from_rejects(store, state)
     lists: Counter[int] = Counter()
@@ -102,6 +104,9 @@ def _drop_replaced(root: Path, named: set[str], batch: int) -> None:
 
 
 def _from_lists(version_path: Path, users: Collection[int]) -> Counter[int]:
+    Updates(version_path).sweep(
+        grace_s=0
+    )  # hundreds of files that nobody needs, in an old version for as long as it is kept
     files = [version_path / "users" / "part-0.parquet", *version_path.glob("updates/*.parquet")]
     removed: Counter[int] = Counter()
     for path in files:

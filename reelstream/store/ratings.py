@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -254,20 +254,23 @@ class RatingsStore:
             pointer.move(self._pointer, _state_to_json(changed))
 
     def _sweep(self) -> None:
-        state = self.state()
         now = time.monotonic()
+        waiting = {path: self._superseded.get(path, now) for path in self._replaced()}
+        for path, since in list(waiting.items()):
+            if now - since > GRACE_S:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                del waiting[path]
+        self._superseded = waiting
+
+    def _replaced(self) -> Iterator[Path]:
+        """What the pointer has left behind."""
+        state = self.state()
         for root, folders in ((self.path, state.folders), (self.rejects_path, state.rejects)):
             named = {folder.name for folder in folders}
             for path in root.glob("*=*"):
-                if path.name in named or int(path.name.split("=")[1].split("-")[-1]) > state.batch:
-                    continue
-                if now - self._superseded.setdefault(path, now) > GRACE_S:
-                    shutil.rmtree(path)
-                    del self._superseded[path]
-        for path in self.path.glob("forgotten-*.parquet"):
-            if path.name < (state.forgotten or "") and now - self._superseded.setdefault(path, now) > GRACE_S:
-                path.unlink()
-                del self._superseded[path]
+                if path.name not in named and int(path.name.split("=")[1].split("-")[-1]) <= state.batch:
+                    yield path
+        yield from (path for path in self.path.glob("forgotten-*.parquet") if path.name < (state.forgotten or ""))
 
 
 def latest(table: pa.Table, *, taken_back: bool = False) -> pa.Table:

@@ -219,8 +219,20 @@ class Updates:
                 files = [*value["files"][:at], [name, old[-1][1] + 1], *value["files"][at + len(old) :]]
                 pointer.move(self._pointer, {**value, "next": value["next"] + 1, "files": files})
             failpoint("merge-stored")
-        self._sweep([name for name, _ in files])
+        self.sweep()
         return bool(run)
+
+    def sweep(self, grace_s: float = GRACE_S) -> None:
+        """Removes files that were folded into others, grace_s after the first call that finds them so."""
+        named = {name for name, _ in self._current()["files"]}
+        now, newest = time.monotonic(), max(named, default="")  # a newer one is on its way into the pointer
+        left_behind = [path for path in self.path.glob("*.parquet") if path.name not in named and path.name < newest]
+        waiting = {path: self._superseded.get(path, now) for path in left_behind}
+        for path, since in list(waiting.items()):
+            if now - since >= grace_s:
+                path.unlink(missing_ok=True)
+                del waiting[path]
+        self._superseded = waiting
 
     def read(self, user_ids: Sequence[int] | None = None) -> pa.Table:
         """The newest list of each updated user."""
@@ -249,15 +261,6 @@ class Updates:
         name = f"{number:012d}.parquet"
         pointer.write_table(lists, self.path / name, row_group_rows=20_000)
         return name
-
-    def _sweep(self, named: Sequence[str]) -> None:
-        now = time.monotonic()
-        for path in self.path.glob("*.parquet"):
-            if path.name not in named and path.name < max(named, default=""):
-                since = self._superseded.setdefault(path, now)
-                if now - since > GRACE_S:
-                    path.unlink(missing_ok=True)
-                    del self._superseded[path]
 
 
 def _model_info(path: Path) -> dict[str, Any]:

@@ -12,15 +12,15 @@ FAN = 8
 
 
 def run_to_merge(levels: Sequence[int]) -> slice | None:
-    """The run of files (oldest first, by their levels) to fold into one of the next level, or None.
+    """The oldest run of files (oldest first, by their levels) to fold into one of the next level, or None.
 
-    >>> run_to_merge([1] + [0] * 8)
+    The oldest, so that levels never rise from one file to the next: a smaller file before a larger one would never again
+    find seven others beside it.
+
+    >>> run_to_merge([1] + [0] * 11)
     slice(1, 9, None)
     """
-    end = len(levels)
-    while end >= FAN:
-        start = end - FAN
-        if all(level == levels[end - 1] for level in levels[start:end]):
-            return slice(start, end)
-        end -= 1
+    for start in range(len(levels) - FAN + 1):
+        if len(set(levels[start : start + FAN])) == 1:
+            return slice(start, start + FAN)
     return None

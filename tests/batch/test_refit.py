@@ -301,7 +301,16 @@ def assert_readable(settings: Settings, name: str) -> Version:
     return version
 
 
-@pytest.mark.parametrize(("point", "current"), [("version-written", "000001"), ("version-published", "000002")])
+@pytest.mark.parametrize(
+    ("point", "current"),
+    [
+        ("table-written:2", "000001"),
+        ("model-written", "000001"),
+        ("version-written", "000001"),
+        ("version-published", "000002"),
+        ("version-linked", "000002"),
+    ],
+)
 def test_after_kill_9_one_whole_version_is_current_and_the_next_refit_works(
     point: str, current: str, settings: Settings, store: RatingsStore
 ) -> None:

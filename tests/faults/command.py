@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 from reelstream.settings import Settings, to_env
 
@@ -17,3 +19,11 @@ def command(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]
         text=True,
         timeout=120,
     )
+
+
+def stream_status(settings: Settings) -> dict[str, Any]:
+    """What `reelstream status` says of the stream."""
+    answer = command(settings, "status", "--json")
+    assert answer.returncode == 0, answer.stderr
+    stream: dict[str, Any] = json.loads(answer.stdout)["stream"]
+    return stream

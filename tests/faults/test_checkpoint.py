@@ -9,7 +9,7 @@ import pytest
 
 from reelstream.events import RatingEvent
 from reelstream.settings import Settings, load
-from reelstream.store import run_files
+from tests.faults.command import stream_status
 from tests.faults.exact import exactly_stored, stored
 from tests.kafka_topic import send_to
 from tests.processes import reelstream, stream_runs, wait_until
@@ -33,7 +33,7 @@ def test_deleted_while_the_stream_runs_and_while_it_is_stopped(settings: Setting
         wait_until(lambda: stored(settings) == len(sent), "those after the deletion are stored", process)
         sent |= send(settings, 3)
         wait_until(lambda: stored(settings) == len(sent), "the stream goes on", process)
-        wait_until(lambda: error_of(settings) is None, "status says that all is well", process)
+        wait_until(lambda: stream_status(settings)["error"] is None, "status says that all is well", process)
         process.kill()
     exactly_stored(settings, sent)
 
@@ -49,7 +49,3 @@ def send(settings: Settings, movie_id: int) -> dict[tuple[int, int], int]:
     numbers = range(PARTITIONS * EACH)
     events = [(n % PARTITIONS, RatingEvent(1 + n, movie_id, 4.0, 1_000)) for n in numbers]
     return send_to(settings.bootstrap_servers or "", settings.topic, events)
-
-
-def error_of(settings: Settings) -> object:
-    return (run_files.read(settings.warehouse, "stream") or {"error": "no status"})["error"]

@@ -1,25 +1,23 @@
-"""The stream is killed between every two durable steps; then every event is in the store once, and every list is
-there."""
+"""The stream is killed between every two durable steps, each time a new one takes over: in the end every event is in the
+store once, every list is there, nothing is left of who was forgotten, and no reader has seen an error or a mix."""
 
 from __future__ import annotations
 
-import signal
-from collections import Counter
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
-import reelstream as api
-from batch.refit import refit
-from producer.send import RatingProducer
+from bench.kill_audit import all_taken, audit, look
+from bench.kill_points import STREAM, crashes
+from bench.kill_seed import USERS
 from reelstream.settings import Settings, load
-from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
-from tests.faults.seed import seed_ratings
-from tests.processes import reelstream, stream_runs, wait_until
 
-KILL_POINTS = ("batch-written", "batch-stored", "lists-written", "lists-stored")
-FIRST_USER = 5_000_000_000
+TOGETHER = 8
+PARTS = [STREAM[start : start + TOGETHER] for start in range(0, len(STREAM), TOGETHER)]
+"""The points in their order, a warehouse for so many."""
+KNOWN_TO_THE_READER = [USERS - 1, USERS]
+MOMENT_S = 0.1
 
 
 @pytest.fixture
@@ -27,35 +25,47 @@ def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
     return load(warehouse=warehouse, bootstrap_servers=bootstrap_servers, topic=topic)
 
 
-def test_killed_between_every_two_steps_nothing_is_lost_and_nothing_is_twice(settings: Settings) -> None:
-    seeded = seed_ratings(settings)
-    refit(settings)
-    sent = [(FIRST_USER + number, 1 + number % 5, 4.5) for number in range(len(KILL_POINTS) + 1)]
+class Reader(Thread):
+    """Reads all the time, until it is stopped or an answer is wrong."""
 
-    for point, event in zip(KILL_POINTS, sent, strict=False):
-        send(settings, event)
-        with reelstream(settings, "stream", failpoint=point) as process:
-            assert process.wait(120) == -signal.SIGKILL, point
-    send(settings, sent[-1])
-    store = RatingsStore(settings.warehouse)
-    published = RecommendationsStore(settings.warehouse).current()
-    with reelstream(settings, "stream") as process:
-        wait_until(lambda: stream_runs(settings, process), "the stream runs", process)
-        wait_until(lambda: store.state().accepted == seeded + len(sent), "all events are stored", process)
-        wait_until(lambda: Updates(published.path).batch() == store.state().batch, "all users are folded in", process)
-    assert process.returncode == 0
+    def __init__(self, warehouse: Path) -> None:
+        super().__init__()
+        self.answers = 0
+        self.wrong: Exception | None = None
+        self._warehouse = warehouse
+        self._stopping = Event()
 
-    rows = [row for row in store.read().to_pylist() if row["topic"] == settings.topic]
-    assert Counter((row["user_id"], row["movie_id"], row["rating"]) for row in rows) == Counter(sent)
-    assert len({(row["partition"], row["offset"]) for row in rows}) == len(sent)
-    for user_id, movie_id, _ in sent:
-        films = api.open(settings.warehouse).recommend(user_id)
-        assert films, user_id
-        assert {film.source for film in films} == {"fold_in"}
-        assert movie_id not in {film.movie_id for film in films}
+    def run(self) -> None:
+        try:
+            while not self._stopping.wait(MOMENT_S):
+                look(self._warehouse, KNOWN_TO_THE_READER)
+                self.answers += 1
+        except Exception as error:
+            self.wrong = error
+
+    def __enter__(self) -> Reader:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self.join()
 
 
-def send(settings: Settings, event: tuple[int, int, float]) -> None:
-    user_id, movie_id, stars = event
-    with RatingProducer(settings.bootstrap_servers or "", settings.topic, {}) as producer:
-        producer.rate_live(user_id, [(movie_id, stars)])
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("points", PARTS, ids=lambda points: f"{points[0]}..{points[-1]}")
+def test_killed_between_every_two_steps_nothing_is_lost_and_nothing_is_twice(
+    settings: Settings, points: tuple[str, ...]
+) -> None:
+    with crashes(settings) as crash, Reader(settings.warehouse) as reader:
+        for point in points:
+            crash.kill(point)
+            assert reader.wrong is None, point
+        crash.recover()
+        assert all_taken(settings.warehouse, crash.ledger)
+
+    assert reader.wrong is None
+    assert reader.answers > len(points)
+    found = audit(settings.warehouse, crash.ledger)
+    assert found.nothing(), found
+    assert len(crash.ledger.sent) >= 3 * len(points)

@@ -7,7 +7,6 @@ perhaps the bytes. The same seed gives the same events.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 from reelstream.events import MAX_EVENT_BYTES
 
@@ -18,6 +17,7 @@ NOW_MS = 1_795_532_400_000
 Pairs = list[tuple[str, str]]
 
 KEYS = ("v", "action", "user_id", "movie_id", "rating", "rated_at")
+# fmt: off
 ODD_KEYS = (
     *('"User_Id"', '"user_id "', '"\\u0075ser_id"', '"rat\\u0069ng"', "'rating'", "user_id", '"user\\_id"', '"v\\u0000"'),
     *('""', '"_corrupt"', '"x"', '"é"', '"\\ud800"', '"😀"', "1", "null", '"a"b"', '"{"', '"}"', '"\\"', '"ac\\u0074ion"'),
@@ -44,7 +44,7 @@ STRINGS = (
 NESTED = (
     *("{}", "[]", "[1]", "[[[]]]", '{"a":1}', '{"user_id":7}', '{"a":{"b":[1,{"c":null}]}}', '[{"v":2}]', "[1,]", "{,}"),
     *('{"a":1,"a":2}', "[NaN]", '{"a":Infinity}', "[1 2]", "[", "]", "{", "}", "[}", "{]", '{"a"}', "[01]", '{"a":1,}'),
-    *('["a","b"]', "[,]", "[null]", "['a']", '{1:2}', '{"a":"}"}', "[INF]", "[+INF]", "[-INF]", '["\t"]'),
+    *('["a","b"]', "[,]", "[null]", "['a']", "{1:2}", '{"a":"}"}', "[INF]", "[+INF]", "[-INF]", '["\t"]'),
 )
 VALUES = NUMBERS + WORDS + STRINGS + NESTED
 DEPTHS = (5, 90, 240, 480, 499, 500, 501, 700, 900, 998, 1000, 1002, 2000, 4900)
@@ -53,6 +53,7 @@ AROUND = (
     *(",", "}", "]", ")", "[", "{", "],[", "],[1", "] x", "],[{}]", "]]", "}}", "},{", "},{}", "{}", "null", "0", '"x"', "x"),
     *("//c", "/*c*/", "#c", ";", ":1", '},"event":{"v":1', '} "', "'", '"', "\\", "-", "NaN", ")]}'", "\n{}", "\x1e", "\r\r"),
 )
+# fmt: on
 PLAIN_SPACES = ("", "", "", " ", "\n", "\t ", "\r\n")
 
 
@@ -60,6 +61,11 @@ def generate(count: int, seed: int = SEED) -> list[bytes]:
     """`count` raw events; about a third keep the contract."""
     rng = random.Random(seed)
     return [_one(rng) for _ in range(count)]
+
+
+def shown(events: list[bytes], at: int) -> str:
+    """What to print of an event, to try it again."""
+    return f"event {at} of generate({len(events)}, seed={SEED}): {events[at]!r}"
 
 
 def _one(rng: random.Random) -> bytes:
@@ -84,7 +90,9 @@ def good_pairs(rng: random.Random) -> Pairs:
     if action != "forget":
         pairs.append(("movie_id", _id(rng)))
     if action in ("", "rate"):
-        pairs.append(("rating", rng.choice((str(rng.randint(1, 5)), str(rng.randint(1, 10) / 2), repr(rng.uniform(0.5, 5))))))
+        pairs.append(
+            ("rating", rng.choice((str(rng.randint(1, 5)), str(rng.randint(1, 10) / 2), repr(rng.uniform(0.5, 5)))))
+        )
     if rng.random() < 0.5:
         rng.shuffle(pairs)
     return [(f'"{key}"', value) for key, value in pairs]
@@ -139,16 +147,21 @@ def _deep(rng: random.Random, pairs: Pairs) -> Pairs:
     depth = rng.choice(DEPTHS)
     opens, closes = rng.choice((("[", "]"), ("[", "]"), ('{"a":', "}")))
     key = rng.choice(('"x"', '"x"', '"rating"'))
-    return _insert(rng, pairs, (key, opens * depth + rng.choice(("", "1", '"[{"')) + closes * (depth - (rng.random() < 0.1))))
+    return _insert(
+        rng, pairs, (key, opens * depth + rng.choice(("", "1", '"[{"')) + closes * (depth - (rng.random() < 0.1)))
+    )
 
 
 def _pad(rng: random.Random, pairs: Pairs) -> Pairs:
     """Just short enough, or a little too long."""
-    length = MAX_EVENT_BYTES + rng.choice((-1, 0, 1, 1000)) - len(_text(random.Random(1), pairs).encode(errors="replace"))
+    length = (
+        MAX_EVENT_BYTES + rng.choice((-1, 0, 1, 1000)) - len(_text(random.Random(1), pairs).encode(errors="replace"))
+    )
     return [*pairs, ('"x"', '"' + rng.choice(("a", "é")) * max(0, length - len(',"x":""')) + '"')]
 
 
-PAIR_MUTATIONS = (_drop, _retype, _retype, _retype, _retype, _rename, _again, _again, _more, _more, _more, _deep, _pad)
+USUAL = (_drop, _drop, _retype, _retype, _retype, _retype, _retype, _rename, _again, _again, _more, _more, _more)
+PAIR_MUTATIONS = (*USUAL * 4, _deep, _pad)
 
 
 def _before(rng: random.Random, text: str) -> str:
@@ -160,16 +173,22 @@ def _after(rng: random.Random, text: str) -> str:
 
 
 def _swap_mark(rng: random.Random, text: str) -> str:
-    old, new = rng.choice((('"', "'"), (",", ";"), (":", "="), (",", ",,"), ("}", ",}"), ("{", "{,"), (":", "::"), ('"', "")))
+    old, new = rng.choice(
+        (('"', "'"), (",", ";"), (":", "="), (",", ",,"), ("}", ",}"), ("{", "{,"), (":", "::"), ('"', ""))
+    )
     return text.replace(old, new, rng.choice((1, -1)))
 
 
 def _wrap(rng: random.Random, text: str) -> str:
-    return rng.choice(("[{}]", '"{}"', '{{"event":{}}}', "({})", "{}{}", "[{},{}]", "/**/{}", "{}//", "{} {}")).format(text, text)
+    return rng.choice(("[{}]", '"{}"', '{{"event":{}}}', "({})", "{}{}", "[{},{}]", "/**/{}", "{}//", "{} {}")).format(
+        text, text
+    )
 
 
 def _replace_text(rng: random.Random, text: str) -> str:
-    return rng.choice(("", " ", "\n", "null", "true", "5", '""', "[]", "{}", "[[]]", "hello", text[: len(text) // 2], *AROUND))
+    return rng.choice(
+        ("", " ", "\n", "null", "true", "5", '""', "[]", "{}", "[[]]", "hello", text[: len(text) // 2], *AROUND)
+    )
 
 
 TEXT_MUTATIONS = (_before, _after, _after, _swap_mark, _wrap, _replace_text)
@@ -197,7 +216,18 @@ def _double(rng: random.Random, raw: bytes) -> bytes:
 
 def _add_byte(rng: random.Random, raw: bytes) -> bytes:
     place = rng.randint(0, len(raw))
-    odd = (b"\0", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\\", b'"', b"\n")
+    odd = (
+        b"\0",
+        b"\xff",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xef\xbb\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xe2\x82",
+        b"\\",
+        b'"',
+        b"\n",
+    )
     return raw[:place] + rng.choice((*odd, bytes([rng.randrange(256)]))) + raw[place:]
 
 
@@ -211,8 +241,3 @@ def _noise(rng: random.Random, raw: bytes) -> bytes:
 
 
 BYTE_MUTATIONS = (_flip, _flip, _cut, _cut_out, _double, _double, _add_byte, _add_byte, _recode, _noise)
-
-
-def around(events: list[bytes], at: int) -> Iterator[str]:
-    """What to print of an event, to try it again."""
-    yield f"event {at} of seed {SEED}: {events[at]!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,7 +82,7 @@ def test_in_the_end_no_file_holds_the_user_and_all_else_is_as_it_was(warehouse: 
     accepted = store.state().accepted
     ask(warehouse)
 
-    removed = forget(warehouse)
+    removed = forget(RatingsStore(warehouse))
 
     assert removed == {GONE: Removed(ratings=3, rejects=3, models=2, lists=4)}
     assert files_with(warehouse, GONE) == []
@@ -93,7 +94,7 @@ def test_in_the_end_no_file_holds_the_user_and_all_else_is_as_it_was(warehouse: 
     assert [film.movie_id for film in recommender.recommend(STAYS)] == [10, 20]
     assert (store.state().forgetting, store.state().accepted) == ({}, accepted + 1)
     assert store.forgotten()[GONE].removed == removed[GONE]
-    assert forget(warehouse) == {}
+    assert forget(RatingsStore(warehouse)) == {}
 
 
 def test_what_was_rated_after_the_request_stays(warehouse: Path) -> None:
@@ -104,7 +105,7 @@ def test_what_was_rated_after_the_request_stays(warehouse: Path) -> None:
     store = RatingsStore(warehouse)
 
     assert triples(store.read(user_ids=[GONE])) == [(GONE, 8, 5.0)]
-    forget(warehouse)
+    forget(RatingsStore(warehouse))
     assert triples(store.read(user_ids=[GONE])) == [(GONE, 8, 5.0)]
 
 
@@ -119,10 +120,10 @@ def test_a_crash_on_the_way_leaves_the_request_and_the_next_call_ends_it(
     with monkeypatch.context() as patch:
         patch.setattr(module, step, crash)
         with pytest.raises(KeyboardInterrupt):
-            forget(warehouse)
+            forget(RatingsStore(warehouse))
 
     assert RatingsStore(warehouse).read(user_ids=[GONE]).num_rows == 0
-    forget(warehouse)
+    forget(RatingsStore(warehouse))
     assert files_with(warehouse, GONE) == []
 
 
@@ -138,12 +139,49 @@ def test_a_request_that_comes_while_another_is_done_is_not_lost(
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "_from_rejects", another_comes)
-        forget(warehouse)
+        forget(RatingsStore(warehouse))
 
     assert RatingsStore(warehouse).state().forgetting == {GONE: 6_000}
-    forget(warehouse)
+    forget(RatingsStore(warehouse))
     assert RatingsStore(warehouse).state().forgetting == {}
     assert RatingsStore(warehouse).forgotten()[GONE].until_ms == 6_000
+
+
+def test_no_micro_batch_is_lost_that_comes_while_users_are_forgotten(warehouse: Path) -> None:
+    store = RatingsStore(warehouse)
+    before = store.state()
+    requests = range(1, 31)
+
+    def take_in() -> None:
+        for at in requests:
+            row = ratings((STAYS, at, 4.0), offset=1000 + at, rated_at_ms=9_000)
+            store.append(row, rejects(), {"ratings": {0: 1001 + at}}, [(GONE, 5_000 + at)])
+
+    thread = threading.Thread(target=take_in)
+    thread.start()
+    while thread.is_alive() or store.state().forgetting:
+        forget(store)
+
+    state = store.state()
+    assert (state.batch, state.accepted) == (before.batch + 30, before.accepted + 60)
+    assert set(requests) <= {movie for user, movie, _ in triples(store.read()) if user == STAYS}
+    assert store.forgotten()[GONE].until_ms == 5_030
+
+
+def test_forgetting_drops_lists_that_were_folded_into_others(warehouse: Path) -> None:
+    updates = Updates(RecommendationsStore(warehouse).current().path)
+    for number in range(8):
+        updates.append(lists(GONE, [10], 10**13 + number), 2)
+    assert updates.compact()
+    on_disk = len(list(updates.path.glob("*.parquet")))
+    ask(warehouse)
+
+    removed = forget(RatingsStore(warehouse))
+
+    assert on_disk > 8
+    assert len(list(updates.path.glob("*.parquet"))) == 3
+    assert removed[GONE].lists == 5  # of the refit, of the oldest file and of the one that eight became
+    assert updates.read().to_pylist() == Updates(updates.path.parent).read([STAYS]).to_pylist()
 
 
 def test_a_rating_taken_back_is_gone_and_cannot_come_back_by_an_old_event(tmp_path: Path) -> None:

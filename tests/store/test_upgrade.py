@@ -62,7 +62,7 @@ def test_each_table_becomes_the_newest_format_with_its_next_change(old: Path) ->
     published.publish(name, as_of=published.current().as_of, batch=2, accepted=4, info={}, keep=3)
 
     assert set(formats(old).values()) == {FORMAT}
-    forget(old)
+    forget(RatingsStore(old))
     assert triples(store.read()) == [(2, 296, 3.0), (2, 9, 4.0)]
     assert [film.movie_id for film in reelstream.open(old).recommend(2)] == [20]
 

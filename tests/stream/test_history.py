@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelstream.store.ratings import RatingsStore, latest
-from stream import history as module
 from stream.history import COLUMNS, History
 from tests.store.rows import ratings, rejects, triples
 
@@ -36,21 +34,17 @@ def table(batch: list[tuple[int, int, float, int]], offset: int) -> pa.Table:
 
 
 @settings(max_examples=60, deadline=None)
-@given(batches=batches, in_store=st.integers(0, 8), min_recent_rows=st.sampled_from([0, 4, 1000]))
-def test_it_says_what_the_store_says(
-    batches: list[list[tuple[int, int, float, int]]], in_store: int, min_recent_rows: int
-) -> None:
+@given(batches=batches, in_store=st.integers(0, 8))
+def test_it_says_what_the_store_says(batches: list[list[tuple[int, int, float, int]]], in_store: int) -> None:
     starts = np.cumsum([0, *map(len, batches)])
     tables = [table(batch, int(offset)) for batch, offset in zip(batches, starts, strict=False)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MIN_RECENT_ROWS", min_recent_rows)
-        history = History(pa.concat_tables([ratings(), *tables[:in_store]]).select(COLUMNS))
-        for one in tables[in_store:]:
-            history.append(one)
+    history = History(pa.concat_tables([ratings(), *tables[:in_store]]).select(COLUMNS))
+    for one in tables[in_store:]:
+        history.append(one)
 
-        everything = triples(latest(pa.concat_tables(tables)))
-        assert of(history, 1, 2, 3, 4, 5) == everything
-        assert of(history, 2, 4) == [row for row in everything if row[0] in (2, 4)]
+    everything = triples(latest(pa.concat_tables(tables)))
+    assert of(history, 1, 2, 3, 4, 5) == everything
+    assert of(history, 2, 4) == [row for row in everything if row[0] in (2, 4)]
 
 
 def test_it_says_what_a_real_store_says_before_and_after_compaction(tmp_path: Path) -> None:
@@ -99,14 +93,15 @@ def test_users_without_ratings_have_no_rows_and_the_others_keep_their_place() ->
     assert of(History(ratings()), 1) == []
 
 
-def test_recent_rows_are_merged_once_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MIN_RECENT_ROWS", 3)
-    history = History(ratings(*((user, 1, 3.0) for user in range(50))))  # a tenth of 50 is more than 3
+def test_however_many_micro_batches_a_look_up_searches_few_arrays() -> None:
+    history = History(ratings(*((user, 1, 3.0) for user in range(50))))
 
-    for number in range(5):
-        history.append(ratings((7, 100 + number, 4.0)))
-    assert len(history._recent) == 5
-    history.append(ratings((7, 105, 4.0)))
+    most = 0
+    for number in range(500):
+        history.append(ratings((7, 100 + number, 4.0), rated_at_ms=number))
+        history.append(ratings())
+        most = max(most, len(history.pairs()))
 
-    assert history._recent == []
-    assert of(history, 7) == [(7, 1, 3.0), *((7, 100 + number, 4.0) for number in range(6))]
+    assert most <= 10  # each has more than twice the rows of the next, and there are 550 in all
+    assert of(history, 7) == [(7, 1, 3.0), *((7, 100 + number, 4.0) for number in range(500))]
+    assert of(history, 6, 8) == [(6, 1, 3.0), (8, 1, 3.0)]

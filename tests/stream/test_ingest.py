@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.settings import Settings, load
 from reelstream.store.adopted import adopt
 from reelstream.store.forget import forget
-from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
 from stream.fold_in import Folder
 from stream.ingest import BatchReport, ingest
+from stream.maintenance import Maintenance
 from stream.parse import parse
 from tests.batch.camps import camps, fill
 from tests.store.rows import triples
@@ -111,7 +114,7 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
     assert (report.accepted, report.rejected) == (2, 1)
     assert store.state().accepted == accepted + 2
     assert known(settings) == [(OTHER, 2.0)]
-    forget(settings.warehouse)
+    forget(RatingsStore(settings.warehouse))
     folder.fold_again([USER])
     assert known(settings) == [(OTHER, 2.0)]
     assert listed(settings)[0] == {"fold_in"}
@@ -166,6 +169,28 @@ def test_a_fold_in_that_failed_is_made_up_for(
     assert folder.refresh()
 
     assert listed(settings)[0] == {"fold_in"}
+
+
+def test_a_request_that_is_done_in_the_files_before_its_micro_batch_goes_on(
+    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = RatingsStore.append
+
+    def and_maintenance(store: RatingsStore, *given: Any) -> RatingsState:
+        state = append(store, *given)
+        Maintenance(store, folder).once()
+        return state
+
+    take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 11))
+    monkeypatch.setattr(RatingsStore, "append", and_maintenance)
+
+    take(ForgetEvent(USER, TIME + 15_000))
+
+    assert RatingsStore(settings.warehouse).state().forgetting == {}
+    assert listed(settings)[0] == {"popular"}
+    assert Updates(RecommendationsStore(settings.warehouse).current().path).read([USER]).num_rows == 0
+    take(rated(OTHER, 2.0, 20))
+    assert folder._ratings_of(np.array([USER]))[1].tolist() == [OTHER]
 
 
 def _fails(*_: object, **__: object) -> None:

@@ -1,0 +1,162 @@
+"""A heavy load for a while: does the stream keep up, and stay fresh, while refits go on?
+
+    python -m bench.load --rate 5000 --seconds 600 --refit-every 300000 --json
+
+`reelstream up` has the 100,004 real ratings and a published version. Then `reelstream replay FILE --rate R`, in a process of
+its own, sends events of known users and of new ones, who rate as a real one each: 50 ratings on average, within a minute or
+so. Meanwhile two live ratings a second are measured as in `bench.freshness`, and each second are noted: lag (events in Kafka
+that are not in the store), refits, files that a reader opens, memory and CPU time of each process.
+
+A trend is the median of the last minute beside that of the second minute; of a quarter of the time, where that is short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+
+from batch.refit import refit
+from bench._report import print_report
+from bench.freshness import Sent, measure, replay_all, summary
+from bench.load_samples import sampling
+from bench.pipeline import running, temporary_settings, wait_until_stored
+from bench.soak_events import real_rows
+from cli.demo import real_ratings
+from producer.ratings_csv import Rows
+from reelstream.errors import Busy
+from reelstream.settings import Settings, to_env
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore
+
+LIVE_PER_S, POLL_S, WAIT_S = 2.0, 0.02, 60.0
+LEAD_IN_S = 5.0
+KNOWN_SHARE = 0.02
+FIRST_NEW_USER, RATINGS_PER_NEW_USER, STAY_S = 10**6, 50, 60.0
+SEED = 9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=5_000, help="events a second")
+    parser.add_argument("--seconds", type=float, default=600, help="how long they are sent")
+    parser.add_argument("--refit-every", type=int, default=300_000, help="ratings from one refit to the next")
+    parser.add_argument("--json", action="store_true", help="kept for symmetry: a bench always prints JSON")
+    asked = parser.parse_args()
+    started = time.perf_counter()
+    with (
+        temporary_settings(refit_after_ratings=asked.refit_every, refit_after_minutes=10**6) as settings,
+        tempfile.TemporaryDirectory() as folder,
+        running(settings) as live,
+    ):
+        figures = load(live, Path(folder), asked.rate, asked.seconds)
+    print_report("load", {"refit_after_ratings": asked.refit_every, **figures}, seconds=time.perf_counter() - started)
+    if figures["lost"]:
+        raise SystemExit(f"{figures['lost']} events are not in the store")
+
+
+def load(live: Settings, folder: Path, rate: float, seconds: float) -> dict[str, Any]:
+    """The figures of a run on a pipeline that has just started."""
+    store = RatingsStore(live.warehouse)
+    ratings, _ = real_ratings(folder)
+    before = replay_all(live, ratings)
+    wait_until_stored(live, before)
+    _publish(live)
+    first_batch = store.state().batch
+    events = folder / "events.csv"
+    write_events(events, real_rows(ratings), rate, seconds)
+    with (
+        _replaying(live, events, rate) as replay,
+        sampling(live, {replay.pid: "replay", os.getpid(): "bench"}) as samples,
+    ):
+        time.sleep(LEAD_IN_S)
+        rated = measure(live, LIVE_PER_S, max(1.0, seconds - LEAD_IN_S), poll_s=POLL_S, wait_s=WAIT_S)
+        said = json.loads(replay.communicate()[0])
+        samples.sending_ended()
+        sent = before + said["acked"] + len(rated)
+        wait_until_stored(live, sent)
+    state = store.state()
+    return {
+        "rate_per_s": rate,
+        "sent_per_s": round(said["events_per_s"]),
+        "events_sent": sent,
+        "events_stored": state.accepted,
+        "lost": sent - state.accepted,
+        "micro_batches": state.batch - first_batch,
+        "freshness": _freshness(rated),
+        **samples.figures(),
+    }
+
+
+def write_events(csv: Path, real: Rows, rate: float, seconds: float) -> None:
+    """A ratings.csv in time order. Each row is a real rating, given by a new user with the taste of the real one,
+    or now and then by any known user; several generations of new users come and go at a time, over STAY_S each."""
+    draw, count = np.random.default_rng(SEED), int(rate * seconds)
+    known = draw.random(count) < KNOWN_SHARE
+    moment = np.arange(count) + draw.random(count) * STAY_S * rate  # of each row in its user's stay
+    users = len(np.unique(real["user_id"]))
+    generation = (moment * (1 - KNOWN_SHARE) / (RATINGS_PER_NEW_USER * users)).astype(np.int64)
+    row = draw.integers(0, len(real), count)
+    for number in np.unique(generation[~known]):  # each row once, as users seldom rate a film again
+        its = np.flatnonzero(~known & (generation == number))
+        row[its] = np.resize(draw.permutation(len(real)), len(its))
+    rows, anyone = real[row], real["user_id"][draw.integers(0, len(real), count)]
+    begin_ms = time.time_ns() // 1_000_000 - int(seconds * 1000)
+    table = {
+        "userId": np.where(known, anyone, FIRST_NEW_USER * (1 + generation) + rows["user_id"]),
+        "movieId": rows["movie_id"],
+        "rating": rows["rating"],
+        "rated_at": begin_ms + (np.arange(count) * 1000 / rate).astype(np.int64),
+    }
+    pcsv.write_csv(pa.table(table), csv)
+
+
+def _publish(live: Settings) -> None:
+    try:
+        refit(live)
+    except Busy:  # the stream's own first refit, where one comes so early
+        while RecommendationsStore(live.warehouse).current_or_none() is None:
+            time.sleep(0.2)
+    time.sleep(2)
+
+
+@contextmanager
+def _replaying(live: Settings, csv: Path, rate: float) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "cli.main", "replay", str(csv), "--rate", str(rate), "--json"]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **to_env(live)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+
+
+def _freshness(rated: list[Sent]) -> dict[str, Any]:
+    counted = [one for one in rated if one.seconds is not None]
+    kinds = {kind: [one for one in counted if one.kind == kind] for kind in ("known", "new")}
+    figures = {kind: summary(ones) for kind, ones in {"all": counted, **kinds}.items() if ones}
+    return {"not_counted": len(rated) - len(counted), **figures}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""How many files the tables of a warehouse are made of: those that its pointers name, and those on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reelstream.store import pointer
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore
+
+TABLES = ("ratings", "rejects", "updates", "quality")
+
+
+def opened(warehouse: Path) -> dict[str, int]:
+    """Files that a reader of each table opens by now, the pointers among them; for `updates`, the reader of a user's list:
+    the pointers of versions, updates and titles, the lists of the refit, and the updates."""
+    state = RatingsStore(warehouse).state()
+    version = RecommendationsStore(warehouse).current_or_none()
+    updates = (pointer.read(version.path / "updates" / "CURRENT") or {}) if version else {}
+    quality = pointer.read(warehouse / "quality" / "CURRENT") or {}
+    return {
+        "ratings": 1 + len(state.folders),
+        "rejects": 1 + len(state.rejects),
+        "updates": 4 + len(updates.get("files", ())),
+        "quality": 1 + len(quality.get("files", ())),
+    }
+
+
+def on_disk(warehouse: Path) -> dict[str, int]:
+    """Parquet files of each table, with those that were replaced and stay for a minute or two; `updates` of all versions
+    that are kept."""
+    published = RecommendationsStore(warehouse).path
+    return {
+        "ratings": _count(warehouse / "ratings", "*=*/*.parquet"),
+        "rejects": _count(warehouse / "rejects", "*=*/*.parquet"),
+        "updates": _count(published, "version=*/updates/*.parquet"),
+        "quality": _count(warehouse / "quality", "*.parquet"),
+    }
+
+
+def _count(folder: Path, pattern: str) -> int:
+    return sum(1 for _ in folder.glob(pattern))

@@ -1,0 +1,233 @@
+"""60,000 events, good and bad, through both readers of events and into a store: none lost, none twice, no crash.
+
+Python's and Spark's JSON parsers have to agree on what is taken, and on every field of it. They may differ on why an
+event is turned away in one case: text with `NaN` or `Infinity` that is broken in another place too is `not_json` for
+Python, and may be `nan` for Spark, which knows more spellings (`+Infinity`, `-INF`) and looks no further.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+
+from batch.refit import refit
+from reelstream.als.factors import ModelSettings
+from reelstream.errors import BadRating
+from reelstream.events import MAX_BRACKETS, MAX_DIGITS, REASONS, ForgetEvent, RatingEvent, from_json
+from reelstream.settings import load
+from reelstream.store.adopted import adopt
+from reelstream.store.ratings import RatingsStore
+from stream.fold_in import Folder
+from stream.ingest import ingest
+from stream.parse import parse
+from tests.batch.camps import camps, fill
+from tests.fuzz.events import NOW_MS, generate, shown
+
+COUNT = 60_000
+INGESTED = 5_000
+BATCH = 1_250
+TOPIC = "fuzz"
+SCALE = {"rating_min": 0.5, "rating_max": 5.0}
+
+Event = RatingEvent | ForgetEvent
+Row = tuple[int, int, float | None, int]
+
+
+@cache
+def events() -> list[bytes]:
+    return generate(COUNT)
+
+
+@cache
+def read_by_python() -> list[Event | str]:
+    """The event, or the reason why there is none."""
+    return [read(raw) for raw in events()]
+
+
+def read(raw: bytes) -> Event | str:
+    try:
+        return from_json(raw, **SCALE, now_ms=NOW_MS)
+    except BadRating as bad:
+        return bad.reason
+
+
+def fields(event: Event) -> tuple[bool, int, int | None, float | None, int]:
+    """What `stream.parse` makes of it: forget, user_id, movie_id, rating, rated_at_ms."""
+    if isinstance(event, ForgetEvent):
+        return True, event.user_id, None, None, event.rated_at_ms
+    return False, event.user_id, event.movie_id, single(event.rating), event.rated_at_ms
+
+
+def single(rating: float | None) -> float | None:
+    """As the store keeps it, in 32 bits."""
+    return None if rating is None else float(np.float32(rating))
+
+
+def records(spark: SparkSession, path: Path, raw: list[bytes], first_offset: int = 0) -> DataFrame:
+    """Such as Kafka gives."""
+    n = len(raw)
+    table = pa.table(
+        {
+            "value": pa.array(raw, pa.binary()),
+            "topic": [TOPIC] * n,
+            "partition": pa.array([0] * n, pa.int32()),
+            "offset": range(first_offset, first_offset + n),
+            "timestamp": pa.array([NOW_MS * 1000] * n, pa.timestamp("us", tz="UTC")),
+        }
+    )
+    pq.write_table(table, path)
+    return spark.read.parquet(str(path))
+
+
+def test_each_event_is_taken_or_turned_away_with_a_reason() -> None:
+    for at, result in enumerate(read_by_python()):
+        assert isinstance(result, Event) or result in REASONS, shown(events(), at)
+
+    reasons = Counter(result for result in read_by_python() if isinstance(result, str))
+    assert set(reasons) == set(REASONS) - {"forgotten"}  # what is generated reaches every rule
+    actions = Counter(isinstance(event, RatingEvent) and event.rating is None for event in read_by_python())
+    assert min(actions.values()) > 1000
+    assert 15_000 < sum(reasons.values()) < 45_000
+
+
+def test_what_is_taken_survives_being_written_and_read_again() -> None:
+    for at, event in enumerate(read_by_python()):
+        if isinstance(event, Event):
+            assert read(event.to_json()) == event, shown(events(), at)
+
+
+def test_spark_takes_what_python_takes(spark: SparkSession, tmp_path: Path) -> None:
+    frame = records(spark, tmp_path / "events.parquet", events())
+
+    rows = parse(frame, **SCALE).toArrow().sort_by("offset").to_pylist()
+
+    assert [row["offset"] for row in rows] == list(range(COUNT))
+    for at, (raw, expected, row) in enumerate(zip(events(), read_by_python(), rows, strict=True)):
+        found = tuple(row[name] for name in ("forget", "user_id", "movie_id", "rating", "rated_at_ms"))
+        if isinstance(expected, Event):
+            assert (row["reason"], row["raw"], found) == (None, None, fields(expected)), shown(events(), at)
+            continue
+        may_be_nan = expected == "not_json" and (b"NaN" in raw or b"Infinity" in raw)
+        assert row["reason"] in ({expected, "nan"} if may_be_nan else {expected}), shown(events(), at)
+        assert (row["raw"], found) == (raw, (False, None, None, None, None)), shown(events(), at)
+
+
+def test_a_store_adds_up_after_them(spark: SparkSession, tmp_path: Path) -> None:
+    """Accepted and rejected are all that was sent; ratings are as Python reads them, and rejects keep their bytes."""
+    warehouse = tmp_path / "warehouse"
+    store = fill(warehouse, camps())
+    adopt(warehouse, ModelSettings(rating_rank=4, ranking_rank=4), {})
+    refit(load(warehouse=warehouse))
+    folder = Folder(load(warehouse=warehouse))
+    assert folder.refresh()
+    before = store.state()
+    sent, expected = events()[:INGESTED], Expected()
+
+    for first in range(0, INGESTED, BATCH):
+        batch = sent[first : first + BATCH]
+        frame = records(spark, tmp_path / f"{first}.parquet", batch, first)
+        report = ingest(parse(frame, **SCALE), store, folder)
+        assert report.accepted + report.rejected == len(batch)
+        expected.take(read_by_python()[first : first + BATCH], first)
+
+    after = store.state()
+    assert after.offsets[TOPIC] == {0: INGESTED}
+    assert after.accepted - before.accepted == expected.accepted
+    assert after.rejected == len(expected.rejected) == INGESTED - expected.accepted
+    assert stored(store) == expected.kept()
+    assert {user: one.until_ms for user, one in store.forgotten().items()} == expected.until_ms
+    rejects = {row["offset"]: row for row in store.read_rejects().to_pylist()}
+    assert rejects.keys() == expected.rejected.keys()
+    for at, reason in expected.rejected.items():
+        kept = None if reason == "forgotten" else sent[at]
+        assert rejects[at]["raw"] == kept, shown(events(), at)
+        assert (rejects[at]["reason"] == "forgotten") == (kept is None), shown(events(), at)
+
+
+class Expected:
+    """What a store should hold after some micro-batches."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.rejected: dict[int, str] = {}
+        self.until_ms: dict[int, int] = {}
+        self._rated: dict[int, Row] = {}
+
+    def take(self, results: list[Event | str], first_offset: int) -> None:
+        for result in results:
+            if isinstance(result, ForgetEvent):
+                self.accepted += 1
+                self.until_ms[result.user_id] = max(result.rated_at_ms, self.until_ms.get(result.user_id, 0))
+        for offset, result in enumerate(results, first_offset):
+            if isinstance(result, str):
+                self.rejected[offset] = result
+            elif isinstance(result, RatingEvent):
+                if self._forgotten(result.user_id, result.rated_at_ms):
+                    self.rejected[offset] = "forgotten"
+                else:
+                    self.accepted += 1
+                    rating = single(result.rating)
+                    self._rated[offset] = (result.user_id, result.movie_id, rating, result.rated_at_ms)
+
+    def kept(self) -> dict[int, Row]:
+        """The ratings by offset, without those that a later request covers."""
+        return {offset: row for offset, row in self._rated.items() if not self._forgotten(row[0], row[3])}
+
+    def _forgotten(self, user_id: int, rated_at_ms: int) -> bool:
+        return rated_at_ms <= self.until_ms.get(user_id, -1)
+
+
+def stored(store: RatingsStore) -> dict[int, Row]:
+    rows = [row for row in store.read().to_pylist() if row["topic"] == TOPIC]
+    found = {
+        row["offset"]: (row["user_id"], row["movie_id"], row["rating"], milliseconds(row["rated_at"])) for row in rows
+    }
+    assert len(found) == len(rows)
+    return found
+
+
+def milliseconds(time: datetime) -> int:
+    return round((time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+
+
+@pytest.mark.parametrize(("most", "text"), [(MAX_DIGITS, "7"), (MAX_BRACKETS - 1, "[")])
+def test_as_much_as_is_allowed_and_one_more(spark: SparkSession, tmp_path: Path, most: int, text: str) -> None:
+    ends = {"7": "", "[": "]"}[text]
+    start = b'{"v":1,"user_id":1,"movie_id":2,"rating":3,"rated_at":4,"x":'
+    raw = [start + (text * n + ends * n).encode() + b"}" for n in (most, most + 1)]
+
+    rows = parse(records(spark, tmp_path / "two.parquet", raw), **SCALE).toArrow().sort_by("offset")
+
+    assert rows["reason"].to_pylist() == [None, "oversize"]
+    assert [read(one) for one in raw] == [RatingEvent(1, 2, 3.0, 4), "oversize"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    event=st.dictionaries(
+        st.sampled_from(["v", "action", "user_id", "movie_id", "rating", "rated_at", "x"]),
+        st.sampled_from([1, 2, 3.5, "rate", "unrate", "forget"]) | json_values,
+    )
+)
+@example(event={"v": 1, "user_id": 1, "movie_id": 2, "rating": 10**200, "rated_at": 0})
+def test_any_json_is_taken_or_turned_away(event: dict[str, object]) -> None:
+    result = read(json.dumps(event).encode())
+    assert result in REASONS if isinstance(result, str) else read(result.to_json()) == result
