@@ -189,7 +189,7 @@ def _watch(
     """Takes the ratings out of `waiting` as they count in the version that the pointer names at that moment."""
     store, published = RatingsStore(settings.warehouse), RecommendationsStore(settings.warehouse)
     done: list[Sent] = []
-    give_up = math.inf
+    give_up, last_look = math.inf, None
     while waiting or not ended.is_set():
         if ended.is_set():
             give_up = min(give_up, time.perf_counter() + wait_s)
@@ -197,6 +197,10 @@ def _watch(
             return [*done, *waiting]
         time.sleep(poll_s)
         open_ones = list(waiting)
+        look = (len(open_ones), *_moved_at(published.path))
+        if look == last_look:
+            continue
+        last_look = look
         if any(one.batch is None for one in open_ones):
             state = store.state()
             taken = state.offsets.get(settings.topic, {})
@@ -218,6 +222,15 @@ def _watch(
                 waiting.remove(one)
                 done.append(one)
     return done
+
+
+def _moved_at(published: Path) -> Iterator[int]:
+    """When the pointers that make a list readable were moved last: cheap enough to ask all the time."""
+    for pointer in ("CURRENT", "latest/updates/CURRENT"):
+        try:
+            yield (published / pointer).stat().st_mtime_ns
+        except FileNotFoundError:
+            yield 0
 
 
 def summary(sent: list[Sent]) -> dict[str, float | int]:

@@ -27,6 +27,7 @@ from reelstream.failpoint import FAILPOINTS
 from reelstream.kafka_client import ensure_topic
 from reelstream.settings import Settings
 from reelstream.store import ratings as ratings_store
+from reelstream.store import run_files
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
@@ -84,7 +85,7 @@ class Crashes:
             self._kill_titles(at)
         elif point in TUNE:
             values = ",".join(str(value) for value in range(10, 13 + number))
-            killed_at(at, self._settings, "tune", "--param", f"rating_prior_count={values}")
+            killed_at(at, self._settings, "tune", "--split", "random", "--param", f"rating_prior_count={values}")
         else:
             PREPARE.get(point, Crashes._nothing_more)(self, point)
             self._rate(point)
@@ -174,8 +175,11 @@ class Crashes:
 
     # The kills
 
-    def _all_taken(self) -> bool:
-        return all_taken(self._warehouse, self.ledger)
+    def _all_taken(self, pid: int) -> bool:
+        """By a stream that is up: before, it would end without a word when it is asked to."""
+        status = run_files.read(self._warehouse, "stream") or {}
+        up = (status.get("pid"), status.get("state")) == (pid, "running")
+        return up and all_taken(self._warehouse, self.ledger)
 
     def _kill_refit(self, at: str) -> None:
         published = RecommendationsStore(self._warehouse)

@@ -18,10 +18,10 @@ from reelstream.settings import Settings, to_env
 LIMIT_S = 300.0
 
 
-def killed_at(at: str, settings: Settings, *command: str, end_when: Callable[[], bool] | None = None) -> None:
+def killed_at(at: str, settings: Settings, *command: str, end_when: Callable[[int], bool] | None = None) -> None:
     """Runs the command until it is killed at the failpoint `at`, as in REELSTREAM_FAILPOINT.
 
-    With `end_when` it is asked to end once that is true, and dies on its way out.
+    With `end_when` it is asked to end once that is true of its process id, and dies on its way out.
     Raises RuntimeError if it ends otherwise, or does not come there within LIMIT_S.
     """
     with process(at, settings, *command) as started:
@@ -36,10 +36,10 @@ def killed_at(at: str, settings: Settings, *command: str, end_when: Callable[[],
         raise RuntimeError(f"not killed at {at}, but exit code {started.returncode}: {said(settings)}")
 
 
-def wait_until(true: Callable[[], bool], started: subprocess.Popen[bytes], settings: Settings) -> None:
+def wait_until(true: Callable[[int], bool], started: subprocess.Popen[bytes], settings: Settings) -> None:
     """Raises RuntimeError if the process ends before, or it takes longer than LIMIT_S."""
     deadline = time.monotonic() + LIMIT_S
-    while not true():
+    while not true(started.pid):
         if started.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"did not do all its work (exit code {started.returncode}): {said(settings)}")
         time.sleep(0.05)

@@ -3,9 +3,9 @@
     python -m bench.load --rate 5000 --seconds 600 --refit-every 300000 --json
 
 `reelstream up` has the 100,004 real ratings and a published version. Then `reelstream replay FILE --rate R`, in a process of
-its own, sends events of known users and of new ones, who rate as a real one each: 50 ratings on average, within a minute or
-so. Meanwhile two live ratings a second are measured as in `bench.freshness`, and each second are noted: lag (events in Kafka
-that are not in the store), refits, files that a reader opens, memory and CPU time of each process.
+its own, sends events of new users, who rate by the tastes of `bench.synthetic` and within a minute each, and of a few known
+ones. Meanwhile two live ratings a second are measured as in `bench.freshness`, and each second are noted: lag (events in
+Kafka that are not in the store), refits, files that a reader opens, memory and CPU time of each process.
 
 A trend is the median of the last minute beside that of the second minute; of a quarter of the time, where that is short.
 """
@@ -35,6 +35,7 @@ from bench.freshness import Sent, measure, replay_all, summary
 from bench.load_samples import sampling
 from bench.pipeline import running, temporary_settings, wait_until_stored
 from bench.soak_events import real_rows
+from bench.synthetic import generate
 from cli.demo import real_ratings
 from producer.ratings_csv import Rows
 from reelstream.errors import Busy
@@ -45,7 +46,7 @@ from reelstream.store.recommendations import RecommendationsStore
 LIVE_PER_S, POLL_S, WAIT_S = 2.0, 0.02, 60.0
 LEAD_IN_S = 5.0
 KNOWN_SHARE = 0.02
-FIRST_NEW_USER, RATINGS_PER_NEW_USER, STAY_S = 10**6, 50, 60.0
+FIRST_NEW_USER, STAY_S = 10**6, 60.0
 SEED = 9
 
 
@@ -102,23 +103,23 @@ def load(live: Settings, folder: Path, rate: float, seconds: float) -> dict[str,
 
 
 def write_events(csv: Path, real: Rows, rate: float, seconds: float) -> None:
-    """A ratings.csv in time order. Each row is a real rating, given by a new user with the taste of the real one,
-    or now and then by any known user; several generations of new users come and go at a time, over STAY_S each."""
+    """A ratings.csv in time order: users of `bench.synthetic`, each of whom rates within STAY_S, and now and then any known
+    user. The film that is the most popular there is the one that is the most popular in the real ratings, and so on."""
     draw, count = np.random.default_rng(SEED), int(rate * seconds)
-    known = draw.random(count) < KNOWN_SHARE
-    moment = np.arange(count) + draw.random(count) * STAY_S * rate  # of each row in its user's stay
-    users = len(np.unique(real["user_id"]))
-    generation = (moment * (1 - KNOWN_SHARE) / (RATINGS_PER_NEW_USER * users)).astype(np.int64)
-    row = draw.integers(0, len(real), count)
-    for number in np.unique(generation[~known]):  # each row once, as users seldom rate a film again
-        its = np.flatnonzero(~known & (generation == number))
-        row[its] = np.resize(draw.permutation(len(real)), len(its))
-    rows, anyone = real[row], real["user_id"][draw.integers(0, len(real), count)]
+    made = generate(count, SEED)  # sorted by user
+    order = np.argsort(np.arange(count) + draw.random(count) * STAY_S * rate)
+    users, films, stars = (made[name].to_numpy()[order] for name in ("user_id", "movie_id", "rating"))
+    movie_ids, place = np.unique(films, return_inverse=True)
+    rank = np.empty(len(movie_ids), np.int64)
+    rank[np.argsort(-np.bincount(place), kind="stable")] = np.arange(len(movie_ids))
+    real_ids, counts = np.unique(real["movie_id"], return_counts=True)
+    by_popularity = real_ids[np.argsort(-counts, kind="stable")]
+    known, anyone = draw.random(count) < KNOWN_SHARE, real["user_id"][draw.integers(0, len(real), count)]
     begin_ms = time.time_ns() // 1_000_000 - int(seconds * 1000)
     table = {
-        "userId": np.where(known, anyone, FIRST_NEW_USER * (1 + generation) + rows["user_id"]),
-        "movieId": rows["movie_id"],
-        "rating": rows["rating"],
+        "userId": np.where(known, anyone, FIRST_NEW_USER + users),
+        "movieId": by_popularity[rank[place] % len(by_popularity)],
+        "rating": stars,
         "rated_at": begin_ms + (np.arange(count) * 1000 / rate).astype(np.int64),
     }
     pcsv.write_csv(pa.table(table), csv)

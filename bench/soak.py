@@ -8,9 +8,10 @@ and a small object with `toArrow` stands for its DataFrame. All the rest is what
 asks for lists all the time. The start are the 100,004 real ratings and a published version.
 
 At each tenth: open files and memory (MB) of both processes; per table the files on disk and those that a reader opens;
-seconds of a micro-batch in this tenth. Files that were replaced stay on disk for a minute or two, and here more of them
-fall into that time than in a stream, whose micro-batches take longer; what a reader opens does not depend on the clock.
-In the end the store is compared with the events, rating by rating.
+seconds of a micro-batch in this tenth, and the CPU time of its thread, which other processes of the machine hardly change.
+Files that were replaced stay on disk for a minute or two, and here more of them fall into that time than in a stream, whose
+micro-batches take longer; what a reader opens does not depend on the clock. In the end the store is compared with the
+events, rating by rating.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def soak(settings: Settings, rows: Rows, batches: int, refit_every: int) -> dict
     maintenance = Maintenance(store, folder)
     maintenance.once()
     tenths: list[dict[str, Any]] = []
-    took: list[float] = []
+    took: list[tuple[float, float]] = []
     most = table_files.opened(settings.warehouse)
     refits = _Refits(settings)
     readers = [int(user) for user in rows["user_id"][:: len(rows) // 200]]
@@ -89,9 +90,9 @@ def soak(settings: Settings, rows: Rows, batches: int, refit_every: int) -> dict
             tenths.append(_now(settings, 0, took, reader))
             for number in range(1, batches + 1):
                 table = events.batch()
-                began = time.perf_counter()
+                began = time.perf_counter(), time.thread_time()
                 _ingest(table, store, folder)
-                took.append(time.perf_counter() - began)
+                took.append((time.perf_counter() - began[0], time.thread_time() - began[1]))
                 most = {name: max(n, most[name]) for name, n in table_files.opened(settings.warehouse).items()}
                 if number % refit_every == 0 and number < batches:
                     refits.start()
@@ -189,12 +190,16 @@ class _Refits:
             self._thread.join()
 
 
-def _now(settings: Settings, batch: int, took: Sequence[float], reader: Reader) -> dict[str, Any]:
+def _now(settings: Settings, batch: int, took: Sequence[tuple[float, float]], reader: Reader) -> dict[str, Any]:
     """One row of the table, also as a line of progress."""
-    median, p95 = np.quantile(took, (0.5, 0.95)) if took else (0.0, 0.0)
+    seconds, cpu = np.array(took or [(0.0, 0.0)]).T
     row: dict[str, Any] = {
         "batch": batch,
-        "seconds": {"median": round(float(median), 4), "p95": round(float(p95), 4)},
+        "seconds": {
+            "median": round(float(np.median(seconds)), 4),
+            "p95": round(float(np.quantile(seconds, 0.95)), 4),
+            "cpu_median": round(float(np.median(cpu)), 4),
+        },
         "pipeline": {"open_files": open_files(os.getpid()), "resident_mb": round(resident_mb(os.getpid()))},
         "reader": {"open_files": open_files(reader.pid), "resident_mb": round(resident_mb(reader.pid))},
         "files_opened": table_files.opened(settings.warehouse),
@@ -210,8 +215,7 @@ def _ratios(tenths: Sequence[dict[str, Any]]) -> dict[str, float]:
     """What the last tenth has, by what the second had."""
     second, last = tenths[2], tenths[-1]
     return {
-        "seconds_median": round(last["seconds"]["median"] / second["seconds"]["median"], 2),
-        "seconds_p95": round(last["seconds"]["p95"] / second["seconds"]["p95"], 2),
+        **{f"seconds_{what}": round(last["seconds"][what] / second["seconds"][what], 2) for what in second["seconds"]},
         **{
             f"{process}_{what}": round(last[process][what] / second[process][what], 2)
             for process in ("pipeline", "reader")

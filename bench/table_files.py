@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from reelstream.store import pointer
@@ -29,14 +31,18 @@ def opened(warehouse: Path) -> dict[str, int]:
 def on_disk(warehouse: Path) -> dict[str, int]:
     """Parquet files of each table, with those that were replaced and stay for a minute or two; `updates` of all versions
     that are kept."""
-    published = RecommendationsStore(warehouse).path
+    versions = RecommendationsStore(warehouse).path.glob("version=*")
     return {
-        "ratings": _count(warehouse / "ratings", "*=*/*.parquet"),
-        "rejects": _count(warehouse / "rejects", "*=*/*.parquet"),
-        "updates": _count(published, "version=*/updates/*.parquet"),
-        "quality": _count(warehouse / "quality", "*.parquet"),
+        "ratings": _count((warehouse / "ratings").glob("*=*")),
+        "rejects": _count((warehouse / "rejects").glob("*=*")),
+        "updates": _count(version / "updates" for version in versions),
+        "quality": _count([warehouse / "quality"]),
     }
 
 
-def _count(folder: Path, pattern: str) -> int:
-    return sum(1 for _ in folder.glob(pattern))
+def _count(folders: Iterable[Path]) -> int:
+    count = 0
+    for folder in folders:
+        with suppress(FileNotFoundError):  # removed meanwhile, or not there yet
+            count += sum(path.suffix == ".parquet" for path in folder.iterdir())
+    return count

@@ -13,12 +13,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
 from reelstream.errors import DamagedStore
 from reelstream.kafka_client import ensure_topic, load_command_config, spark_options
 from reelstream.settings import Settings
+from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
 from stream.topic import Topic
@@ -43,7 +45,8 @@ class Gap:
 class Source:
     """The topic of one stream, whose query may be started many times.
 
-    `accept_data_loss`: go on behind a gap, which is added to `lost` and told to `notice`, instead of raising.
+    `accept_data_loss`: go on behind a gap, which is added to `lost` and told to `notice`, instead of raising. `lost` also
+    has the gaps that earlier streams accepted.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Source:
         accept_data_loss: bool = False,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.lost: list[Gap] = []
+        self.lost = accepted_before(settings.warehouse)
         self._settings = settings
         self._bootstrap_servers = bootstrap_servers
         self._store = store
@@ -119,6 +122,14 @@ def gaps_before(topic: str, taken: Mapping[int, int], first: Mapping[int, int]) 
     """The offsets that are neither in the store nor in the topic. A partition of which nothing was taken begins at 0."""
     starts = {partition: taken.get(partition, 0) for partition in sorted(first)}
     return [Gap(topic, p, start, first[p] - 1) for p, start in starts.items() if first[p] > start]
+
+
+def accepted_before(warehouse: Path) -> list[Gap]:
+    """What `run/stream.json` still says was lost; nothing where it cannot be read."""
+    try:
+        return [Gap(**gap) for gap in (run_files.read(warehouse, "stream") or {}).get("accepted_loss", ())]
+    except TypeError:
+        return []
 
 
 def lost_as_json(gaps: Sequence[Gap]) -> list[dict[str, object]]:

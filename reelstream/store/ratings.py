@@ -83,6 +83,7 @@ class RatingsStore:
         self._pointer = self.path / "CURRENT"
         self._lock = threading.Lock()
         self._superseded: dict[Path, float] = {}
+        self._swept_s = -GRACE_S
         self._forgotten: tuple[str | None, dict[int, Forgotten]] = (None, {})
 
     def state(self) -> RatingsState:
@@ -255,6 +256,9 @@ class RatingsStore:
 
     def _sweep(self) -> None:
         now = time.monotonic()
+        if now - self._swept_s < GRACE_S / 20:
+            return
+        self._swept_s = now
         waiting = {path: self._superseded.get(path, now) for path in self._replaced()}
         for path, since in list(waiting.items()):
             if now - since > GRACE_S:

@@ -184,6 +184,7 @@ class Updates:
         self._pointer = self.path / "CURRENT"
         self._lock = threading.Lock()
         self._superseded: dict[Path, float] = {}
+        self._swept_s = -GRACE_S
 
     def batch(self) -> int:
         """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
@@ -219,13 +220,15 @@ class Updates:
                 files = [*value["files"][:at], [name, old[-1][1] + 1], *value["files"][at + len(old) :]]
                 pointer.move(self._pointer, {**value, "next": value["next"] + 1, "files": files})
             failpoint("merge-stored")
-        self.sweep()
+        if time.monotonic() - self._swept_s >= GRACE_S / 20:
+            self.sweep()
         return bool(run)
 
     def sweep(self, grace_s: float = GRACE_S) -> None:
         """Removes files that were folded into others, grace_s after the first call that finds them so."""
         named = {name for name, _ in self._current()["files"]}
-        now, newest = time.monotonic(), max(named, default="")  # a newer one is on its way into the pointer
+        self._swept_s = now = time.monotonic()
+        newest = max(named, default="")  # a newer one is on its way into the pointer
         left_behind = [path for path in self.path.glob("*.parquet") if path.name not in named and path.name < newest]
         waiting = {path: self._superseded.get(path, now) for path in left_behind}
         for path, since in list(waiting.items()):

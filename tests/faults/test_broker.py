@@ -16,15 +16,16 @@ import pytest
 
 from producer.send import RatingProducer
 from reelstream.embedded.broker import running_broker
-from reelstream.errors import BrokerUnavailable
+from reelstream.errors import ReelstreamError
 from reelstream.settings import Settings, load
 from reelstream.store.ratings import RatingsStore
 from tests.faults.command import command, stream_status
 from tests.faults.exact import stored
 from tests.processes import reelstream, stream_runs, wait_until
+from tests.producer.refused import refused_connections
 
 OUTAGE_S = 60.0
-ROWS, ROWS_PER_S = 4_000, 400
+ROWS, ROWS_PER_S = 4_500, 300
 LIVE_USERS_FROM = 1_000_000
 BROKER_UNAVAILABLE = 5
 
@@ -49,14 +50,15 @@ def test_a_killed_broker_and_one_that_is_gone_for_a_minute(settings: Settings, r
         with reelstream(settings, "stream") as stream:
             wait_until(lambda: stream_runs(settings, stream), "the stream runs", stream)
             live = LiveRatings(address, settings.topic)
-            with reelstream(settings, "replay", str(ratings_csv), "--rate", str(ROWS_PER_S)) as replay, live:
+            replaying = reelstream(settings, "replay", str(ratings_csv), "--rate", str(ROWS_PER_S))
+            with refused_connections(), replaying as replay, live:
                 wait_until(lambda: stored(settings) > ROWS // 10, "some events are stored", stream)
                 kill_jvm(settings)
                 assert broker.wait(60) == BROKER_UNAVAILABLE
                 at_kill = stored(settings)
                 with reelstream(settings, "broker") as second:
                     assert answering(settings, second) == address
-                    wait_until(lambda: stored(settings) > at_kill + ROWS // 10, "replay and stream go on", replay)
+                    wait_until(lambda: stored(settings) > at_kill + ROWS // 10, "replay and stream go on", stream)
                     live.stop()
                     replay.kill()
                     replay.wait()
@@ -145,7 +147,7 @@ class LiveRatings:
             user_id = LIVE_USERS_FROM + self.sent
             try:
                 self.acknowledged += rate(*self._place, user_id)
-            except BrokerUnavailable:
+            except ReelstreamError:
                 self.unsure.append(user_id)
 
     def __enter__(self) -> None:

@@ -17,7 +17,7 @@ TOGETHER = 8
 PARTS = [STREAM[start : start + TOGETHER] for start in range(0, len(STREAM), TOGETHER)]
 """The points in their order, a warehouse for so many."""
 KNOWN_TO_THE_READER = [USERS - 1, USERS]
-MOMENT_S = 0.1
+MOMENT_S = 0.3
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_no_micro_batch_is_lost_that_comes_while_users_are_forgotten(warehouse: 
 def test_forgetting_drops_lists_that_were_folded_into_others(warehouse: Path) -> None:
     updates = Updates(RecommendationsStore(warehouse).current().path)
     for number in range(8):
-        updates.append(lists(GONE, [10], 10**13 + number), 2)
+        updates.append(lists(GONE, [10], 10**13 + 1000 * (1 + number)), 2)
     assert updates.compact()
     on_disk = len(list(updates.path.glob("*.parquet")))
     ask(warehouse)
@@ -180,7 +180,7 @@ def test_forgetting_drops_lists_that_were_folded_into_others(warehouse: Path) ->
 
     assert on_disk > 8
     assert len(list(updates.path.glob("*.parquet"))) == 3
-    assert removed[GONE].lists == 5  # of the refit, of the oldest file and of the one that eight became
+    assert removed[GONE].lists == 3 + 1 + 2  # of the refit, of the file that eight became, and of the two after it
     assert updates.read().to_pylist() == Updates(updates.path.parent).read([STAYS]).to_pylist()
 
 

@@ -9,9 +9,10 @@ from pyspark.sql import SparkSession
 from reelstream.errors import DamagedStore
 from reelstream.events import RatingEvent
 from reelstream.settings import load
+from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from stream.source import Gap, Source, check_same_topic, gaps_before
+from stream.source import Gap, Source, check_same_topic, gaps_before, lost_as_json
 from tests.kafka_topic import delete_before, send_to
 
 
@@ -107,6 +108,11 @@ def test_a_gap_that_is_accepted_is_told_once_and_skipped_for_good(
     ]
     assert RatingsStore(warehouse).state().offsets == {topic: {0: 10, 1: 9, 2: 1}}
     source().records(spark)  # without the flag: the gap was accepted
+
+    run_files.write(warehouse, "stream", {"accepted_loss": lost_as_json(accepting.lost)})
+    assert source().lost == accepting.lost
+    run_files.write(warehouse, "stream", {"accepted_loss": [{"another": "shape"}]})
+    assert source().lost == []
 
 
 def test_a_topic_made_anew_is_refused_even_where_loss_is_accepted(
