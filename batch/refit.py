@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from batch.gate import Fit, measure, reasons_against
 from batch.ratings import TrainingData, load
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
-from reelstream.errors import HeldBack
+from reelstream.errors import DamagedStore, HeldBack
 from reelstream.settings import Settings
 from reelstream.store import models, run_files
 from reelstream.store.adopted import adopted
@@ -78,7 +79,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     data = load(store)
 
     report.step("measure on held-out ratings")  # 2
-    last = models.load_measured(current.model_path) if current else None
+    last = _last_measured(current, force)
     measured = measure(data, fit, model, settings, last)
     reasons = reasons_against(measured, settings.gate_margin) if current else []
 
@@ -134,8 +135,10 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
                 keep=settings.keep_versions,
             )
     except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(model_path, ignore_errors=True)
+        current = published.current_or_none()
+        if current is None or current.name != name:  # else it failed after the pointer had moved
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(model_path, ignore_errors=True)
         raise
     if held_back:
         raise HeldBack(name, reasons, data.state.accepted)
@@ -152,10 +155,22 @@ def engine(name: str) -> Fit:
     return native.fit
 
 
+def _last_measured(current: Version | None, force: bool) -> Factors | None:
+    """Forced, a refit needs nothing of the last version, so that it is a way out of a damaged one."""
+    try:
+        return models.load_measured(current.model_path) if current else None
+    except DamagedStore:
+        if not force:
+            raise
+        return None
+
+
 def _agreement(current: Version | None, users: pa.Table) -> dict[str, Any]:
     """overlap_at_10: the share of the 10 films that a user's folded-in list and the new one have in common, mean over
     the folded_in_users that were folded in since the last version. Shorter lists are compared at their length."""
-    folded = Updates(current.path).read() if current else None
+    folded = None
+    with suppress(DamagedStore):
+        folded = Updates(current.path).read() if current else None
     if folded is None or not folded.num_rows:
         return {"overlap_at_10": None, "folded_in_users": 0}
     shown = folded.filter(pc.less_equal(folded["rank"], 10)).select(["user_id", "movie_id"])

@@ -162,12 +162,14 @@ class Folder:
             return self._history.of(user_ids)
 
     def _write(self, user_ids: np.ndarray) -> None:
-        if self._loaded:
-            self._loaded.updates.append(self._lists(user_ids, self._loaded), self._batch)
+        if loaded := self._loaded:
+            self._loaded = None  # whatever fails here, the next `refresh` makes up for it
+            loaded.updates.append(self._lists(user_ids, loaded), self._batch)
+            self._loaded = loaded
 
     def _lists(self, user_ids: np.ndarray, loaded: _Loaded) -> pa.Table:
         """Newer than every list before it, whatever the clock says."""
-        self._as_of = max(datetime.now(UTC), self._as_of, loaded.version.as_of) + timedelta(milliseconds=1)
+        self._as_of = max(datetime.now(UTC), self._as_of, loaded.as_of) + timedelta(milliseconds=1)
         return folded_lists(
             user_ids,
             self._history.of(user_ids),
@@ -189,6 +191,7 @@ class _Loaded:
         self.movies_version = movies_version
         self.titles = titles
         self.updates = Updates(version.path)
+        self.as_of = max(version.as_of, self.updates.as_of() or version.as_of)
         self.new_movies = NewMovies(base, factors)
         self.fold_in = base if factors is base.factors else FoldIn(factors)
         self._raters = np.empty(0, np.int64)

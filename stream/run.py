@@ -171,13 +171,13 @@ class Stream:
                     self._error, settled_at = None, math.inf
                 continue
             self._error = self._error or _sentence(self._query.exception())
-            batch = self._store.state().batch
-            failures = failures + 1 if batch == last_batch else 1
-            last_batch = batch
-            if self._stopping.wait(RETRY_S[min(failures, len(RETRY_S)) - 1]):
-                return
-            self._restarts += 1
             try:
+                batch = self._store.state().batch
+                failures = failures + 1 if batch == last_batch else 1
+                last_batch = batch
+                if self._stopping.wait(RETRY_S[min(failures, len(RETRY_S)) - 1]):
+                    return
+                self._restarts += 1
                 self._query = self._start_query(self._spark)
                 settled_at = time.monotonic() + SETTLED_S
             except DamagedStore as error:
@@ -206,7 +206,8 @@ class Stream:
                     lag = topic.lag(self._store.state().offsets)
                 except Exception as error:  # what runs is to be told, whatever is wrong with Kafka
                     self._kafka_error = _sentence(error)
-                self._write_status("running" if self._query.isActive else "restarting", lag)
+                with suppress(DamagedStore):  # `_keep_query` ends the stream then
+                    self._write_status("running" if self._query.isActive else "restarting", lag)
 
     def _write_status(self, state: str, lag: int | None) -> None:
         store = self._store.state()
@@ -269,4 +270,6 @@ def _medians(reports: Sequence[BatchReport]) -> dict[str, float]:
 
 
 def _sentence(error: Exception | None) -> str | None:
+    if "No space left on device" in str(error):  # the system's words, in whatever Spark makes of them
+        return "no space left on the disk of the warehouse; free some, nothing that was accepted is lost."
     return (str(error).strip() or type(error).__name__).splitlines()[0][:500] if error else None

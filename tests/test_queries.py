@@ -74,7 +74,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
         more = rows([(USER, 1 + 2 * number), (NEW_USER, 2 + 2 * number), (1 + number, 2 + 3 * number)], offset)
         offset += more.num_rows
         state = store.append(more, REJECTS.empty_table(), {"ratings": {0: offset}})
-        assert folder.fold(more, state.batch) == 3
+        assert folder.fold(more, state.batch).users == 3
     newest = lists_of(settings.warehouse)
 
     files = list((version.path / "updates").glob("*.parquet"))

@@ -45,7 +45,8 @@ def forget(store: RatingsStore) -> dict[int, Removed]:
     lists: Counter[int] = Counter()
     models: Counter[int] = Counter()
     for path in published.path.glob("version=*"):
-        lists += _from_lists(path, asked)
+        with suppress(FileNotFoundError):  # a refit has removed the version meanwhile
+            lists += _from_lists(path, asked)
     for path in published.models_path.glob("version=*"):
         models += _from_model(path, asked)
     removed = {user: Removed(ratings[user], rejects[user], models[user], lists[user]) for user in asked}

@@ -61,7 +61,6 @@ def move(path: Path, value: dict[str, Any]) -> None:
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Puts a small file in place whole: a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with _disk_errors(path, aside), _new(aside) as file:
         file.write(content)
@@ -77,10 +76,10 @@ def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, durable: bool = True) -> None:
     """Puts one Parquet file in place whole, synced to disk before it returns; its folder is made if missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with _disk_errors(path, aside), _new(aside) as file:
         pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy", write_page_checksum=True)
+        _seal_footer(file)
         if durable:
             file.flush()
             os.fsync(file.fileno())
@@ -94,10 +93,11 @@ def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, d
 def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
     """Reads one Parquet file through one handle, so that a file replaced meanwhile is read as it was.
 
-    Raises DamagedStore if it is cut short or a page does not fit its checksum, FileNotFoundError if there is none.
+    Raises DamagedStore if it is cut short or a byte that is read has changed, FileNotFoundError if there is none.
     """
     with pa.OSFile(str(path)) as file:
         try:
+            _check_footer(file)
             return pq.read_table(
                 file,
                 columns=list(columns) if columns else None,
@@ -106,7 +106,8 @@ def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any
                 page_checksum_verification=True,
             )
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DamagedStore(f"{path} is damaged ({str(error).splitlines()[0][:200]}); {RESTORE}") from None
+            why = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise DamagedStore(f"{path} is damaged ({why}); {RESTORE}") from None
 
 
 def sync_folder(path: Path) -> None:
@@ -136,8 +137,9 @@ def consistent(look: Callable[[], T], *, tries: int = 20) -> T:
 
 def _new(path: Path) -> BinaryIO:
     """Never an old file opened anew: it may have a hard link in a backup."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    return path.open("xb")
+    return path.open("x+b")
 
 
 class _disk_errors:  # noqa: N801  reads as a statement
@@ -154,6 +156,37 @@ class _disk_errors:  # noqa: N801  reads as a statement
             raise MissingRequirement(
                 f"no space left to write {self.path}; free some, nothing that was accepted is lost."
             ) from error
+
+
+_SEAL = b"RSf1"
+"""Stands 16 bytes before a table's end: seal, crc32, then the footer's length and "PAR1" as in every Parquet file."""
+
+
+def _seal_footer(file: BinaryIO) -> None:
+    """Gives the footer a checksum. Parquet has one for pages alone, and a bit flipped in the footer can rename a column,
+    hide rows from a filter, or keep the reader busy for ever.
+
+    The seal counts as the footer's last bytes, after the field where a reader stops; so any reader reads the file.
+    """
+    end = file.seek(-8, os.SEEK_END)
+    size = int.from_bytes(file.read(4), "little")
+    file.seek(end - size)
+    footer = file.read(size)
+    tail = (size + 8).to_bytes(4, "little") + b"PAR1"
+    file.seek(end)
+    file.write(_SEAL + zlib.crc32(footer + tail).to_bytes(4, "little") + tail)
+
+
+def _check_footer(file: pa.NativeFile) -> None:
+    """Raises ValueError if the footer is not as it was sealed; one without a seal (format 1) is taken as it is."""
+    end = file.size()
+    last = file.read_at(16, max(0, end - 16))
+    seal, crc32, tail = last[:4], last[4:8], last[8:]
+    if seal == _SEAL:
+        size = int.from_bytes(tail[:4], "little")
+        footer = file.read_at(max(0, size - 8), max(0, end - 8 - size))
+        if zlib.crc32(footer + tail).to_bytes(4, "little") != crc32:
+            raise ValueError("its footer does not fit its checksum")
 
 
 def _crc32(value: dict[str, Any]) -> int:

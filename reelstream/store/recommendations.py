@@ -190,6 +190,16 @@ class Updates:
         """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
         return int(self._current()["batch"])
 
+    def as_of(self) -> datetime | None:
+        """The `as_of` of the newest list; None where there is none."""
+
+        def look() -> datetime | None:
+            files = [self.path / name for name, _ in self._current()["files"]]
+            newest = [pc.max(pointer.read_table(path, columns=["as_of"])["as_of"]).as_py() for path in files]
+            return max((one for one in newest if one), default=None)  # a file may have lost all its users
+
+        return pointer.consistent(look)
+
     def append(self, lists: pa.Table, batch: int) -> None:
         """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
         with self._lock:
@@ -229,7 +239,10 @@ class Updates:
         named = {name for name, _ in self._current()["files"]}
         self._swept_s = now = time.monotonic()
         newest = max(named, default="")  # a newer one is on its way into the pointer
-        left_behind = [path for path in self.path.glob("*.parquet") if path.name not in named and path.name < newest]
+        files: list[Path] = []
+        with contextlib.suppress(FileNotFoundError):  # a refit has removed the version meanwhile
+            files = list(self.path.glob("*.parquet"))
+        left_behind = [path for path in files if path.name not in named and path.name < newest]
         waiting = {path: self._superseded.get(path, now) for path in left_behind}
         for path, since in list(waiting.items()):
             if now - since >= grace_s:

@@ -9,14 +9,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+from reelstream.errors import MissingRequirement
 from reelstream.store import pointer
 
 
 def write(warehouse: Path, name: str, status: dict[str, Any]) -> None:
-    """Replaces `run/NAME.json`; a full disk is no reason to stop."""
-    with contextlib.suppress(OSError):
-        content = json.dumps(status, indent=1).encode()
-        pointer.write_file(warehouse / "run" / f"{name}.json", content, durable=False)
+    """Replaces `run/NAME.json`; a full disk is no reason to stop, and the status is to say so."""
+    path = warehouse / "run" / f"{name}.json"
+    content = json.dumps(status, indent=1).encode()
+    try:
+        pointer.write_file(path, content, durable=False)
+    except (OSError, MissingRequirement):
+        with contextlib.suppress(OSError):
+            _overwrite(path, content)
 
 
 def read(warehouse: Path, name: str) -> dict[str, Any] | None:
@@ -26,6 +31,14 @@ def read(warehouse: Path, name: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return {**status, "alive": process_lives(status.get("pid"))}
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """Writes into the blocks that the file has, if they are enough."""
+    with path.open("r+b", buffering=0) as file:
+        was = os.fstat(file.fileno())
+        if len(content) <= was.st_blocks * 512:
+            file.write(content.ljust(was.st_size))
 
 
 def process_lives(pid: object) -> bool:
