@@ -75,6 +75,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
         offset += more.num_rows
         state = store.append(more, REJECTS.empty_table(), {"ratings": {0: offset}})
         assert folder.fold(more, state.batch).users == 3
+        folder.compact()
     newest = lists_of(settings.warehouse)
 
     files = list((version.path / "updates").glob("*.parquet"))
