@@ -11,7 +11,6 @@ be taken out of them; the next refit is without.
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -42,6 +41,7 @@ def forget(store: RatingsStore) -> dict[int, Removed]:
     published = RecommendationsStore(store.path.parent)
     ratings = _from_ratings(store, state)
     rejects = _from_rejects(store, state)
+    store.sweep(grace_s=0)
     lists: Counter[int] = Counter()
     models: Counter[int] = Counter()
     for path in published.path.glob("version=*"):
@@ -73,8 +73,6 @@ def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
             removed += Counter(covered["user_id"].to_pylist())
             pointer.write_table(forgotten.without(pointer.read_table(path), state.forgetting), path)
             failpoint("ratings-rewritten")
-    named = {folder.name for folder in state.folders}
-    _drop_replaced(store.path, named, state.batch)
     return removed
 
 
@@ -88,7 +86,6 @@ def _from_rejects(store: RatingsStore, state: RatingsState) -> Counter[int]:
             removed += Counter(user for found in names for user in found)
             pointer.write_table(table.filter(pa.array([not found for found in names])), path)
             failpoint("rejects-rewritten")
-    _drop_replaced(store.rejects_path, {folder.name for folder in state.rejects}, state.batch)
     return removed
 
 
@@ -98,16 +95,8 @@ def _names_of(raw: bytes | None, users: Mapping[int, int]) -> set[int]:
     return {int(digits) for digits in found if len(digits) < 20} & set(users)
 
 
-def _drop_replaced(root: Path, named: set[str], batch: int) -> None:
-    for path in root.glob("*=*"):
-        if path.name not in named and int(path.name.split("=")[1].split("-")[-1]) <= batch:
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def _from_lists(version_path: Path, users: Collection[int]) -> Counter[int]:
-    Updates(version_path).sweep(
-        grace_s=0
-    )  # hundreds of files that nobody needs, in an old version for as long as it is kept
+    Updates(version_path).sweep(grace_s=0)  # else hundreds of files that nobody needs are rewritten
     files = [version_path / "users" / "part-0.parquet", *version_path.glob("updates/*.parquet")]
     removed: Counter[int] = Counter()
     for path in files:

@@ -211,7 +211,8 @@ class RatingsStore:
         if run := run_to_merge([folder.level for folder in state.rejects]):
             self._merge(state, "rejects", run)
             done = True
-        self._sweep()
+        if time.monotonic() - self._swept_s >= GRACE_S / 20:
+            self.sweep(GRACE_S)
         return done
 
     def _snapshot(self, state: RatingsState) -> None:
@@ -254,20 +255,17 @@ class RatingsStore:
             changed = replace(state, snapshot=snapshot, ratings=ratings, rejects=rejects)
             pointer.move(self._pointer, _state_to_json(changed))
 
-    def _sweep(self) -> None:
-        now = time.monotonic()
-        if now - self._swept_s < GRACE_S / 20:
-            return
-        self._swept_s = now
+    def sweep(self, grace_s: float) -> None:
+        """Removes what the pointer has left behind, grace_s after the first call that finds it so."""
+        self._swept_s = now = time.monotonic()
         waiting = {path: self._superseded.get(path, now) for path in self._replaced()}
         for path, since in list(waiting.items()):
-            if now - since > GRACE_S:
+            if now - since >= grace_s:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 del waiting[path]
         self._superseded = waiting
 
     def _replaced(self) -> Iterator[Path]:
-        """What the pointer has left behind."""
         state = self.state()
         for root, folders in ((self.path, state.folders), (self.rejects_path, state.rejects)):
             named = {folder.name for folder in folders}

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from reelstream.settings import Settings, load, to_env
+from reelstream.settings import load
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
+from tests.faults.command import command
 from tests.faults.seed import seed_ratings
 from tests.processes import descendants, reelstream, running, stream_runs, wait_until
-
-
-def command(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
-        env={**os.environ, **to_env(settings)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def test_up_takes_a_rating_refits_and_ends_in_order(warehouse: Path) -> None:
