@@ -2,7 +2,7 @@
 
     python -m bench.soak --batches 10000 --json
 
-Fast-forward: neither Kafka nor Spark is there. A micro-batch is an Arrow table in the columns that `stream.parse` gives,
+Fast-forward: neither Kafka nor Spark is there. A micro-batch is an Arrow table in the columns that Spark hands over,
 and a small object with `toArrow` stands for its DataFrame. All the rest is what runs in `reelstream up`, on real files:
 `ingest`, the maintenance in a thread beside it, refits as `reelstream refit`, and a reader in a process of its own that
 asks for lists all the time. The start are the 100,004 real ratings and a published version.

@@ -1,6 +1,6 @@
-"""The events of a soak: micro-batches as `stream.parse` hands them on, made without Kafka and Spark.
+"""The events of a soak: micro-batches as `stream.parse.check` hands them on, made without Kafka and Spark.
 
-In: real ratings, and a seed. Out: Arrow tables with the columns of COLUMNS; the same seed gives the same ones. Next:
+In: real ratings, and a seed. Out: Arrow tables with the columns of CHECKED; the same seed gives the same ones. Next:
 `stream.ingest` takes them, and `left` says what must be in the store afterwards.
 """
 
@@ -19,22 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from producer.ratings_csv import Rows, read_blocks
-from stream.parse import COLUMNS
+from reelstream.events import ForgetEvent, RatingEvent
+from stream.parse import CHECKED, PARSED
 
-TYPES = {
-    "forget": pa.bool_(),
-    "user_id": pa.int64(),
-    "movie_id": pa.int64(),
-    "rating": pa.float32(),
-    "rated_at_ms": pa.int64(),
-    "reason": pa.string(),
-    "raw": pa.binary(),
-    "topic": pa.string(),
-    "partition": pa.int32(),
-    "offset": pa.int64(),
-    "received_at_ms": pa.int64(),
-}
-SCHEMA = pa.schema([(name, TYPES[name]) for name in COLUMNS])
 TOPIC, PARTITIONS = "ratings", 4
 FROM_MS = 1_700_000_000_000
 """Later than every real rating; each event is rated a second after the one before it."""
@@ -57,7 +44,7 @@ class MicroBatch:
     rows: pa.Table
 
     def toArrow(self) -> pa.Table:  # noqa: N802  Spark's name
-        return self.rows
+        return pa.Table.from_pylist([_parsed(row) for row in self.rows.to_pylist()], PARSED)
 
 
 class Events:
@@ -144,7 +131,19 @@ class Events:
 
     def _table(self, events: list[dict[str, Any]]) -> pa.Table:
         received_at_ms = time.time_ns() // 1_000_000
-        return pa.Table.from_pylist([{**event, "received_at_ms": received_at_ms} for event in events], SCHEMA)
+        return pa.Table.from_pylist([{**event, "received_at_ms": received_at_ms} for event in events], CHECKED)
+
+
+def _parsed(row: dict[str, Any]) -> dict[str, Any]:
+    """As Spark hands it over: what is no plain rating has its bytes alone."""
+    if row["forget"]:
+        raw = ForgetEvent(row["user_id"], row["rated_at_ms"]).to_json()
+    elif row["reason"] is None and row["rating"] is None:
+        raw = RatingEvent(row["user_id"], row["movie_id"], None, row["rated_at_ms"]).to_json()
+    else:
+        raw = row["raw"]
+    fields = dict.fromkeys(("user_id", "movie_id", "rating", "rated_at_ms")) if raw else {}
+    return {**row, **fields, "raw": raw}
 
 
 def left(batches: Iterable[pa.Table]) -> dict[tuple[int, int], float]:

@@ -1,7 +1,7 @@
 """The events: what travels through Kafka.
 
 In: a CSV row or a live rating. Out: JSON bytes, one event a record, keyed by the user's id.
-Next: `producer.send` sends them; `stream.parse` holds the same rules as Spark column expressions.
+Next: `producer.send` sends them; `stream.parse` reads plain ratings by itself, and all others by `from_json`.
 
     {"v": 1, "user_id": 1, "movie_id": 296, "rating": 5.0, "rated_at": 1147880044000}
     {"v": 1, "action": "unrate", "user_id": 1, "movie_id": 296, "rated_at": 1147880045000}
@@ -130,7 +130,7 @@ def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) ->
 
 
 def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) -> RatingEvent | ForgetEvent:
-    """Decodes and checks one record's value; the readable twin of `stream.parse`.
+    """Decodes and checks one record's value.
 
     Raises BadRating; its `reason` is a key of REASONS.
     """

@@ -54,7 +54,7 @@ class Folder:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._store = RatingsStore(settings.warehouse)
         self._recommendations = RecommendationsStore(settings.warehouse)
         self._movies = MoviesStore(settings.warehouse)
@@ -144,7 +144,7 @@ class Folder:
         if factors is None:
             return False
         fold_in, new = FoldIn(factors), loaded.new_movies.movie_ids
-        similar = similar_of(factors, new, loaded.titles, n=self._settings.top_n, version=loaded.version.name)
+        similar = similar_of(factors, new, loaded.titles, n=self.settings.top_n, version=loaded.version.name)
         new_movies.save(loaded.version, factors, new, similar)
         with self._lock:
             if self._loaded is loaded:
@@ -175,7 +175,7 @@ class Folder:
             self._history.of(user_ids),
             loaded.fold_in,
             loaded.titles,
-            n=self._settings.top_n,
+            n=self.settings.top_n,
             version=loaded.version.name,
             as_of=self._as_of,
         )

@@ -1,6 +1,6 @@
 """One micro-batch: parsed records → ratings store → folded-in lists. All of it is one Spark job.
 
-In: a micro-batch's DataFrame with the columns of `stream.parse`. Out: rows in `ratings/`, `rejects/` and `updates/`.
+In: a micro-batch's DataFrame as `stream.parse.parse` gives it. Out: rows in `ratings/`, `rejects/` and `updates/`.
 Next: `stream.trigger` counts the ratings and calls for a refit.
 """
 
@@ -17,13 +17,14 @@ from reelstream.store.forgotten import is_forgotten, merged
 from reelstream.store.ratings import RatingsState, RatingsStore, next_offsets, not_yet_in
 from reelstream.store.schemas import RATINGS, REJECTS
 from stream.fold_in import NOTHING, Folded, Folder
+from stream.parse import check
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """What one micro-batch did, for `status`; the times are in seconds.
 
-    queue_s: how long its events had waited in Kafka when it began, their mean; read_s: Kafka to checked rows, by Spark.
+    queue_s: how long its events had waited in Kafka when it began, their mean; read_s: Kafka to checked rows.
     """
 
     state: RatingsState
@@ -48,7 +49,7 @@ class BatchReport:
 def ingest(batch: DataFrame, store: RatingsStore, folder: Folder) -> BatchReport:
     """Takes one micro-batch in.
 
-    1. read: Spark reads, parses and checks the records; the rows come here as Arrow
+    1. read: Spark reads and parses the records; the rows come here as Arrow, and what is no plain rating is checked here
     2. leave out what the store has already (Kafka and Spark deliver at least once), and turn away what a user who
        asked to be forgotten had rated before
     3. store: folders written, then the pointer moved; from here on the events are in, whatever happens
@@ -59,7 +60,8 @@ def ingest(batch: DataFrame, store: RatingsStore, folder: Folder) -> BatchReport
     next start does, as `updates/` knows up to which micro-batch it has come.
     """
     began_s, started = time.time(), time.perf_counter()
-    rows = batch.toArrow()
+    scale = folder.settings
+    rows = check(batch.toArrow(), rating_min=scale.rating_min, rating_max=scale.rating_max)
     read = time.perf_counter()
     before = store.state()
     rows = not_yet_in(rows, before.offsets)

@@ -59,11 +59,11 @@ def test_one_rating_from_csv_to_recommendation(
         "rated_at": 1147880044000,
     }
 
-    # 3. Spark reads, parses and checks it
+    # 3. Spark reads and parses it: a plain rating
     source = spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap_servers).option("subscribe", topic)
     batch = parse(source.load(), rating_min=0.5, rating_max=5.0)
     [row] = batch.where(f"user_id = 1 AND movie_id = {PULP_FICTION}").collect()
-    assert (row.rating, row.rated_at_ms, row.reason) == (5.0, 1147880044000, None)
+    assert (row.rating, row.rated_at_ms, row.raw) == (5.0, 1147880044000, None)
 
     # 4. and 5. it is in the store, with the offset that says so
     store, folder = RatingsStore(warehouse), Folder(settings)

@@ -15,12 +15,13 @@ from bench import table_files
 from bench.load import FIRST_NEW_USER, STAY_S, write_events
 from bench.processes import command, cpu_s, family, open_files, resident_mb
 from bench.soak import EVENTS, MOST_FILES, TENTHS, soak
-from bench.soak_events import FORGET_EVERY, PARTITIONS, SCHEMA, Events, left, real_rows
+from bench.soak_events import FORGET_EVERY, PARTITIONS, Events, left, real_rows
 from bench.synthetic import RATINGS_PER_USER
 from producer.ratings_csv import Rows
 from reelstream.settings import load
 from reelstream.store import ratings as ratings_module
 from reelstream.store.ratings import RatingsStore
+from stream.parse import CHECKED
 from tests.batch.camps import camps
 
 BATCHES = 60
@@ -76,7 +77,7 @@ def test_events_are_the_same_by_their_seed_and_have_places_of_their_own(rows: Ro
     assert columns(batches) == columns(again)
     assert columns(batches) != columns(others)
     table = pa.concat_tables(batches)
-    assert table.schema == SCHEMA
+    assert table.schema == CHECKED
     assert table.num_rows == len(rows) + 20 * FORGET_EVERY
     places = set(zip(table["partition"].to_pylist(), table["offset"].to_pylist(), strict=True))
     assert len(places) == table.num_rows
@@ -98,7 +99,7 @@ def test_what_is_left_goes_by_the_last_word() -> None:
     ]
     then = [event(1, 7, 2.0), event(1, 8, None), event(2, None, None, forget=True), event(3, 9, None), event(2, 9, 4.5)]
 
-    assert left([pa.Table.from_pylist(rows, SCHEMA) for rows in (first, then)]) == {
+    assert left([pa.Table.from_pylist(rows, CHECKED) for rows in (first, then)]) == {
         (1, 7): 2.0,
         (2, 9): 4.5,
         (3, 7): 1.0,

@@ -1,4 +1,4 @@
-"""Every record comes out of `parse` once: as a rating, or with the reason that the readable twin gives."""
+"""Every record comes out once: as a rating, or with a reason."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from reelstream.errors import BadRating
-from reelstream.events import REASONS, ForgetEvent, RatingEvent, from_json
-from stream.parse import COLUMNS, parse
+from reelstream.events import REASONS, ForgetEvent, RatingEvent
+from stream.parse import CHECKED, PARSED, check, parse
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -89,22 +88,23 @@ def parsed(spark: SparkSession, values: Sequence[bytes | None]) -> list[dict[str
     rows = [(value, "ratings", 0, offset, NOW) for offset, value in enumerate(values)]
     schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
     records = spark.createDataFrame(rows, schema)
-    result = parse(records, rating_min=0.5, rating_max=5.0)
-    assert tuple(result.columns) == COLUMNS
-    return sorted((row.asDict() for row in result.collect()), key=lambda row: row["offset"])
+    rows = parse(records, rating_min=0.5, rating_max=5.0).toArrow()
+    assert rows.schema.names == PARSED.names
+    checked = check(rows, rating_min=0.5, rating_max=5.0)
+    assert checked.schema.equals(CHECKED)
+    assert checked["offset"].to_pylist() == rows["offset"].to_pylist()
+    return sorted(checked.to_pylist(), key=lambda row: row["offset"])
 
 
-def test_every_case_gets_its_reason_in_spark_and_in_python(spark: SparkSession) -> None:
+def test_every_case_gets_its_reason(spark: SparkSession) -> None:
     rows = parsed(spark, [value for value, _ in CASES.values()])
 
     assert {name: row["reason"] for name, row in zip(CASES, rows, strict=True)} == {
         name: reason for name, (_, reason) in CASES.items()
     }
     for row, (value, reason) in zip(rows, CASES.values(), strict=True):
-        assert row["raw"] == (None if reason is None else bytearray(value))
+        assert row["raw"] == (None if reason is None else value)
         assert (row["user_id"] is None) == (reason is not None)
-    for value, reason in CASES.values():
-        assert python_reason(value) == reason
 
 
 def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> None:
@@ -134,7 +134,8 @@ def test_a_record_without_a_value_is_a_reject(spark: SparkSession) -> None:
 def test_what_is_taken_back_has_no_stars_and_what_is_forgotten_no_movie(spark: SparkSession) -> None:
     rows = parsed(spark, [RatingEvent(1, 2, None, 5).to_json(), ForgetEvent(3, 6).to_json()])
 
-    assert [[row[name] for name in COLUMNS[:5]] for row in rows] == [[False, 1, 2, None, 5], [True, 3, None, None, 6]]
+    names = ("forget", "user_id", "movie_id", "rating", "rated_at_ms")
+    assert [[row[name] for name in names] for row in rows] == [[False, 1, 2, None, 5], [True, 3, None, None, 6]]
 
 
 @pytest.mark.parametrize("reason", sorted(set(REASONS) - {"forgotten"}))
@@ -142,9 +143,12 @@ def test_each_documented_reason_has_a_case(reason: str) -> None:
     assert reason in {reason for _, reason in CASES.values()}
 
 
-def python_reason(value: bytes) -> str | None:
-    try:
-        from_json(value, rating_min=0.5, rating_max=5.0, now_ms=NOW_MS)
-    except BadRating as error:
-        return error.reason
-    return None
+def test_spark_reads_plain_ratings_and_leaves_no_other(spark: SparkSession) -> None:
+    values = [GOOD, changed(rating="9"), changed(action='"unrate"'), RatingEvent(7, 8, 0.5, 9).to_json()]
+    rows = [(value, "ratings", 0, offset, NOW) for offset, value in enumerate(values)]
+    schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
+
+    parsed = parse(spark.createDataFrame(rows, schema), rating_min=0.5, rating_max=5.0).toArrow()
+
+    assert parsed["raw"].to_pylist() == [None, values[1], values[2], None]
+    assert parsed["user_id"].to_pylist() == [1, None, None, 7]
