@@ -100,6 +100,8 @@ def show(value: dict[str, Any]) -> None:
         )
     if refit and refit["state"] == "failed":
         out.print(f"           the last refit failed: {refit['error']}", style="red", soft_wrap=True, markup=False)
+    if refit and refit["state"] == "running" and not refit["alive"]:
+        out.print("           the last refit was killed; the next one starts anew", style="red", soft_wrap=True)
     if refit and refit["state"] == "held back":
         why = "; ".join(refit["reasons"])
         text = f"           version {refit['version']} is held back: {why}; `reelstream refit --force` publishes all the same"

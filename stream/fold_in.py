@@ -64,6 +64,7 @@ class Folder:
         self._history = History(self._store.read(columns=COLUMNS))
         self._loaded: _Loaded | None = None
         self._as_of = datetime.fromtimestamp(0, UTC)
+        self._owed = np.empty(0, np.int64)  # users whose lists could not be written
 
     def fold(self, ratings: pa.Table, batch: int) -> Folded:
         """Adds a micro-batch that is in the store by now, scores it, and writes its users' lists.
@@ -98,6 +99,7 @@ class Folder:
         """Leaves out from now on what the users rated up to a time: user_id → milliseconds since 1970."""
         with self._lock:
             self._history.forget(forgotten)
+            self._owed = np.setdiff1d(self._owed, np.array(sorted(forgotten), np.int64))
             if self._loaded:
                 self._loaded.new_movies.forget(np.array(sorted(forgotten), np.int64))
 
@@ -116,6 +118,7 @@ class Folder:
         loaded = self._loaded
         if version is None:
             return False
+        self._recommendations.link_latest(version)
         if loaded and loaded.version.name == version.name:
             if loaded.movies_version == movies_version:
                 return False
@@ -145,7 +148,13 @@ class Folder:
             return False
         fold_in, new = FoldIn(factors), loaded.new_movies.movie_ids
         similar = similar_of(factors, new, loaded.titles, n=self.settings.top_n, version=loaded.version.name)
-        new_movies.save(loaded.version, factors, new, similar)
+        try:
+            new_movies.save(loaded.version, factors, new, similar)
+        except BaseException:
+            with self._lock:
+                if self._loaded is loaded:
+                    self._loaded = None  # the next `refresh` starts anew, with all movies and raters
+            raise
         with self._lock:
             if self._loaded is loaded:
                 loaded.fold_in = fold_in
@@ -162,10 +171,11 @@ class Folder:
             return self._history.of(user_ids)
 
     def _write(self, user_ids: np.ndarray) -> None:
+        self._owed = np.union1d(self._owed, user_ids)
         if loaded := self._loaded:
             self._loaded = None  # whatever fails here, the next `refresh` makes up for it
-            loaded.updates.append(self._lists(user_ids, loaded), self._batch)
-            self._loaded = loaded
+            loaded.updates.append(self._lists(self._owed, loaded), self._batch)
+            self._loaded, self._owed = loaded, self._owed[:0]
 
     def _lists(self, user_ids: np.ndarray, loaded: _Loaded) -> pa.Table:
         """Newer than every list before it, whatever the clock says."""

@@ -64,7 +64,7 @@ class Stream:
 
     Entering raises Busy if another stream runs on this warehouse, BrokerUnavailable, MissingRequirement or DamagedStore
     if it cannot start. Later failures of Kafka or of the disk are tried again, and `wait` raises only what no retry mends.
-    For `accept_data_loss` and `notice` see `stream.source.Source`.
+    For `accept_data_loss` see `stream.source.Source`. `notice` is told what goes wrong, and when it goes well again.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Stream:
         self._settings = settings
         self._bootstrap_servers = bootstrap_servers
         self._on_batch = on_batch
+        self._notice = notice
         self._stack = ExitStack()
         self._store = RatingsStore(settings.warehouse)
         self._source = Source(
@@ -89,6 +90,7 @@ class Stream:
         self._reports: deque[tuple[float, BatchReport]] = deque(maxlen=1000)
         self._error: str | None = None
         self._kafka_error: str | None = None
+        self._told: str | None = None
         self._fatal: ReelstreamError | None = None
         self._restarts = 0
         self._started_at = datetime.now(UTC)
@@ -215,6 +217,8 @@ class Stream:
         recent = [report for at, report in list(self._reports) if now - at <= RATE_WINDOW_S]
         last = self._reports[-1][1] if self._reports else None
         maintenance = _sentence(self._maintenance.error)
+        error = self._kafka_error or self._error or (maintenance and f"maintenance: {maintenance}")
+        self._tell(error)
         status: dict[str, Any] = {
             "state": state,
             "pid": os.getpid(),
@@ -230,7 +234,7 @@ class Stream:
             "events_per_s": round(sum(r.accepted + r.rejected for r in recent) / RATE_WINDOW_S, 1),
             "restarts": self._restarts,
             "accepted_loss": lost_as_json(self._source.lost),
-            "error": self._kafka_error or self._error or (maintenance and f"maintenance: {maintenance}"),
+            "error": error,
             "quality": self._folder.quality.summary(),
         }
         if last:
@@ -242,6 +246,11 @@ class Stream:
             }
             status["median_batch"] = _medians([report for _, report in self._reports])
         run_files.write(self._settings.warehouse, "stream", status)
+
+    def _tell(self, error: str | None) -> None:
+        if error != self._told:
+            self._notice(f"trouble, tried again until it goes: {error}" if error else "all is well again")
+        self._told = error
 
 
 def warm_up(spark: SparkSession, settings: Settings) -> None:

@@ -108,10 +108,21 @@ class RecommendationsStore:
         failpoint("version-written")
         pointer.move(self._pointer, value)
         failpoint("version-published")
-        self._link_latest(name)
+        version = self._version(value)
+        self.link_latest(version)
         failpoint("version-linked")
         self._prune(name, keep)
-        return self._version(value)
+        return version
+
+    def link_latest(self, version: Version) -> None:
+        """Has the symlink `latest` lead to the version; a refit that was killed may have left it at the one before."""
+        latest = self.path / "latest"
+        if latest.is_symlink() and latest.readlink().name == version.path.name:
+            return
+        aside = self.path / f".latest.{os.getpid()}"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(version.path.name)
+        aside.replace(latest)
 
     def keep_aside(self, name: str) -> None:
         """Removes every version that is newer than the current one, other than `name`: held back, or never finished."""
@@ -158,12 +169,6 @@ class RecommendationsStore:
             accepted=value["accepted"],
             info=value["info"],
         )
-
-    def _link_latest(self, name: str) -> None:
-        aside = self.path / f".latest.{os.getpid()}"
-        aside.unlink(missing_ok=True)
-        aside.symlink_to(f"version={name}")
-        aside.replace(self.path / "latest")
 
     def _prune(self, current: str, keep: int) -> None:
         for root in (self.path, self.models_path):

@@ -271,6 +271,14 @@ def test_status_after_a_crash_and_a_failed_refit(
     assert not any(line.startswith("refits") for line in said)
 
 
+def test_status_after_a_killed_refit(reelstream: Reelstream, published: Path) -> None:
+    run_files.write(published, "refit", {"state": "running", "pid": 2**22 + 1})
+
+    said = lines(reelstream("status", "--warehouse", published).out)
+
+    assert "           the last refit was killed; the next one starts anew" in said
+
+
 def test_status_as_json(reelstream: Reelstream, published: Path) -> None:
     processes(published, pid=os.getpid())
 

@@ -82,3 +82,15 @@ def test_only_the_last_versions_stay_and_latest_is_a_link(tmp_path: Path) -> Non
     assert sorted(path.name for path in store.path.glob("version=*")) == ["version=000003", "version=000004"]
     assert [item["version"] for item in store.versions()] == ["000003", "000004"]
     assert pq.read_table(store.path / "latest" / "users")["movie_id"].to_pylist() == [3]
+
+
+def test_a_link_that_was_left_behind_is_moved(tmp_path: Path) -> None:
+    store = RecommendationsStore(tmp_path)
+    for number in range(2):
+        publish(store, lists(1, [number], 1000, "refit"), keep=2)
+    (store.path / "latest").unlink()
+    (store.path / "latest").symlink_to("version=000001")
+
+    store.link_latest(store.current())
+
+    assert (store.path / "latest").readlink() == Path("version=000002")

@@ -17,6 +17,7 @@ from batch.refit import refit
 from reelstream.als.factors import ModelSettings
 from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.settings import Settings, load
+from reelstream.store import new_movies
 from reelstream.store.adopted import adopt
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsState, RatingsStore
@@ -124,6 +125,42 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
     assert known(settings) == [(OTHER, 2.0)]
     assert [(row["reason"], row["raw"]) for row in store.read_rejects().to_pylist()] == [("forgotten", None)] * 2
     assert known(settings) == [(m, s) for _, m, s in _of(Folder(settings), USER)]
+
+
+def test_lists_that_a_full_disk_refused_are_written_later(
+    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(rated(FILM, 5.0, 10))
+    [before, *_] = reelstream.open(settings.warehouse).recommend(USER)
+    with monkeypatch.context() as disk:
+        disk.setattr(Updates, "append", no_space)
+        with pytest.raises(OSError, match="No space left"):
+            folder.fold_again([USER])
+
+    assert folder.refresh()
+
+    [after, *_] = reelstream.open(settings.warehouse).recommend(USER)
+    assert (after.source, after.as_of > before.as_of) == ("fold_in", True)
+
+
+def test_movies_that_a_full_disk_refused_are_folded_in_later(
+    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_movie = 5_000
+    take(rated(FILM, 5.0, 10), rated(new_movie, 5.0, 11))
+    with monkeypatch.context() as disk:
+        disk.setattr(new_movies, "save", no_space)
+        with pytest.raises(OSError, match="No space left"):
+            folder.fold_in_movies()
+
+    assert folder.refresh()
+    assert folder.fold_in_movies()
+
+    assert reelstream.open(settings.warehouse).similar(new_movie)
+
+
+def no_space(*_: object) -> None:
+    raise OSError("No space left on device")
 
 
 def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, folder: Folder) -> None:
