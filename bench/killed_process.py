@@ -57,6 +57,7 @@ def process(at: str, settings: Settings, *command: str) -> Iterator[subprocess.P
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
+            start_new_session=True,  # a Ctrl-C is for the bench, which ends it in order
         )
     try:
         yield started

@@ -9,15 +9,18 @@ store once.
     python -m bench.kills --points batch-written,lists-stored
 
 has the stream, a refit, a load of titles and a tune killed at the failpoints between every two durable steps, while
-known and new users rate, ask to be forgotten, and read.
+known and new users rate, ask to be forgotten, and read. Ctrl-C ends it after the kill that goes on, and what was sent up to
+then is read back.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,7 +31,7 @@ from pathlib import Path
 
 from bench._report import print_report
 from bench.kill_audit import audit
-from bench.kill_points import crashes
+from bench.kill_points import Crashes, crashes
 from bench.pipeline import temporary_settings, wait_until_stored
 from cli.demo import real_ratings
 from cli.replay import replay_file
@@ -70,20 +73,17 @@ def kill_at_points(points: Sequence[str], times: int) -> None:
     with temporary_settings() as settings, embedded_broker(settings) as broker:
         settings = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
         with crashes(settings) as crash:
-            for point in points:
-                for number in range(times):
-                    began = time.perf_counter()
-                    crash.kill(point, number)
-                    print(f"killed at {point}, {number + 1}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
+            kills = kill_in_rounds(crash, points, times)
             crash.recover()
             found = audit(settings.warehouse, crash.ledger)
     print_report(
         "kills",
         {
             "points": {
-                point: {"kills": times, "lost": found.lost[point], "twice": found.twice[point]} for point in points
+                point: {"kills": kills[point], "lost": found.lost[point], "twice": found.twice[point]}
+                for point in points
             },
-            "kills": len(points) * times,
+            "kills": kills.total(),
             "sent": len(crash.ledger.sent) + crash.ledger.requests,
             "lost": found.lost.total(),
             "twice": found.twice.total(),
@@ -94,6 +94,24 @@ def kill_at_points(points: Sequence[str], times: int) -> None:
         },
         seconds=time.perf_counter() - started,
     )
+
+
+def kill_in_rounds(crash: Crashes, points: Sequence[str], times: int) -> collections.Counter[str]:
+    """Each point once, then again; how often each was killed at. On Ctrl-C the kill that goes on is the last."""
+    kills: collections.Counter[str] = collections.Counter()
+    asked = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        for number, point in itertools.product(range(times), points):
+            if asked.is_set():
+                break
+            began = time.perf_counter()
+            crash.kill(point, number)
+            kills[point] += 1
+            print(f"killed at {point}, {number + 1}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return kills
 
 
 def kill_at_random(kills: int, rate: float) -> None:

@@ -29,6 +29,7 @@ from cli.options import (
     progress_bar,
     settings_of,
 )
+from cli.sql import sql
 from cli.tune import tune
 from reelstream import __version__
 from reelstream.errors import ReelstreamError, UsageError
@@ -200,6 +201,7 @@ def rate(
 
 
 app.command()(forget)
+app.command()(sql)
 
 
 @app.command()

@@ -6,9 +6,12 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, timedelta
+from datetime import time as clock_time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.safe_console import SafeConsole, escape_controls
-from reelstream.errors import BrokerUnavailable, NotReady
+from reelstream.errors import BrokerUnavailable
 from reelstream.settings import Settings, load
+from reelstream.warehouse import existing
 
 if TYPE_CHECKING:
     from producer.ratings_csv import BadRow
@@ -70,11 +74,8 @@ def settings_of(
 
 
 def existing_warehouse(settings: Settings) -> Path:
-    """Raises NotReady if there is none: a mistyped path must not look like an empty warehouse."""
-    path = settings.warehouse
-    if not path.is_dir():
-        raise NotReady(f"there is no warehouse at {path}; start one with `reelstream up --warehouse {path}`.")
-    return path
+    """Raises NotReady if there is none."""
+    return existing(settings.warehouse)
 
 
 def broker_address(settings: Settings) -> str:
@@ -100,9 +101,11 @@ def print_json(value: Any) -> None:
     out.out(escape_controls(text))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Title and cells are shown as they are: what looks like markup may be a film's title or a hostile event."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=None if title is None else Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     for column in columns:
         table.add_column(column, justify="left" if column in ("title", "source", "reason", "raw", "where") else "right")
     for row in rows:
@@ -131,12 +134,16 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress]:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, date | clock_time):
+        return value.isoformat()
+    if isinstance(value, timedelta | UUID):
+        return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

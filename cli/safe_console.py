@@ -23,7 +23,12 @@ class SafeConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(segment.text.translate(_SHOWN), segment.style)
+            yield segment if segment.control else Segment(shown(segment.text), segment.style)
+
+
+def shown(text: str) -> str:
+    """The text with its control characters made visible, but for line ends and tabs."""
+    return text.translate(_SHOWN)
 
 
 def escape_controls(json_text: str) -> str:

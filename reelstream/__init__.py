@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reelstream.recommender import Recommender, open
+    from reelstream.sql import connect
 
 __version__ = "0.1.0"
-__all__ = ["Recommender", "open"]
+__all__ = ["Recommender", "connect", "open"]
 
 
 def __getattr__(name: str) -> Any:
-    """`open` and `Recommender` are imported when first used: a command that needs no model starts faster without."""
+    """What __all__ names is imported when first used: a command that needs no model starts faster without."""
     if name in __all__:
-        from reelstream import recommender
+        from importlib import import_module
 
-        return getattr(recommender, name)
+        return getattr(import_module("reelstream.sql" if name == "connect" else "reelstream.recommender"), name)
     raise AttributeError(f"module 'reelstream' has no attribute {name!r}")

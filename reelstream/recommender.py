@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.als.fold_in import FoldIn
-from reelstream.errors import NotReady, UsageError
+from reelstream.errors import UsageError
 from reelstream.events import MAX_ID, is_id
 from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
@@ -28,6 +28,7 @@ from reelstream.store.pointer import consistent
 from reelstream.store.ratings import RatingsStore, latest
 from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.top_lists import known_ratings
+from reelstream.warehouse import existing
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,10 @@ class Recommender:
 
         def look() -> list[Recommendation]:
             version = self._published.current()
-            rows = self._titled(self._published.read_users(version, [_id(user_id)]).slice(0, n)).to_pylist()
+            rows = self.titled(self._published.read_users(version, [_id(user_id)]).slice(0, n)).to_pylist()
             if not rows:
                 popular = self._published.read("popular", version).slice(0, n).drop_columns("n_ratings")
-                rows = [{**row, "source": "popular"} for row in self._titled(popular).to_pylist()]
+                rows = [{**row, "source": "popular"} for row in self.titled(popular).to_pylist()]
             return [Recommendation(**{k: v for k, v in row.items() if k != "user_id"}) for row in rows]
 
         return consistent(look)
@@ -161,7 +162,7 @@ class Recommender:
             table = table if table.num_rows else new_movies.read_similar(version, movie_id)
             return [
                 SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"])
-                for row in self._titled(table.slice(0, n), "similar_movie_id").to_pylist()
+                for row in self.titled(table.slice(0, n), "similar_movie_id").to_pylist()
             ]
 
         movies = consistent(look)
@@ -174,7 +175,7 @@ class Recommender:
 
         def look() -> list[PopularMovie]:
             rows = self._published.read("popular", self._published.current()).slice(0, n)
-            return [PopularMovie(**row) for row in self._titled(rows).drop_columns("as_of").to_pylist()]
+            return [PopularMovie(**row) for row in self.titled(rows).drop_columns("as_of").to_pylist()]
 
         return consistent(look)
 
@@ -184,7 +185,7 @@ class Recommender:
 
     def recommendations(self) -> pa.Table:
         """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
-        return consistent(lambda: self._titled(self._published.read_users(self._published.current())))
+        return consistent(lambda: self.titled(self._published.read_users(self._published.current())))
 
     def find_movie(self, text: str) -> int:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
@@ -194,7 +195,7 @@ class Recommender:
         version = self._published.current()
         return version, FoldIn(new_movies.load_factors(version, models.load(version.model_path)))
 
-    def _titled(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
+    def titled(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
         """The rows with the titles as they are now, and those in the rows where none is loaded any more."""
         newest = pa.chunked_array([self._titles().of(table[movies].to_numpy())], pa.string())
         at = table.schema.get_field_index("title")
@@ -212,10 +213,7 @@ class Recommender:
 
 def open(warehouse: str | Path) -> Recommender:
     """The warehouse's recommendations. Raises NotReady if there is no warehouse at this path."""
-    path = Path(warehouse)
-    if not path.is_dir():
-        raise NotReady(f"there is no warehouse at {path}; start one with `reelstream up --warehouse {path}`.")
-    return Recommender(path)
+    return Recommender(existing(warehouse))
 
 
 def _id(value: int) -> int:
