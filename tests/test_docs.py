@@ -19,6 +19,7 @@ from reelstream import errors
 from reelstream.events import REASONS, from_json
 from reelstream.kafka_client import kafka_python_options, load_command_config, spark_options
 from reelstream.settings import Settings, load
+from reelstream.sql import MODELS, VIEWS
 from reelstream.store import schemas
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,6 +134,14 @@ def test_every_table_is_described() -> None:
     tables = {name.lower() for name, value in vars(schemas).items() if isinstance(value, type(schemas.RATINGS))}
     described = set(re.findall(r"^## (\w+)$", text_of("docs/tables.md"), re.MULTILINE))
     assert tables <= described
+
+
+def test_every_sql_view_is_described() -> None:
+    described = section("docs/tables.md", "SQL views")
+    assert first_cells(described) == ["view", *VIEWS]
+    assert all(f"`{name}`" in described for name in MODELS.names)
+    helped = " ".join(CliRunner().invoke(app, ["sql", "--help"], env={"COLUMNS": "200"}).stdout.split())
+    assert all(name in helped for name in VIEWS)
 
 
 def test_every_bench_is_in_the_readme() -> None:
