@@ -115,7 +115,7 @@ def _stream(settings: Settings, address: str, say: Say, accept_data_loss: bool) 
         address,
         on_batch=lambda report: say(line(report), often=True),
         accept_data_loss=accept_data_loss,
-        notice=lambda text: err.print(text, soft_wrap=True, markup=False),
+        notice=_tell,
     )
 
 
@@ -155,8 +155,12 @@ def _say(first: str) -> Iterator[Say]:
         if often and now - last < LOG_EVERY_S:
             return
         last = now
-        with contextlib.suppress(OSError):
-            err.print(text, soft_wrap=True, markup=False)
+        _tell(text)
 
     log(first)
     yield log
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):
+        err.print(text, soft_wrap=True, markup=False)

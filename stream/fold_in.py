@@ -74,11 +74,11 @@ class Folder:
         with self._lock:
             user_id, movie_id = ratings["user_id"].to_numpy(), ratings["movie_id"].to_numpy()
             users = np.unique(user_id)
-            before = self._history.of(users)
+            loaded = self._loaded
+            before = self._history.of(users) if loaded else None
             self._history.append(ratings)
             self._batch = batch
-            loaded = self._loaded
-            if loaded is None:
+            if loaded is None or before is None:
                 return NOTHING
             try:
                 began = time.perf_counter()
