@@ -6,7 +6,7 @@ In: a warehouse. Out: a DuckDB connection with the tables of VIEWS. Next: querie
     reelstream.connect("warehouse").sql("SELECT title, count(*) FROM ratings JOIN movies USING (movie_id) GROUP BY 1")
 
 The tables are read when `connect` is called, with all their checksums, and stay as they were then: two queries on one
-connection never see two versions. They are held in memory, about 50 bytes a rating.
+connection never see two versions. They are held in memory.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def connect(warehouse: str | Path) -> duckdb.DuckDBPyConnection:
 
 def _tables(warehouse: Path) -> dict[str, pa.Table]:
     published, ratings = RecommendationsStore(warehouse), RatingsStore(warehouse)
-    version = published.current_or_none()
+    state, version = ratings.state(), published.current_or_none()
     lists, similar = USERS.empty_table(), SIMILAR.empty_table()
     if version:
         recommender = Recommender(warehouse)
@@ -92,12 +92,12 @@ def _tables(warehouse: Path) -> dict[str, pa.Table]:
         similar = pa.concat_tables([published.read("similar", version), new_movies.read_similar(version)])
         similar = recommender.titled(similar, "similar_movie_id")
     return {
-        "ratings": latest(ratings.read(ratings.state())),
+        "ratings": latest(ratings.read(state)),
         "recommendations": lists,
         "similar": similar,
         "movies": MoviesStore(warehouse).read(),
         "models": _models(published.versions(), version.name if version else None),
-        "rejects": ratings.read_rejects(),
+        "rejects": ratings.read_rejects(state),
         "quality": QualityStore(warehouse).read(),
     }
 

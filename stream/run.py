@@ -54,8 +54,8 @@ QUERY = {
     "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "fs.file.impl.disable.cache": "true",  # else the one with checksums is taken, which Spark has opened by then
 }
-"""The checkpoint is scratch, so its files need no checksums, Spark's or Hadoop's, which take as long to write as the files
-do, and none of the permissions for which the other manager of local files starts a process: some 70 ms of each micro-batch."""
+"""The checkpoint is scratch, so its files need no checksums, Spark's or Hadoop's, and none of the
+permissions for which the other manager of local files starts a process; each costs milliseconds of every micro-batch."""
 SETTLED_S = 5.0
 """A query that was started again and runs for so long is well, though no event may have come to show it."""
 RATE_WINDOW_S = 10.0

@@ -189,9 +189,11 @@ class RatingsStore:
         forgotten.write(self.path / name, requests)
         return name
 
-    def read_rejects(self) -> pa.Table:
-        """All rejected events, oldest first."""
-        return pointer.consistent(lambda: _read(self.rejects_path, self.state().rejects, REJECTS, None, None))
+    def read_rejects(self, state: RatingsState | None = None) -> pa.Table:
+        """All rejected events, oldest first; for `state` see `read`."""
+        if state is None:
+            return pointer.consistent(lambda: self.read_rejects(self.state()))
+        return _read(self.rejects_path, state.rejects, REJECTS, None, None)
 
     def compact(self) -> bool:
         """Folds small folders together: a new snapshot once the rows since the last one have doubled the table, else
