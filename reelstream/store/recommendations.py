@@ -149,12 +149,12 @@ class RecommendationsStore:
 
     def read_users(self, version: Version, user_ids: Sequence[int] | None = None) -> pa.Table:
         """Top-N lists with the updates since the refit merged in: for each user the newest list."""
-        filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
         updates = Updates(version.path).read(user_ids)
-        users = self.read("users", version, filters)
-        if updates.num_rows:
-            fresh = pc.unique(updates["user_id"])
-            users = users.filter(pc.invert(pc.is_in(users["user_id"], fresh)))
+        fresh = pc.unique(updates["user_id"])
+        if user_ids is not None and set(user_ids) <= set(fresh.to_pylist()):
+            return updates
+        users = self.read("users", version, _of(user_ids))
+        users = users.filter(pc.invert(pc.is_in(users["user_id"], fresh)))
         return pa.concat_tables([users, updates]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
     def _version(self, value: dict[str, Any]) -> Version:
@@ -226,7 +226,7 @@ class Updates:
         run = run_to_merge([level for _, level in files])
         if run:
             old = files[run]
-            merged = self._newest([name for name, _ in old], None)
+            merged = self._newest([name for name, _ in old])
             with self._lock:
                 value = self._current()
                 name = self._write(value["next"], merged)
@@ -259,7 +259,8 @@ class Updates:
         """The newest list of each updated user."""
 
         def look() -> pa.Table:
-            return self._newest([name for name, _ in self._current()["files"]], user_ids)
+            names = [name for name, _ in self._current()["files"]]
+            return self._newest(names) if user_ids is None else self._newest_of(names, user_ids)
 
         return pointer.consistent(look)
 
@@ -267,9 +268,19 @@ class Updates:
         value = pointer.read(self._pointer) or {"next": 0, "files": [], "batch": 0}
         return {**value, "files": [[inside(name), level] for name, level in value["files"]]}
 
-    def _newest(self, names: Sequence[str], user_ids: Sequence[int] | None) -> pa.Table:
-        filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
-        tables = [pointer.read_table(self.path / name, filters=filters) for name in names]
+    def _newest_of(self, names: Sequence[str], user_ids: Sequence[int]) -> pa.Table:
+        """The same for some users. The files are in the order in which they were written, so each user's list is in the
+        last one that has any of it: whoever has just rated is found in the first file that is opened."""
+        missing, tables = set(user_ids), [USERS.empty_table()]
+        for name in reversed(names):
+            if not missing:
+                break
+            tables.append(pointer.read_table(self.path / name, filters=_of(sorted(missing))))
+            missing -= set(pc.unique(tables[-1]["user_id"]).to_pylist())
+        return pa.concat_tables(tables).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+    def _newest(self, names: Sequence[str]) -> pa.Table:
+        tables = [pointer.read_table(self.path / name) for name in names]
         lists = pa.concat_tables([USERS.empty_table(), *tables])
         users, of_user = np.unique(lists["user_id"].to_numpy(), return_inverse=True)
         as_of = lists["as_of"].cast(pa.int64()).to_numpy()
@@ -282,6 +293,10 @@ class Updates:
         name = f"{number:012d}.parquet"
         pointer.write_table(lists, self.path / name, row_group_rows=20_000)
         return name
+
+
+def _of(user_ids: Sequence[int] | None) -> pc.Expression | None:
+    return None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
 
 
 def _model_info(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reelstream.errors import NotReady
+from reelstream.store import pointer
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.store.schemas import POPULAR, SIMILAR
 from tests.store.rows import lists
@@ -72,6 +73,32 @@ def test_many_updates_are_folded_into_few_files(tmp_path: Path) -> None:
     assert movies(updates.read()) == {user: [user + 150] for user in range(50)}
     named = [name for name, _ in updates._current()["files"]]
     assert len(named) <= 3 * 7
+    for user in range(50):
+        assert movies(updates.read([user])) == {user: [user + 150]}
+    assert movies(updates.read([3, 49, 1000])) == {3: [153], 49: [199]}
+
+
+def test_who_has_just_rated_is_read_from_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RecommendationsStore(tmp_path)
+    version = publish(store, lists(1, [10], 1000, "refit"))
+    updates = Updates(version.path)
+    for number in range(5):
+        updates.append(lists(number % 2, [number], 2000 + number), batch=number + 2)
+    opened: list[str] = []
+    read_table = pointer.read_table
+
+    def counted(path: Path, **options: object) -> pa.Table:
+        opened.append(path.parent.name)
+        return read_table(path, **options)
+
+    monkeypatch.setattr(pointer, "read_table", counted)
+
+    assert movies(store.read_users(version, [0])) == {0: [4]}
+    assert opened == ["updates"]
+    assert movies(store.read_users(version, [0, 1])) == {0: [4], 1: [3]}
+    assert opened[1:] == ["updates"] * 2
+    assert movies(store.read_users(version, [7])) == {}
+    assert opened[3:] == ["updates"] * 5 + ["users"]
 
 
 def test_only_the_last_versions_stay_and_latest_is_a_link(tmp_path: Path) -> None:
