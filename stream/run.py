@@ -28,7 +28,7 @@ from reelstream.events import RatingEvent
 from reelstream.kafka_client import kafka_python_options, load_command_config
 from reelstream.kafka_knock import knock
 from reelstream.settings import Settings
-from reelstream.spark_session import close_session, open_session
+from reelstream.spark_session import close_session, let_micro_batches_go_first, open_session
 from reelstream.store import leftovers, run_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
@@ -105,6 +105,7 @@ class Stream:
             knock(kafka_python_options(self._bootstrap_servers, load_command_config(self._settings.command_config)))
             self._spark = open_session(self._settings, jars=spark_kafka_jars())
             self._stack.callback(close_session, self._spark)
+            let_micro_batches_go_first()
             for name, value in QUERY.items():
                 self._spark.conf.set(name, value)
             self._folder = Folder(self._settings)
