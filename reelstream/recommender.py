@@ -11,23 +11,24 @@ Safe to use from several threads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reelstream.als.fold_in import FoldIn
+from reelstream.current_model import CurrentModel
 from reelstream.errors import UsageError
 from reelstream.events import MAX_ID, is_id
-from reelstream.store import models, new_movies
+from reelstream.store import new_movies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
 from reelstream.store.ratings import RatingsStore, latest
-from reelstream.store.recommendations import RecommendationsStore, Version
-from reelstream.top_lists import known_ratings
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.top_lists import folded_lists, known_ratings
 from reelstream.warehouse import existing
 
 
@@ -95,6 +96,7 @@ class Recommender:
         self._ratings = RatingsStore(warehouse)
         self._published = RecommendationsStore(warehouse)
         self._movies = MoviesStore(warehouse)
+        self._model = CurrentModel(warehouse)
         self._read_titles: tuple[int, Titles | None] = (0, None)
 
     def recommend(self, user_id: int, n: int = 10) -> list[Recommendation]:
@@ -105,13 +107,39 @@ class Recommender:
 
         def look() -> list[Recommendation]:
             version = self._published.current()
-            rows = self.titled(self._published.read_users(version, [_id(user_id)]).slice(0, n)).to_pylist()
-            if not rows:
+            lists = self.titled(self._published.read_users(version, [_id(user_id)]).slice(0, n))
+            if not lists.num_rows:
                 popular = self._published.read("popular", version).slice(0, n).drop_columns("n_ratings")
-                rows = [{**row, "source": "popular"} for row in self.titled(popular).to_pylist()]
-            return [Recommendation(**{k: v for k, v in row.items() if k != "user_id"}) for row in rows]
+                return [Recommendation(**row, source="popular") for row in self.titled(popular).to_pylist()]
+            return _recommendations(lists)
 
         return consistent(look)
+
+    def recommend_to_visitor(self, ratings: Mapping[int, float], n: int = 10) -> list[Recommendation]:
+        """The best n unseen movies of somebody who is no user: movie id → stars. Nothing is stored.
+
+        The same list as a user with these ratings gets. Movies that the version does not know do not count; with no
+        other, the popular ones. Raises UsageError for a rating off the scale, NotReady while nothing is published.
+        """
+        version, fold_in = self._model.get()
+        scale = fold_in.factors.settings
+        for movie_id, stars in ratings.items():
+            if not scale.rating_min <= stars <= scale.rating_max:
+                raise UsageError(
+                    f"{stars} stars for movie {movie_id}: a rating is from {scale.rating_min} to {scale.rating_max}."
+                )
+        movie_ids = np.array([_id(movie_id) for movie_id in ratings], np.int64)
+        given = np.array(list(ratings.values()), np.float32)
+        lists = folded_lists(
+            np.zeros(1, np.int64),
+            (np.zeros(len(ratings), np.int64), movie_ids, given),
+            fold_in,
+            self._titles(),
+            n=n,
+            version=version.name,
+            as_of=datetime.now(UTC),
+        )
+        return _recommendations(lists)
 
     def predict(self, user_id: int, movie_id: int) -> Prediction:
         """Will this user like that movie? From all ratings of the user up to now, so also for one who has just come.
@@ -119,7 +147,7 @@ class Recommender:
         Raises NotReady while nothing is published.
         """
         user_id, movie_id = _id(user_id), _id(movie_id)
-        version, fold_in = consistent(self._model)
+        version, fold_in = self._model.get()
         factors = fold_in.factors
         ratings = latest(self._ratings.read(user_ids=[user_id]))
         movie_ids, stars = ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy()
@@ -191,10 +219,6 @@ class Recommender:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
         return _id(int(text)) if is_id(text) else self._movies.titles().find(text)
 
-    def _model(self) -> tuple[Version, FoldIn]:
-        version = self._published.current()
-        return version, FoldIn(new_movies.load_factors(version, models.load(version.model_path)))
-
     def titled(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
         """The rows with the titles as they are now, and those in the rows where none is loaded any more."""
         newest = pa.chunked_array([self._titles().of(table[movies].to_numpy())], pa.string())
@@ -214,6 +238,11 @@ class Recommender:
 def open(warehouse: str | Path) -> Recommender:
     """The warehouse's recommendations. Raises NotReady if there is no warehouse at this path."""
     return Recommender(existing(warehouse))
+
+
+def _recommendations(lists: pa.Table) -> list[Recommendation]:
+    """The rows of USERS of one user."""
+    return [Recommendation(**row) for row in lists.drop_columns("user_id").to_pylist()]
 
 
 def _id(value: int) -> int:

@@ -71,6 +71,58 @@ def test_a_user_without_a_rating_gets_the_popular_films(recommender: Recommender
     assert {film.source for film in films} == {"popular"}
 
 
+def test_a_visitor_gets_the_list_that_a_user_with_these_ratings_gets(recommender: Recommender) -> None:
+    own = recommender.ratings(3)
+    ratings = dict(zip(own["movie_id"].to_pylist(), own["rating"].to_pylist(), strict=True))
+
+    films = recommender.recommend_to_visitor(ratings, 12)
+
+    assert {film.source for film in films} == {"fold_in"}
+    assert not set(ratings) & {film.movie_id for film in films}
+    of_user = recommender.recommend(3, 12)
+    assert [film.movie_id for film in films[:3]] == [film.movie_id for film in of_user[:3]]
+    assert [film.predicted_rating for film in films[:3]] == pytest.approx(
+        [recommender.predict(3, film.movie_id).predicted_rating for film in films[:3]], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("ratings", [{}, {99: 5.0}])
+def test_a_visitor_of_whom_nothing_is_known_gets_the_popular_films(
+    recommender: Recommender, ratings: dict[int, float]
+) -> None:
+    films = recommender.recommend_to_visitor(ratings, 10)
+
+    assert [film.movie_id for film in films] == [film.movie_id for film in recommender.popular(10)]
+    assert {film.source for film in films} == {"popular"}
+
+
+@pytest.mark.parametrize("stars", [0.0, 5.5, float("nan"), float("inf")])
+def test_a_visitors_rating_off_the_scale_is_refused(recommender: Recommender, stars: float) -> None:
+    with pytest.raises(UsageError, match=r"from 0\.5 to 5\.0"):
+        recommender.recommend_to_visitor({FIRST_MOVIE: stars})
+
+
+def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(warehouse, camps())
+    refit(load(warehouse=warehouse))
+    recommender = reelstream.open(warehouse)
+    read: list[Path] = []
+    from_disk = models.load
+
+    def counted(path: Path) -> object:
+        read.append(path)
+        return from_disk(path)
+
+    monkeypatch.setattr("reelstream.current_model.models.load", counted)
+    for user in range(1, 6):
+        recommender.predict(user, FIRST_MOVIE)
+    assert len(read) == 1
+
+    refit(load(warehouse=warehouse), force=True)
+    assert recommender.predict(1, FIRST_MOVIE).version == "000002"
+    assert [path.name for path in read if path.name != models.MEASURED][-1] == "version=000002"
+
+
 def test_popular_films_have_the_most_stars_in_all(recommender: Recommender) -> None:
     _, movie_id, stars = camps()
     total = {movie: float(stars[movie_id == movie].sum()) for movie in set(movie_id.tolist())}

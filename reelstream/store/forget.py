@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
-from reelstream.store import forgotten, pointer
+from reelstream.store import forgotten, models, pointer
 from reelstream.store.forgotten import Removed
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
@@ -106,7 +106,7 @@ def _from_lists(version_path: Path, users: Collection[int]) -> Counter[int]:
 
 def _from_model(model_path: Path, users: Collection[int]) -> Counter[int]:
     removed: Counter[int] = Counter()
-    for path in (model_path / "users.parquet", model_path / "measured" / "users.parquet"):
+    for path in (model_path / models.USERS, model_path / models.MEASURED / models.USERS):
         removed += _from_file(path, users, MODEL_ROWS)
     return removed
 

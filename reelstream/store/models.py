@@ -16,6 +16,7 @@ from reelstream.als.factors import Factors, ModelSettings
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 
+USERS = "users.parquet"
 MEASURED = "measured"
 """Folder within a version's: the fit that its metrics are of, from which the next refit goes on."""
 
@@ -30,7 +31,7 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
         "rating_factors": _vectors(factors.rating_user),
         "ranking_factors": _vectors(factors.ranking_user),
     }
-    pointer.write_table(pa.table(users), path / "users.parquet")
+    pointer.write_table(pa.table(users), path / USERS)
     pointer.write_table(movies_table(factors), path / "movies.parquet")
     model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
     pointer.move(path / "model.json", model)
@@ -39,7 +40,7 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
 
 def load(path: Path) -> Factors:
     """Raises FileNotFoundError where the version was removed."""
-    users = pointer.read_table(path / "users.parquet")
+    users = pointer.read_table(path / USERS)
     movies = pointer.read_table(path / "movies.parquet")
     model = info(path)
     return Factors(

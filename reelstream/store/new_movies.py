@@ -23,7 +23,7 @@ from reelstream.store import models, pointer
 from reelstream.store.recommendations import Version
 from reelstream.store.schemas import SIMILAR
 
-_FACTORS = "new_movies.parquet"
+FACTORS = "new_movies.parquet"
 _SIMILAR = "similar/new.parquet"
 
 
@@ -33,7 +33,7 @@ def save(version: Version, factors: Factors, new_ids: I64, similar: pa.Table) ->
     The caller holds the stream's lock.
     """
     new = at(factors, MOVIES, factors.movie_index(new_ids))
-    pointer.write_table(models.movies_table(new), version.model_path / _FACTORS)
+    pointer.write_table(models.movies_table(new), version.model_path / FACTORS)
     failpoint("movies-folded")
     pointer.write_table(similar.cast(SIMILAR), version.path / _SIMILAR, row_group_rows=20_000)
     failpoint("similar-folded")
@@ -43,7 +43,7 @@ def load_factors(version: Version, base: Factors) -> Factors:
     """The factors of the version, `base`, with the movies folded in since; `base` itself where there are none."""
     new = {}
     with contextlib.suppress(FileNotFoundError):
-        new = models.movie_arrays(pointer.read_table(version.model_path / _FACTORS))
+        new = models.movie_arrays(pointer.read_table(version.model_path / FACTORS))
     return joined(base, MOVIES, new) if len(new.get("movie_ids", ())) else base
 
 
