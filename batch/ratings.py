@@ -15,7 +15,8 @@ from reelstream.als.factors import RatingMatrix
 from reelstream.als.splits import split_user_time
 from reelstream.errors import NotReady
 from reelstream.store.pointer import consistent
-from reelstream.store.ratings import RatingsState, RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsState, RatingsStore
 
 HELD_OUT = 0.2
 """The share of a user's ratings that is held out: the newest ones."""

@@ -32,7 +32,8 @@ from reelstream.store.adopted import adopted
 from reelstream.store.forget import from_version
 from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, Titles
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.top_lists import folded_lists, popular_list, similar_lists, user_lists
 

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 import reelstream
 from bench import kill_seed
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 
 Place = tuple[int, int]

@@ -19,7 +19,8 @@ from reelstream.als.fold_in import FoldIn
 from reelstream.store import models
 from reelstream.store.forget import forget
 from reelstream.store.movies import Titles
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.top_lists import folded_lists, popular_list, similar_lists

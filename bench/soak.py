@@ -42,7 +42,8 @@ from cli.up import refit_in_child
 from producer.ratings_csv import Rows
 from reelstream.settings import Settings
 from reelstream.store import run_files
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from stream.fold_in import Folder
 from stream.ingest import BatchReport, ingest
 from stream.maintenance import Maintenance

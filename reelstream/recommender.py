@@ -26,7 +26,8 @@ from reelstream.events import MAX_ID, is_id
 from reelstream.store import new_movies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.top_lists import folded_lists, known_ratings
 from reelstream.warehouse import existing

@@ -22,7 +22,8 @@ from reelstream.store import new_movies
 from reelstream.store.movies import MoviesStore
 from reelstream.store.pointer import consistent
 from reelstream.store.quality import QualityStore
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import SIMILAR, USERS
 from reelstream.warehouse import existing

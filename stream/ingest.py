@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from reelstream.store.forgotten import is_forgotten, merged
-from reelstream.store.ratings import RatingsState, RatingsStore, next_offsets, not_yet_in
+from reelstream.store.rating_rows import next_offsets, not_yet_in
+from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
 from stream.fold_in import NOTHING, Folded, Folder
 from stream.parse import check

@@ -16,7 +16,7 @@ from kafka.errors import KafkaError, for_code
 from reelstream.errors import BrokerUnavailable
 from reelstream.kafka_client import admin_client, kafka_python_options, load_command_config
 from reelstream.settings import Settings
-from reelstream.store.ratings import Offsets
+from reelstream.store.rating_rows import Offsets
 
 CONNECT_TIMEOUT_MS = 3000
 

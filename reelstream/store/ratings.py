@@ -3,10 +3,9 @@
 In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `batch.ratings` reads them for a
 refit, `stream.history` for the fold-in.
 
-The pointer also holds the Kafka offsets up to which events are in, so data and progress move in the same atomic
-step: an
-event that Kafka delivers again is known by its offset and left out. One process writes (it holds `run/stream.lock`);
-inside it, `append` and `compact` may run in two threads.
+The pointer also holds the Kafka offsets up to which events are in, so data and progress move in the same atomic step:
+an event that Kafka delivers again is known by its offset and left out. One process writes (it holds
+`run/stream.lock`); inside it, `append` and `compact` may run in two threads.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,11 +25,9 @@ from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, pointer
 from reelstream.store.forgotten import Forgotten, Removed
 from reelstream.store.names import inside
+from reelstream.store.rating_rows import Offsets, latest
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.store.tiers import run_to_merge
-
-Offsets = Mapping[str, Mapping[int, int]]
-"""topic → partition → the next offset to take: all events below it are in the store."""
 
 SNAPSHOT_FROM_ROWS = 50_000
 """Rows that must have come since the last snapshot before another one pays for itself."""
@@ -275,45 +271,6 @@ class RatingsStore:
                 if path.name not in named and int(path.name.split("=")[1].split("-")[-1]) <= state.batch:
                     yield path
         yield from (path for path in self.path.glob("forgotten-*.parquet") if path.name < (state.forgotten or ""))
-
-
-def latest(table: pa.Table, *, taken_back: bool = False) -> pa.Table:
-    """The newest rating of each (user, movie), sorted by user, then movie.
-
-    Newest by `rated_at`, then by partition and offset, so a late or doubled event cannot bring an old rating back.
-    Where the newest takes the rating back there is no row; with `taken_back` there is one with a null rating.
-    """
-    keys = [table[name].to_numpy() for name in ("user_id", "movie_id", "partition", "offset")]
-    user, movie, partition, offset = keys
-    rated_at = table["rated_at"].cast(pa.int64()).to_numpy()
-    order = np.lexsort((offset, partition, rated_at, movie, user))  # [rows]
-    user, movie = user[order], movie[order]
-    last_of_pair = np.ones(len(order), dtype=bool)
-    last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
-    newest = table.take(pa.array(order[last_of_pair]))
-    return newest if taken_back else newest.filter(pc.is_valid(newest["rating"]))
-
-
-def not_yet_in(table: pa.Table, offsets: Offsets) -> pa.Table:
-    """The rows of a table with topic, partition and offset that lie at or after `offsets`."""
-    keep: Any = None
-    for topic, partitions in offsets.items():
-        for partition, next_offset in partitions.items():
-            known = pc.and_(
-                pc.and_(pc.equal(table["topic"], topic), pc.equal(table["partition"], partition)),
-                pc.less(table["offset"], next_offset),
-            )
-            keep = pc.invert(known) if keep is None else pc.and_(keep, pc.invert(known))
-    return table if keep is None else table.filter(keep)
-
-
-def next_offsets(table: pa.Table) -> dict[str, dict[int, int]]:
-    """The offsets after the last row of each partition in a table with topic, partition and offset."""
-    ends: dict[str, dict[int, int]] = {}
-    grouped = table.group_by(["topic", "partition"]).aggregate([("offset", "max")])
-    for row in grouped.to_pylist():
-        ends.setdefault(row["topic"], {})[row["partition"]] = row["offset_max"] + 1
-    return ends
 
 
 def _read(

@@ -17,7 +17,8 @@ from batch.refit import refit
 from reelstream.settings import Settings, load
 from reelstream.store import ratings as ratings_module
 from reelstream.store import recommendations as recommendations_module
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from stream import fold_in as fold_in_module
 from stream import trigger as trigger_module

@@ -15,7 +15,8 @@ from reelstream.store import models
 from reelstream.store import ratings as ratings_module
 from reelstream.store.forget import forget
 from reelstream.store.forgotten import Removed
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from tests.cli.published import publish
 from tests.store.rows import lists, ratings, rejects, triples

@@ -7,7 +7,8 @@ import pytest
 
 from reelstream.errors import DamagedStore
 from reelstream.store import ratings as module
-from reelstream.store.ratings import RatingsStore, latest, next_offsets, not_yet_in
+from reelstream.store.rating_rows import latest, next_offsets, not_yet_in
+from reelstream.store.ratings import RatingsStore
 from reelstream.store.tiers import FAN
 from tests.store.rows import ratings, rejects, triples
 

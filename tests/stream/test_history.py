@@ -7,7 +7,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelstream.store.ratings import RatingsStore, latest
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
 from stream.history import COLUMNS, History
 from tests.store.rows import ratings, rejects, triples
 

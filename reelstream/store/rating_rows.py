@@ -1,0 +1,56 @@
+"""Which rows count: the latest rating of each pair, and the events whose offsets are not in the store yet.
+
+In: rows of RATINGS, as a micro-batch or the store has them. Out: those that count. Next: `stream.ingest` appends what is
+not yet in; the ratings store, fold-in and refits take the latest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Offsets = Mapping[str, Mapping[int, int]]
+"""topic → partition → the next offset to take: all events below it are in the store."""
+
+
+def latest(table: pa.Table, *, taken_back: bool = False) -> pa.Table:
+    """The newest rating of each (user, movie), sorted by user, then movie.
+
+    Newest by `rated_at`, then by partition and offset, so a late or doubled event cannot bring an old rating back.
+    Where the newest takes the rating back there is no row; with `taken_back` there is one with a null rating.
+    """
+    keys = [table[name].to_numpy() for name in ("user_id", "movie_id", "partition", "offset")]
+    user, movie, partition, offset = keys
+    rated_at = table["rated_at"].cast(pa.int64()).to_numpy()
+    order = np.lexsort((offset, partition, rated_at, movie, user))  # [rows]
+    user, movie = user[order], movie[order]
+    last_of_pair = np.ones(len(order), dtype=bool)
+    last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
+    newest = table.take(pa.array(order[last_of_pair]))
+    return newest if taken_back else newest.filter(pc.is_valid(newest["rating"]))
+
+
+def not_yet_in(table: pa.Table, offsets: Offsets) -> pa.Table:
+    """The rows of a table with topic, partition and offset that lie at or after `offsets`."""
+    keep: Any = None
+    for topic, partitions in offsets.items():
+        for partition, next_offset in partitions.items():
+            known = pc.and_(
+                pc.and_(pc.equal(table["topic"], topic), pc.equal(table["partition"], partition)),
+                pc.less(table["offset"], next_offset),
+            )
+            keep = pc.invert(known) if keep is None else pc.and_(keep, pc.invert(known))
+    return table if keep is None else table.filter(keep)
+
+
+def next_offsets(table: pa.Table) -> dict[str, dict[int, int]]:
+    """The offsets after the last row of each partition in a table with topic, partition and offset."""
+    ends: dict[str, dict[int, int]] = {}
+    grouped = table.group_by(["topic", "partition"]).aggregate([("offset", "max")])
+    for row in grouped.to_pylist():
+        ends.setdefault(row["topic"], {})[row["partition"]] = row["offset_max"] + 1
+    return ends
