@@ -24,7 +24,7 @@ from reelstream.store import schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PRODUCT = ("reelstream", "producer", "stream", "batch", "cli")
+PRODUCT = ("reelstream", "producer", "stream", "batch", "serve", "cli")
 INTERRUPTED = 130
 
 

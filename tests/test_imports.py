@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "producer": {"reelstream"},
     "stream": {"reelstream"},
     "batch": {"reelstream"},
-    "cli": {"reelstream", "producer", "stream", "batch"},
+    "serve": {"reelstream", "producer"},
+    "cli": {"reelstream", "producer", "stream", "batch", "serve"},
 }
 OURS = {*MAY_IMPORT, "bench", "tests"}
 
