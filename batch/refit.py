@@ -25,9 +25,9 @@ from batch.gate import Fit, measure, reasons_against
 from batch.ratings import TrainingData, load
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
-from reelstream.errors import DamagedStore, HeldBack
+from reelstream.errors import DamagedStore, HeldBack, MissingRequirement
 from reelstream.settings import Settings
-from reelstream.store import models, run_files
+from reelstream.store import models, run_files, version_history
 from reelstream.store.adopted import adopted
 from reelstream.store.forget import from_version
 from reelstream.store.locks import exclusive
@@ -111,6 +111,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
         )
         info = {
             "engine": settings.engine,
+            "fitted_at": as_of.isoformat(),
             "ratings": len(data.rating),
             "users": len(factors.user_ids),
             "movies": len(factors.movie_ids),
@@ -141,6 +142,8 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             shutil.rmtree(path, ignore_errors=True)
             shutil.rmtree(model_path, ignore_errors=True)
         raise
+    with suppress(MissingRequirement):  # the version is there; the next refit adds it to the history
+        version_history.add(settings.warehouse, name, info, published=not held_back)
     if held_back:
         raise HeldBack(name, reasons, data.state.accepted)
     report.done(version)

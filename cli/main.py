@@ -29,6 +29,8 @@ from cli.options import (
     progress_bar,
     settings_of,
 )
+from cli.serve import Host
+from cli.serve import serve as serve_alone
 from cli.sql import sql
 from cli.tune import tune
 from reelstream import __version__
@@ -88,9 +90,15 @@ def up(
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
     refit_after_ratings: Annotated[int | None, typer.Option(help="Refit when so many ratings came …")] = None,
     refit_after_minutes: Annotated[float | None, typer.Option(help="… or after so many minutes with any.")] = None,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the HTTP API and the page too.")] = True,
+    host: Host = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option("--http-port", help="Port of the HTTP API and the page. \\[default: 8000 if free, else any]"),
+    ] = None,
     accept_data_loss: AcceptDataLoss = False,
 ) -> None:
-    """Run all of it: broker, stream and refits. Ctrl-C ends it in order.
+    """Run all of it: broker, stream, refits, HTTP API and page. Ctrl-C ends it in order.
 
     Examples: `reelstream up` · `reelstream up --warehouse /data/films --bootstrap-servers kafka:9092`
     """
@@ -106,8 +114,11 @@ def up(
             engine=engine,
             refit_after_ratings=refit_after_ratings,
             refit_after_minutes=refit_after_minutes,
+            serve_host=host,
+            serve_port=http_port,
         ),
         accept_data_loss=accept_data_loss,
+        serve=serve,
     )
 
 
@@ -202,6 +213,7 @@ def rate(
 
 app.command()(forget)
 app.command()(sql)
+app.command("serve")(serve_alone)
 
 
 @app.command()
@@ -357,8 +369,9 @@ def status(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, as_
     Example: `reelstream status --json`
     """
     from cli import status as statuses
+    from reelstream.status import collect
 
-    value = statuses.collect(settings_of(warehouse, bootstrap_servers))
+    value = collect(settings_of(warehouse, bootstrap_servers))
     print_json(value) if as_json else statuses.show(value)
 
 
@@ -386,12 +399,13 @@ def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, a
     """
     from reelstream.settings import Settings
 
-    values = settings_of(warehouse, bootstrap_servers)
+    values = settings_of(warehouse, bootstrap_servers).model_dump(mode="json")
+    values["serve_token"] = values["serve_token"] and "(set)"
     if as_json:
-        print_json(values.model_dump(mode="json"))
+        print_json(values)
         return
     for name, field in Settings.model_fields.items():
-        out.print(f"[bold]{name}[/] = {escape(str(getattr(values, name)))}", soft_wrap=True)
+        out.print(f"[bold]{name}[/] = {escape(str(values[name]))}", soft_wrap=True)
         out.print(f"    {field.description}", soft_wrap=True, markup=False)
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import reelstream
 from cli.options import broker_address, err, out, print_json
 from producer.send import RatingProducer, new_user_id
+from reelstream.answers import Recommendation, Rows
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import RatingEvent, check, is_id
 from reelstream.kafka_client import ensure_topic, load_command_config
-from reelstream.recommender import Recommendation
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.movies import MoviesStore
@@ -57,7 +57,7 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     try:
         films = reelstream.open(settings.warehouse).recommend(user_id, count)
     except NotReady:
-        films = []
+        films = Rows()
     return Rated(user_id, ratings, films, fresh_after_s)
 
 

@@ -26,40 +26,6 @@ STEPS = {
 """What a micro-batch's time goes to, in order."""
 
 
-def collect(settings: Settings) -> dict[str, Any]:
-    """All that `status --json` prints. Raises NotReady if there is no warehouse."""
-    warehouse = existing_warehouse(settings)
-    store = RatingsStore(warehouse).state()
-    published = RecommendationsStore(warehouse)
-    version = published.current_or_none()
-    return {
-        "warehouse": str(warehouse),
-        "broker": settings.bootstrap_servers or running_broker(broker_folder(settings)),
-        "ratings": {
-            "accepted": store.accepted,
-            "rejected": store.rejected,
-            "batch": store.batch,
-            "folders": len(store.folders),
-            "offsets": store.offsets,
-        },
-        "stream": run_files.read(warehouse, "stream"),
-        "trigger": run_files.read(warehouse, "trigger"),
-        "refit": run_files.read(warehouse, "refit"),
-        "adopted_settings": adopted.place(warehouse).exists(),
-        "current": version
-        and {
-            "version": version.name,
-            "as_of": version.as_of,
-            "published_at": version.published_at,
-            "age_s": round((datetime.now(UTC) - version.published_at).total_seconds(), 1),
-            "ratings_since": store.accepted - version.accepted,
-            "folded_in_up_to_batch": max(version.batch, Updates(version.path).batch()),
-            **version.info,
-        },
-        "versions": published.versions(),
-    }
-
-
 def show(value: dict[str, Any]) -> None:
     """The same for a person, in a few lines."""
     ratings, stream, trigger, refit = value["ratings"], value["stream"], value["trigger"], value["refit"]

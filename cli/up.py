@@ -1,7 +1,7 @@
 """`up`, `stream` and `broker`: the long-running commands. Each ends in order on Ctrl-C or SIGTERM.
 
-The order of `up`: broker, stream, trigger; it ends the other way round. The refits are processes of their own, so that
-one that fails, or is killed, takes nothing with it.
+The order of `up`: broker, stream, trigger, server; it ends the other way round. The refits and the server are processes
+of their own, so that one that fails, or is killed, takes nothing with it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from typing import Protocol
 from rich.text import Text
 
 from cli.options import broker_address, broker_folder, err
+from cli.serve import served
 from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, HeldBack, ReelstreamError
+from reelstream.serving import check_token, listening
 from reelstream.settings import Settings, to_env
 from stream.ingest import BatchReport
 from stream.run import Stream
@@ -37,15 +39,20 @@ class Say(Protocol):
     def __call__(self, text: str, often: bool = False) -> None: ...
 
 
-def up(settings: Settings, *, accept_data_loss: bool = False) -> None:
-    """Broker (unless one is given), stream and refits, until Ctrl-C."""
+def up(settings: Settings, *, accept_data_loss: bool = False, serve: bool = True) -> None:
+    """Broker (unless one is given), stream, refits, HTTP API and page, until Ctrl-C."""
+    if serve:
+        check_token(settings)
+        listening(settings).close()
     with ExitStack() as stack, _say("starting …") as say:
         broker = stack.enter_context(embedded_broker(settings)) if not settings.bootstrap_servers else None
         address = settings.bootstrap_servers or broker_address(settings)
         say(f"Kafka at {address}; starting Spark …")
         stream = stack.enter_context(_stream(settings, address, say, accept_data_loss))
         stack.enter_context(Trigger(settings, refit_in_child(settings)))
-        say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
+        url = stack.enter_context(served(settings, address, _tell))() if serve else None
+        page = f"page at {url}; " if url else ""
+        say(f"{page}Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
         _until_signal(stream, broker)
         say("ending in order …")
 

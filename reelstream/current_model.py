@@ -11,10 +11,10 @@ from pathlib import Path
 
 from reelstream.als.fold_in import FoldIn
 from reelstream.store import models, new_movies
-from reelstream.store.pointer import consistent
+from reelstream.store.pointer import Stamp, consistent, stamp
 from reelstream.store.recommendations import RecommendationsStore, Version
 
-_Files = tuple[tuple[int, int, int], ...]
+_Files = tuple[Stamp, ...]
 
 
 class CurrentModel:
@@ -42,12 +42,4 @@ class CurrentModel:
 
 def _files(version: Version) -> _Files:
     """What changes when one of the files is replaced; a version's other files never are."""
-    found = []
-    for path in (version.model_path / models.USERS, version.model_path / new_movies.FACTORS):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            found.append((0, 0, 0))
-        else:
-            found.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+    return stamp(version.model_path / models.USERS), stamp(version.model_path / new_movies.FACTORS)

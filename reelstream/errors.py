@@ -3,7 +3,8 @@
 ReelstreamError                exit code 1
 ├── UsageError                 2   a setting, an argument or a file the user gave does not fit
 │   ├── BadRating                  a rating event that breaks the contract; carries the reject reason
-│   └── AmbiguousTitle             several movies fit a title; carries the candidates
+│   ├── AmbiguousTitle             several movies fit a title; carries the candidates
+│   └── Unknown                    no movie or genre of this name or id
 ├── NotReady                   3   what was asked for is not there yet (no ratings, no published version)
 ├── MissingRequirement         4   Java, jars, disk space or the network is missing on this machine
 ├── BrokerUnavailable          5   no Kafka broker answers
@@ -42,6 +43,10 @@ class AmbiguousTitle(UsageError):
         listed = ", ".join(f"{movie_id} = {name}" for movie_id, name in candidates[:10])
         super().__init__(f"{title!r} fits several movies; use an id: {listed}")
         self.candidates = list(candidates)
+
+
+class Unknown(UsageError):
+    pass
 
 
 class NotReady(ReelstreamError):

@@ -1,158 +1,219 @@
 """The Python API: what is recommended, and why, read from a warehouse. Needs neither Kafka nor Spark.
 
-In: a warehouse. Out: dataclasses and Arrow tables. Next: the `reelstream` command prints them.
+In: a warehouse. Out: lists of dataclasses, and Arrow tables. Next: the `reelstream` command prints them, `serve` sends
+them.
 
     import reelstream
     films = reelstream.open("warehouse").recommend(42)
 
-Each call reads the pointers anew, so new versions, folded-in users and movies, and changed titles are seen at once.
-Safe to use from several threads.
+Each call looks at the pointers anew, so new versions, folded-in users and movies, and changed titles are seen at once;
+what they point at is read once and kept in memory. Safe to use from several threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from reelstream.current_model import CurrentModel
+from reelstream.als.explain import expected_without, score_parts
+from reelstream.als.factors import Csr
+from reelstream.als.fold_in import FoldedUsers, FoldIn
+from reelstream.answers import (
+    Because,
+    GroupRecommendation,
+    Prediction,
+    Reason,
+    Recommendation,
+    Rows,
+    Surprise,
+)
+from reelstream.catalogue import Catalogue, id_of, predicted
 from reelstream.errors import UsageError
-from reelstream.events import MAX_ID, is_id
-from reelstream.store import new_movies
-from reelstream.store.movies import MoviesStore, Titles
+from reelstream.films import Wanted, wanted
+from reelstream.personal import Places, Ratings, best_of, history_of, popular_of, refit_vectors
 from reelstream.store.pointer import consistent
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore
-from reelstream.top_lists import folded_lists, known_ratings
+from reelstream.store.recommendations import Version
 from reelstream.warehouse import existing
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """One place of a list. `source` is "refit", "fold_in" (rated since the refit) or "popular" (no rating known)."""
-
-    rank: int
-    movie_id: int
-    title: str | None
-    score: float
-    predicted_rating: float
-    source: str
-    version: str
-    as_of: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The predicted rating in stars, and its parts: mean + user_bias + movie_bias + taste, clipped to the scale.
-
-    `source` is "model", "movie" (the user has no rating), "user" (the movie has none) or "mean" (neither has).
-    `rated` is what the user gave the movie, if anything.
-    """
-
-    user_id: int
-    movie_id: int
-    title: str | None
-    predicted_rating: float
-    mean: float
-    user_bias: float
-    movie_bias: float
-    taste: float
-    user_ratings: int
-    movie_ratings: int
-    source: str
-    version: str
-    rated: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarMovie:
-    """One of the movies nearest to another; `score` is the cosine of their ranking factors."""
-
-    rank: int
-    movie_id: int
-    title: str | None
-    score: float
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class PopularMovie:
-    rank: int
-    movie_id: int
-    title: str | None
-    score: float
-    predicted_rating: float
-    n_ratings: int
-    version: str
-
-
-class Recommender:
+class Recommender(Catalogue):
     def __init__(self, warehouse: Path) -> None:
+        super().__init__(warehouse)
         self._ratings = RatingsStore(warehouse)
-        self._published = RecommendationsStore(warehouse)
-        self._movies = MoviesStore(warehouse)
-        self._model = CurrentModel(warehouse)
-        self._read_titles: tuple[int, Titles | None] = (0, None)
 
-    def recommend(self, user_id: int, n: int = 10) -> list[Recommendation]:
-        """The best n unseen movies of the user, best first; for a user with no rating the popular ones.
+    def recommend(
+        self,
+        user_id: int,
+        n: int = 10,
+        *,
+        offset: int = 0,
+        include_seen: bool = False,
+        genres: Iterable[str] = (),
+        year_from: int | None = None,
+        year_to: int | None = None,
+    ) -> Rows[Recommendation]:
+        """The best n movies of the user after the first `offset`, best first; for a user with no rating the popular ones.
 
-        At most `top_n` of the settings are published for a user. Raises NotReady while nothing is published.
+        Movies that the user has rated are left out unless `include_seen`. genres: any of them, in any case; years are
+        those at the end of the titles, both included. The published list answers as far as it reaches; further places,
+        and lists with a filter, are worked out from the factors, in the same order.
+        Raises NotReady while nothing is published, Unknown for a genre that no movie has,
+        UsageError for an n or an offset below 0.
         """
+        want = wanted(n, offset, include_seen, genres, year_from, year_to)
+        version, published = self._lists.get(id_of(user_id))
+        if published and not want.filtered and not want.include_seen and want.end <= len(published.movie_ids):
+            places = slice(want.offset, want.end)
+            return self._rows(
+                published.movie_ids[places].tolist(),
+                published.scores[places].tolist(),
+                published.predicted_ratings[places].tolist(),
+                want,
+                published.source,
+                version.name,
+                published.as_of,
+            )
+        if published is None and not want.filtered and not self.stars(user_id):
+            version, popular = self._lists.popular()
+            if 0 < want.end <= popular.num_rows:
+                rows = popular.slice(want.offset, want.n)
+                ids, scores, stars = (rows[name].to_pylist() for name in ("movie_id", "score", "predicted_rating"))
+                return self._rows(ids, scores, stars, want, "popular", version.name, popular["as_of"][0].as_py())
+        if published and published.source == "refit":
+            current, fold_in = self._model.get()
+            vectors = refit_vectors(fold_in.factors, user_id)
+            if vectors and current.name == version.name:
+                history = history_of(self.stars(user_id), fold_in.factors)
+                return self._best(vectors, history, current, fold_in, want, "refit", published.as_of)
+        return self._recommend_from(self.stars(user_id), want)
 
-        def look() -> list[Recommendation]:
-            version = self._published.current()
-            lists = self.titled(self._published.read_users(version, [_id(user_id)]).slice(0, n))
-            if not lists.num_rows:
-                popular = self._published.read("popular", version).slice(0, n).drop_columns("n_ratings")
-                return [Recommendation(**row, source="popular") for row in self.titled(popular).to_pylist()]
-            return _recommendations(lists)
-
-        return consistent(look)
-
-    def recommend_to_visitor(self, ratings: Mapping[int, float], n: int = 10) -> list[Recommendation]:
-        """The best n unseen movies of somebody who is no user: movie id → stars. Nothing is stored.
+    def recommend_to_visitor(
+        self,
+        ratings: Ratings,
+        n: int = 10,
+        *,
+        offset: int = 0,
+        include_seen: bool = False,
+        genres: Iterable[str] = (),
+        year_from: int | None = None,
+        year_to: int | None = None,
+    ) -> Rows[Recommendation]:
+        """The same for somebody who is no user: movie id → stars. Nothing is stored.
 
         The same list as a user with these ratings gets. Movies that the version does not know do not count; with no
-        other, the popular ones. Raises UsageError for a rating off the scale, NotReady while nothing is published.
+        other, the popular ones. Raises UsageError for a rating off the scale, and what `recommend` raises.
         """
-        version, fold_in = self._model.get()
-        scale = fold_in.factors.settings
-        for movie_id, stars in ratings.items():
-            if not scale.rating_min <= stars <= scale.rating_max:
-                raise UsageError(
-                    f"{stars} stars for movie {movie_id}: a rating is from {scale.rating_min} to {scale.rating_max}."
-                )
-        movie_ids = np.array([_id(movie_id) for movie_id in ratings], np.int64)
-        given = np.array(list(ratings.values()), np.float32)
-        lists = folded_lists(
-            np.zeros(1, np.int64),
-            (np.zeros(len(ratings), np.int64), movie_ids, given),
-            fold_in,
-            self._titles(),
-            n=n,
-            version=version.name,
-            as_of=datetime.now(UTC),
-        )
-        return _recommendations(lists)
+        self._check(ratings)
+        return self._recommend_from(ratings, wanted(n, offset, include_seen, genres, year_from, year_to))
 
-    def predict(self, user_id: int, movie_id: int) -> Prediction:
-        """Will this user like that movie? From all ratings of the user up to now, so also for one who has just come.
+    def recommend_to_group(
+        self,
+        members: Mapping[int, Ratings | None],
+        n: int = 10,
+        *,
+        offset: int = 0,
+        include_seen: bool = False,
+        genres: Iterable[str] = (),
+        year_from: int | None = None,
+        year_to: int | None = None,
+    ) -> Rows[GroupRecommendation]:
+        """The best n movies for several users together: those of the highest mean score that none of them has rated.
+
+        members: user id → their ratings; None takes those of the store. A user with no rating does not count; with no
+        other, the popular movies. Raises what `recommend_to_visitor` raises, and UsageError without a member.
+        """
+        if not members:
+            raise UsageError("a list for a group needs at least one user.")
+        want = wanted(n, offset, include_seen, genres, year_from, year_to)
+        version, fold_in = self._model.get()
+        factors, films = fold_in.factors, self.films()
+        histories = []
+        for user_id, ratings in members.items():
+            self._check(ratings or {})
+            histories.append(history_of(self.stars(user_id) if ratings is None else ratings, factors))
+        folded = [fold_in.solve(history) for history in histories]
+        rated = [one.ranking[0] for one, history in zip(folded, histories, strict=True) if len(history.indices)]
+        seen = np.unique(np.concatenate([history.indices for history in histories])).astype(np.int64)
+        if rated:
+            places = best_of(np.mean(rated, axis=0), seen, fold_in, films, want)
+        else:
+            places = popular_of(seen, fold_in, films, want)
+        stars = [predicted(fold_in, one, places) for one in folded]  # members × [L]
+        return Rows(
+            GroupRecommendation(
+                want.offset + i + 1,
+                movie_id,
+                self.title(movie_id),
+                float(places.scores[i]),
+                {user_id: float(of_user[i]) for user_id, of_user in zip(members, stars, strict=True)},
+                "fold_in" if rated else "popular",
+                version.name,
+            )
+            for i, movie_id in enumerate(factors.movie_ids[places.positions].tolist())
+        )
+
+    def because(self, user_id: int, movie_id: int) -> Because:
+        """Which of the user's own ratings give the movie its score, from all ratings up to now.
+
+        Raises Unknown if the current version does not know the movie, NotReady while nothing is published.
+        """
+        return self.because_visitor(self.stars(user_id), movie_id)
+
+    def because_visitor(self, ratings: Ratings, movie_id: int) -> Because:
+        """The same for somebody who is no user; see `recommend_to_visitor`. A rating of the movie itself counts too."""
+        self._check(ratings)
+        version, fold_in = self._model.get()
+        position = self._position(fold_in, movie_id)
+        history = history_of(ratings, fold_in.factors)
+        parts = score_parts(fold_in.factors, history, position, fold_in.movies_gram)  # [L]
+        score = float(parts.sum())
+        ids = fold_in.factors.movie_ids[history.indices].tolist()
+        reasons = [
+            Reason(
+                ids[i], self.title(ids[i]), float(history.values[i]), float(parts[i]), _share(float(parts[i]), score)
+            )
+            for i in np.argsort(-parts, kind="stable").tolist()
+        ]
+        return Because(int(movie_id), self.title(movie_id), score, version.name, Rows(reasons))
+
+    def surprises(self, user_id: int, n: int = 10) -> Rows[Surprise]:
+        """The user's ratings that are furthest from what all their others let expect, the most surprising first.
 
         Raises NotReady while nothing is published.
         """
-        user_id, movie_id = _id(user_id), _id(movie_id)
+        return self.surprises_of_visitor(self.stars(user_id), n)
+
+    def surprises_of_visitor(self, ratings: Ratings, n: int = 10) -> Rows[Surprise]:
+        """The same for somebody who is no user; see `recommend_to_visitor`."""
+        self._check(ratings)
+        version, fold_in = self._model.get()
+        history = history_of(ratings, fold_in.factors)
+        expected = expected_without(fold_in.factors, history)  # [L]
+        ids = fold_in.factors.movie_ids[history.indices].tolist()
+        off = history.values - expected  # [L]
+        return Rows(
+            Surprise(
+                ids[i], self.title(ids[i]), float(history.values[i]), float(expected[i]), float(off[i]), version.name
+            )
+            for i in np.argsort(-np.abs(off), kind="stable")[: max(n, 0)].tolist()
+        )
+
+    def predict(self, user_id: int, movie_id: int, *, ratings: Ratings | None = None) -> Prediction:
+        """Will this user like that movie? From all ratings of the user up to now, so also for one who has just come.
+
+        ratings: movie id → stars, in the place of those of the store. Raises NotReady while nothing is published.
+        """
+        user_id, movie_id = id_of(user_id), id_of(movie_id)
         version, fold_in = self._model.get()
         factors = fold_in.factors
-        ratings = latest(self._ratings.read(user_ids=[user_id]))
-        movie_ids, stars = ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy()
-        history = known_ratings((np.zeros(len(movie_ids), np.int64), movie_ids, stars), factors, 1)
+        ratings = self.stars(user_id) if ratings is None else ratings
+        history = history_of(ratings, factors)
         folded = fold_in.solve(history)
         at = int(factors.movie_index(np.array([movie_id]))[0])
         known_user, known_movie = len(history.indices) > 0, at >= 0
@@ -165,75 +226,101 @@ class Recommender:
         return Prediction(
             user_id=user_id,
             movie_id=movie_id,
-            title=self._titles().of(np.array([movie_id]))[0].as_py(),
+            title=self.films().title(movie_id),
             predicted_rating=min(max(stars_predicted, scale.rating_min), scale.rating_max),
             mean=factors.mean,
             user_bias=user_bias,
             movie_bias=movie_bias,
             taste=taste,
-            user_ratings=len(movie_ids),
+            user_ratings=len(ratings),
             movie_ratings=int(factors.movie_counts[at]) if known_movie else 0,
             source=sources[known_user, known_movie],
             version=version.name,
-            rated=next((float(r) for m, r in zip(movie_ids, stars, strict=True) if m == movie_id), None),
+            rated=ratings.get(movie_id),
         )
-
-    def similar(self, movie_id: int, n: int = 10) -> list[SimilarMovie]:
-        """Also of a movie that was folded in since the refit.
-
-        Raises UsageError if the current version does not know the movie, NotReady while nothing is published.
-        """
-
-        def look() -> list[SimilarMovie]:
-            version = self._published.current()
-            of_movie = pc.field("movie_id") == _id(movie_id)
-            table = self._published.read("similar", version, of_movie)
-            table = table if table.num_rows else new_movies.read_similar(version, movie_id)
-            return [
-                SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"])
-                for row in self.titled(table.slice(0, n), "similar_movie_id").to_pylist()
-            ]
-
-        movies = consistent(look)
-        if not movies:
-            raise UsageError(f"movie {movie_id} has no rating that the current version has seen.")
-        return movies
-
-    def popular(self, n: int = 10) -> list[PopularMovie]:
-        """Raises NotReady while nothing is published."""
-
-        def look() -> list[PopularMovie]:
-            rows = self._published.read("popular", self._published.current()).slice(0, n)
-            return [PopularMovie(**row) for row in self.titled(rows).drop_columns("as_of").to_pylist()]
-
-        return consistent(look)
 
     def ratings(self, user_id: int) -> pa.Table:
         """The user's ratings, the latest of each movie, in the columns of RATINGS."""
-        return latest(self._ratings.read(user_ids=[_id(user_id)]))
+        return latest(self._ratings.read(user_ids=[id_of(user_id)]))
+
+    def stars(self, user_id: int) -> dict[int, float]:
+        """The same as movie id → stars."""
+        table = self.ratings(user_id)
+        return dict(zip(table["movie_id"].to_pylist(), table["rating"].to_pylist(), strict=True))
 
     def recommendations(self) -> pa.Table:
         """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
         return consistent(lambda: self.titled(self._published.read_users(self._published.current())))
 
-    def find_movie(self, text: str) -> int:
-        """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
-        return _id(int(text)) if is_id(text) else self._movies.titles().find(text)
+    def _recommend_from(self, ratings: Ratings, want: Wanted) -> Rows[Recommendation]:
+        version, fold_in = self._model.get()
+        history = history_of(ratings, fold_in.factors)
+        if not len(history.indices):
+            places = popular_of(np.zeros(0, np.int64), fold_in, self.films(), want)
+            return self._placed(places, fold_in.solve(history), version, fold_in, want, "popular", datetime.now(UTC))
+        return self._best(fold_in.solve(history), history, version, fold_in, want, "fold_in", datetime.now(UTC))
 
-    def titled(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
-        """The rows with the titles as they are now, and those in the rows where none is loaded any more."""
-        newest = pa.chunked_array([self._titles().of(table[movies].to_numpy())], pa.string())
-        at = table.schema.get_field_index("title")
-        return table.set_column(at, table.schema.field(at), pc.coalesce(newest, table["title"]))
+    def _best(
+        self,
+        vectors: FoldedUsers,
+        history: Csr,
+        version: Version,
+        fold_in: FoldIn,
+        want: Wanted,
+        source: str,
+        as_of: datetime,
+    ) -> Rows[Recommendation]:
+        places = best_of(vectors.ranking[0], history.indices.astype(np.int64), fold_in, self.films(), want)
+        return self._placed(places, vectors, version, fold_in, want, source, as_of)
 
-    def _titles(self) -> Titles:
-        """The newest titles; read again only after a change."""
-        version = self._movies.version()
-        read, titles = self._read_titles
-        if titles is None or read != version:
-            titles = self._movies.titles()
-            self._read_titles = (version, titles)
-        return titles
+    def _placed(
+        self,
+        places: Places,
+        vectors: FoldedUsers,
+        version: Version,
+        fold_in: FoldIn,
+        want: Wanted,
+        source: str,
+        as_of: datetime,
+    ) -> Rows[Recommendation]:
+        movie_ids = fold_in.factors.movie_ids[places.positions].tolist()
+        stars = predicted(fold_in, vectors, places).tolist()
+        return self._rows(movie_ids, places.scores.tolist(), stars, want, source, version.name, as_of)
+
+    def _rows(
+        self,
+        movie_ids: list[int],
+        scores: list[float],
+        stars: list[float],
+        want: Wanted,
+        source: str,
+        version: str,
+        as_of: datetime,
+    ) -> Rows[Recommendation]:
+        return Rows(
+            Recommendation(
+                want.offset + i + 1, movie_id, self.title(movie_id), scores[i], stars[i], source, version, as_of
+            )
+            for i, movie_id in enumerate(movie_ids)
+        )
+
+    def mark(self) -> object:
+        """What changes when any list or title does. Costs no file while nothing was published."""
+        return self._movies.stamp(), self._lists.mark()
+
+    def up_to_date(self) -> bool:
+        """Whether `recommend` without filters answers from memory: nothing was published since the last answer."""
+        films = self._read_films
+        return films is not None and films[0] == self._movies.stamp() and self._lists.up_to_date()
+
+    def _check(self, ratings: Ratings) -> None:
+        scale = self._model.get()[1].factors.settings
+        for movie_id, stars in ratings.items():
+            id_of(movie_id)
+            if not scale.rating_min <= stars <= scale.rating_max:
+                raise UsageError(
+                    f"{stars} stars for movie {movie_id}: a rating is from {scale.rating_min} to {scale.rating_max}."
+                )
 
 
 def open(warehouse: str | Path) -> Recommender:
@@ -241,12 +328,5 @@ def open(warehouse: str | Path) -> Recommender:
     return Recommender(existing(warehouse))
 
 
-def _recommendations(lists: pa.Table) -> list[Recommendation]:
-    """The rows of USERS of one user."""
-    return [Recommendation(**row) for row in lists.drop_columns("user_id").to_pylist()]
-
-
-def _id(value: int) -> int:
-    if not -MAX_ID <= value <= MAX_ID:
-        raise UsageError(f"id {value} is beyond 64 bits; ids go up to 2^63 - 1.")
-    return int(value)
+def _share(part: float, score: float) -> float:
+    return part / score if score else 0.0

@@ -64,6 +64,16 @@ class Settings(BaseSettings):
         description="Port of the embedded broker. Without it: the last one if free, else any.",
     )
 
+    serve_host: str = Field(
+        "127.0.0.1", description="Where the HTTP API and the page listen. Any other than loopback needs serve_token."
+    )
+    serve_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of the HTTP API and the page. Without it: 8000 if free, else any."
+    )
+    serve_token: str | None = Field(
+        None, repr=False, description="What clients of the HTTP API send as a bearer token; 16 characters or more."
+    )
+
     @model_validator(mode="after")
     def _scale_has_a_width(self) -> Settings:
         if not self.rating_min < self.rating_max:

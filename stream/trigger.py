@@ -46,6 +46,12 @@ class Due:
             return False
         return new_ratings >= self.after_ratings or clock_s - self._waiting_since >= self.after_s
 
+    def in_s(self, clock_s: float) -> float | None:
+        """Seconds until one is due by time, or may be tried again; None while no new rating waits."""
+        if self._waiting_since is None:
+            return None
+        return max(0.0, self._waiting_since + self.after_s - clock_s, self._not_before - clock_s)
+
     def done(self) -> None:
         self._failures, self._not_before, self._waiting_since = 0, 0.0, None
 
@@ -105,6 +111,7 @@ class Trigger:
         return self._store.state().accepted - max(version.accepted if version else 0, held_back)
 
     def _report(self, state: str, new_ratings: int) -> None:
+        due_in_s = self._due.in_s(time.monotonic())
         status: dict[str, Any] = {
             "state": state,
             "pid": os.getpid(),
@@ -112,6 +119,7 @@ class Trigger:
             "new_ratings": new_ratings,
             "refit_after_ratings": self._settings.refit_after_ratings,
             "refit_after_minutes": self._settings.refit_after_minutes,
+            "due_in_s": None if due_in_s is None else round(due_in_s, 1),
             "error": self._error,
             "next_try_in_s": self._next_try_at_s and round(max(0.0, self._next_try_at_s - time.monotonic()), 1),
         }

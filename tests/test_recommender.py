@@ -54,9 +54,12 @@ def test_a_list_is_the_users_from_the_first_place(recommender: Recommender) -> N
 
     assert [film.rank for film in films] == [1, 2, 3, 4, 5]
     assert {(film.source, film.version) for film in films} == {("refit", "000001")}
-    assert len(recommender.recommend(1, 1000)) == 12  # so many are published
     rated = set(recommender.ratings(1)["movie_id"].to_pylist())
     assert rated
+    whole = recommender.recommend(1, 1000)
+    assert len(whole) == 80 - len(rated)
+    assert whole[:12] == recommender.recommend(1, 12)  # so many are published
+    assert {film.source for film in whole} == {"refit"}
     assert not rated & {film.movie_id for film in recommender.recommend(1, 12)}
     for film in films:
         assert film.title == {1000: "Matrix, The (1999)", 1001: "Toy Story (1995)", 1002: "Toy Story 2 (1999)"}.get(
@@ -195,8 +198,8 @@ def test_all_lists_at_once_hold_the_newest_of_each_user(warehouse: Path) -> None
     table = recommender.recommendations()
     assert table.num_rows == 59 * 3 + 2
     assert table["user_id"].to_pylist() == sorted(table["user_id"].to_pylist())
-    assert [film.movie_id for film in recommender.recommend(1)] == [77, 78]
-    assert {film.source for film in recommender.recommend(1)} == {"fold_in"}
+    assert [film.movie_id for film in recommender.recommend(1, 2)] == [77, 78]
+    assert {film.source for film in recommender.recommend(1, 2)} == {"fold_in"}
 
 
 def test_a_new_version_is_seen_by_the_same_object(warehouse: Path) -> None:

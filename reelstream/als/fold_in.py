@@ -8,10 +8,12 @@ and `with_movies` make Factors of them. Next: `top_n` and `predict`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from reelstream.als.factors import F32, I64, Csr, Factors
+from reelstream.als.explain import gram
+from reelstream.als.factors import F32, F64, I64, Csr, Factors
 from reelstream.als.fit import movie_sums, ranking_system, rating_system
 from reelstream.als.sides import MOVIES, USERS, at, joined
 from reelstream.errors import UsageError
@@ -47,6 +49,11 @@ class FoldIn:
     def __init__(self, factors: Factors) -> None:
         self.factors = factors
         self._movies = _Side(factors, factors.movie_bias, factors.rating_movie, factors.ranking_movie)
+
+    @cached_property
+    def movies_gram(self) -> F64:
+        """See `explain.gram`; made when it is first asked for."""
+        return gram(self.factors)
 
     def solve(self, histories: Csr, *, threads: int | None = None) -> FoldedUsers:
         """Both models' factors of R users.

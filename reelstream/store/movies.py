@@ -101,6 +101,10 @@ class MoviesStore:
         """Grows by one with each change; 0 where no titles were ever loaded."""
         return int((pointer.read(self._pointer) or {"version": 0})["version"])
 
+    def stamp(self) -> pointer.Stamp:
+        """What changes when the movies do."""
+        return pointer.stamp(self._pointer)
+
     def load(self, movies: pa.Table) -> int:
         """Adds the movies, or changes their titles and genres; returns how many titles there are now.
 

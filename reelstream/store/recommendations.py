@@ -195,11 +195,15 @@ class Updates:
         """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
         return int(self._current()["batch"])
 
+    def files(self) -> list[Path]:
+        """The files that the pointer names now, oldest first."""
+        return [self.path / name for name, _ in self._current()["files"]]
+
     def as_of(self) -> datetime | None:
         """The `as_of` of the newest list; None where there is none."""
 
         def look() -> datetime | None:
-            files = [self.path / name for name, _ in self._current()["files"]]
+            files = self.files()
             newest = [pc.max(pointer.read_table(path, columns=["as_of"])["as_of"]).as_py() for path in files]
             return max((one for one in newest if one), default=None)  # a file may have lost all its users
 

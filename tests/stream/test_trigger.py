@@ -48,6 +48,18 @@ class TestDue:
 
         assert not any(due.now(0, clock_s=10.0**power) for power in range(12))
 
+    def test_how_long_until_it_is_due_by_time(self) -> None:
+        due = Due(after_ratings=1000, after_s=600)
+
+        due.now(0, clock_s=50)
+        assert due.in_s(60) is None
+        due.now(1, clock_s=100)
+        assert (due.in_s(100), due.in_s(650), due.in_s(900)) == (600, 50, 0)
+        wait_s = due.failed(900)
+        assert due.in_s(900) == wait_s
+        due.done()
+        assert due.in_s(900) is None
+
     def test_after_a_refit_both_count_anew(self) -> None:
         due = Due(after_ratings=10, after_s=600)
         assert not due.now(1, clock_s=0)

@@ -1,0 +1,74 @@
+"""The history of all refits: a row for each that was published or held back, kept when its version is removed.
+
+In: a version's info. Out: rows in `models/history.json`. Next: the page and `reelstream report` draw them. It is no source
+of truth: one that is damaged is begun anew, with the versions on disk. It holds no user's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from reelstream.errors import DamagedStore
+from reelstream.store import pointer
+from reelstream.store.recommendations import RecommendationsStore
+
+MAX_ROWS = 10_000
+"""Of more refits the newest are kept."""
+
+Row = dict[str, Any]
+
+
+def add(warehouse: Path, version: str, info: Mapping[str, Any], *, published: bool) -> None:
+    """Appends a row, after those of versions on disk that a crash has kept out of the file.
+
+    The caller holds `run/refit.lock`. Raises MissingRequirement if the disk is full.
+    """
+    added = row_of(version, info, published=published)
+    rows = [row for row in read(warehouse) if _key(row) != _key(added)]
+    rows.append(added)
+    pointer.move(_path(warehouse), {"rows": rows[-MAX_ROWS:]})
+
+
+def read(warehouse: Path) -> list[Row]:
+    """Rows, oldest first: version, published, at (ISO time, null for one of an older reelstream), engine, ratings, users,
+    movies, rmse, rmse_bias_only, ndcg_at_10, ndcg_at_10_popularity, coverage, refit_s. Metrics are null where too few
+    ratings were there to hold some out. Versions on disk that the file does not have are among them."""
+    rows: list[Row] = []
+    with suppress(DamagedStore):
+        rows = list((pointer.read(_path(warehouse)) or {"rows": []})["rows"])
+    known = {_key(row) for row in rows}
+    for info in RecommendationsStore(warehouse).versions():
+        row = row_of(info["version"], info, published=info["published"])
+        if _key(row) not in known:
+            rows.append(row)
+    return sorted(rows, key=lambda row: (row["at"] or "", row["version"]))
+
+
+def row_of(version: str, info: Mapping[str, Any], *, published: bool) -> Row:
+    """The row of a version, from what its model says of itself."""
+    metrics = info.get("metrics") or {}
+    baselines = metrics.get("baselines") or {}
+    return {
+        "version": version,
+        "published": published,
+        "at": info.get("fitted_at"),
+        **{name: info.get(name) for name in ("engine", "ratings", "users", "movies")},
+        "rmse": metrics.get("rmse"),
+        "rmse_bias_only": baselines.get("bias_only", {}).get("rmse"),
+        "ndcg_at_10": metrics.get("ndcg_at_10"),
+        "ndcg_at_10_popularity": baselines.get("popularity", {}).get("ndcg_at_10"),
+        "coverage": metrics.get("coverage"),
+        "refit_s": (info.get("seconds") or {}).get("all"),
+    }
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    """A number may come again after a version was held back and removed; its time does not."""
+    return row["version"], row["at"]
+
+
+def _path(warehouse: Path) -> Path:
+    return warehouse / "models" / "history.json"

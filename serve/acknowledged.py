@@ -1,0 +1,89 @@
+"""Read-your-writes: ratings that Kafka has acknowledged and that the published lists do not count yet.
+
+In: what was posted, with its place in the topic. Out: what to add to the stored ratings of a user. Next: `serve.desk`
+works the user's list out from both, until the stream has stored and folded in the rating.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
+
+MAX_USERS = 100_000
+"""Users that may wait at once. Beyond, those that have waited longest wait for the stream like everybody else."""
+
+Place = tuple[int, int]
+"""(partition, offset)."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    ratings: dict[int, tuple[float | None, Place]] = field(default_factory=dict)
+    batch: int | None = None
+    """The micro-batch in which all of them are stored, once they are."""
+    count: int = 0
+    """How many there were."""
+
+
+class Acknowledged:
+    """Thread-safe. Held in memory alone: after a restart of the server the stream's own lists answer."""
+
+    def __init__(self, warehouse: Path, topic: str) -> None:
+        self._store = RatingsStore(warehouse)
+        self._published = RecommendationsStore(warehouse)
+        self._topic = topic
+        self._lock = threading.Lock()
+        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+
+    def add(self, user_id: int, rated: Sequence[tuple[int, float | None]], places: Sequence[Place]) -> None:
+        """rated: (movie_id, stars), None for one taken back; places: where each is in the topic."""
+        with self._lock:
+            waiting = self._waiting.setdefault(user_id, _Waiting())
+            for (movie_id, stars), place in zip(rated, places, strict=True):
+                known = waiting.ratings.get(movie_id)
+                if known is None or known[1][0] != place[0] or known[1][1] < place[1]:
+                    waiting.ratings[movie_id] = (stars, place)
+            waiting.batch = None
+            waiting.count += len(rated)
+            self._waiting.move_to_end(user_id)
+            while len(self._waiting) > MAX_USERS:
+                self._waiting.popitem(last=False)
+
+    def waits(self, user_id: int) -> bool:
+        """Whether the published list of the user may not count all that was acknowledged. Costs no file."""
+        return user_id in self._waiting
+
+    def count(self, user_id: int) -> int:
+        """Grows with each rating of a user that waits; 0 for one that does not."""
+        waiting = self._waiting.get(user_id)
+        return waiting.count if waiting else 0
+
+    def pending(self, user_id: int) -> dict[int, float | None] | None:
+        """movie_id → stars that the store does not have yet; None once the published list counts everything.
+
+        An empty dict says that all is stored and the published list is still older.
+        """
+        with self._lock:
+            waiting = self._waiting.get(user_id)
+            if waiting is None:
+                return None
+            state = self._store.state()
+            taken = state.offsets.get(self._topic, {})
+            missing = {
+                m: stars for m, (stars, (part, offset)) in waiting.ratings.items() if taken.get(part, 0) <= offset
+            }
+            if missing:
+                return missing
+            if waiting.batch is None:
+                waiting.batch = state.batch
+            version = self._published.current_or_none()
+            if version and max(version.batch, Updates(version.path).batch()) >= waiting.batch:
+                del self._waiting[user_id]
+                return None
+            return {}

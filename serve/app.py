@@ -1,0 +1,110 @@
+"""The HTTP API and the page, put together.
+
+In: settings, and how to find Kafka. Out: an ASGI application. Next: `serve.server` runs it.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from reelstream import __version__
+from reelstream.errors import NotReady
+from reelstream.settings import Settings
+from serve import catalogue, live, pipeline, users
+from serve.desk import Desk
+from serve.guard import Guard
+from serve.live import Pulse
+from serve.metrics import Metrics
+from serve.poster import Poster
+from serve.problems import PROBLEM_SCHEMA, handle_errors, problem
+
+DESCRIPTION = """Recommendations that count a rating as soon as it is acknowledged.
+
+Every answer of the model says where it comes from (`source`), the model's `version` and how old that is (`age_s`).
+Errors are `application/problem+json`. Unless the server is bound to loopback, `Authorization: Bearer …` is needed."""
+
+
+def make_app(
+    settings: Settings, kafka_address: Callable[[], str], closing: Callable[[], bool] = lambda: False
+) -> FastAPI:
+    """kafka_address: gives host:port of the broker, or raises BrokerUnavailable. closing: whether the server is to end,
+    so that streams of events end too."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(_warm_up, app.state.desk)
+        yield
+        await run_in_threadpool(app.state.poster.close)
+
+    app = FastAPI(
+        title="reelstream",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.desk = Desk(settings)
+    app.state.poster = Poster(settings, kafka_address)
+    app.state.pulse = pulse = Pulse(settings)
+    app.state.metrics = metrics = Metrics(settings, lambda: pulse.listeners)
+    app.state.closing = closing
+    handle_errors(app)
+    for router in (users.router, catalogue.router, pipeline.router, live.router):
+        app.include_router(router)
+    _serve_page(app)
+    app.add_middleware(Guard, token=settings.serve_token, observe=metrics.observe)
+    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    """`/` and `/page/…`, read once; nothing else of the disk can be asked for."""
+    pages: dict[str, Response] = {}
+    for file in (files("serve") / "page").iterdir():
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        pages[file.name] = Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return pages["index.html"]
+
+    @app.get("/page/{name}", include_in_schema=False)
+    async def part(name: str) -> Response:
+        return pages.get(name) or problem(404, "there is no such page.")
+
+
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """The description, with the scale of these settings, and problems in the place of FastAPI's own errors."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    described = FastAPI.openapi(app)
+    schemas = described["components"]["schemas"]
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for name in ("GivenRating", "Stars"):
+        schemas[name]["properties"]["rating"] |= {"minimum": settings.rating_min, "maximum": settings.rating_max}
+    if settings.serve_token is not None:
+        described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        described["security"] = [{"token": []}]
+    return described
+
+
+def _warm_up(desk: Desk) -> None:
+    """Loads the model and the compiled kernels, so that the first visitor does not wait for them."""
+    try:
+        desk.recommender.recommend_to_visitor({1: desk.settings.rating_max})
+        desk.recommender.recommend(1)
+        desk.recommender.search("the")
+    except NotReady:
+        return

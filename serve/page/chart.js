@@ -1,0 +1,67 @@
+// Lines over versions, as SVG that takes the page's colours, and the same numbers as a table.
+// In: rows, and what to draw of them. Out: a figure. Next: pipeline.js.
+
+import { h, s } from "./dom.js";
+
+const [W, H, LEFT, RIGHT, TOP, BOTTOM] = [460, 220, 48, 12, 14, 34];
+
+/** lines: [{name, field, other}], `other` marks the baseline. rows: the history, oldest first. */
+export function chart(title, unit, rows, lines) {
+  const points = lines.map((line) => rows.map((row, i) => [i, row[line.field]]).filter(([, value]) => value !== null));
+  const values = points.flat().map(([, value]) => value);
+  const figure = h("figure", { class: "chart" }, h("figcaption", {}, title));
+  if (!values.length) {
+    figure.append(h("p", { class: "note" }, "Nothing was measured yet."));
+    return figure;
+  }
+  const [low, high] = bounds(Math.min(...values), Math.max(...values));
+  const x = (i) => LEFT + ((W - LEFT - RIGHT) * (rows.length === 1 ? 0.5 : i / (rows.length - 1)));
+  const y = (value) => H - BOTTOM - ((H - TOP - BOTTOM) * (value - low)) / (high - low);
+  const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title}; the table below has the numbers` });
+  for (const value of [low, (low + high) / 2, high]) {
+    svg.append(s("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(value), y2: y(value) }));
+    svg.append(text(LEFT - 6, y(value) + 4, short(value), "end"));
+  }
+  const every = Math.max(1, Math.ceil(rows.length / 8));
+  rows.forEach((row, i) => {
+    if (i % every === 0 || i === rows.length - 1) svg.append(text(x(i), H - BOTTOM + 16, String(Number(row.version)), "middle"));
+  });
+  svg.append(text((LEFT + W - RIGHT) / 2, H - 3, "version", "middle"), text(4, 10, unit, "start"));
+  lines.forEach((line, at) => {
+    const kind = line.other ? "other" : "model";
+    if (points[at].length > 1) {
+      svg.append(s("polyline", { class: `line ${kind}`, points: points[at].map(([i, value]) => `${x(i)},${y(value)}`).join(" ") }));
+    }
+    for (const [i, value] of points[at]) svg.append(s("circle", { class: `dot ${kind}`, cx: x(i), cy: y(value), r: 3.5 }));
+  });
+  const legend = h("ul", { class: "legend" }, lines.map((line) => h("li", { class: line.other ? "other" : "model" }, line.name)));
+  figure.append(svg, legend, table(title, rows, lines));
+  return figure;
+}
+
+function table(title, rows, lines) {
+  const names = ["Version", ...lines.map((line) => line.name)];
+  const head = h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)));
+  const body = rows.map((row) => {
+    const name = `${Number(row.version)}${row.published ? "" : " (held back)"}`;
+    const cells = lines.map((line) => h("td", {}, row[line.field] === null ? "–" : short(row[line.field])));
+    return h("tr", {}, h("th", { scope: "row" }, name), cells);
+  });
+  const numbers = h("table", {}, h("caption", { class: "hidden" }, title), h("thead", {}, head), h("tbody", {}, body));
+  return h("details", {}, h("summary", {}, "Numbers"), h("div", { class: "wide" }, numbers));
+}
+
+function bounds(low, high) {
+  const room = (high - low || Math.abs(high) || 1) * 0.15;
+  return [Math.max(0, low - room), high + room];
+}
+
+function short(value) {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(3);
+}
+
+function text(x, y, words, anchor) {
+  const element = s("text", { x, y, "text-anchor": anchor });
+  element.textContent = words;
+  return element;
+}

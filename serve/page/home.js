@@ -1,0 +1,132 @@
+// The first view: find films, rate them, see the list change. In: state.js. Out: a page for #/. Next: film.js.
+
+import * as api from "./api.js";
+import { clear, failed } from "./alert.js";
+import { ago, h, keyed, uid } from "./dom.js";
+import { filmRow, recommendedRow } from "./rows.js";
+import * as state from "./state.js";
+
+const SOURCES = {
+  refit: "from the last refit",
+  fold_in: "from your ratings as they are now",
+  popular: "what most people liked, until you rate a film",
+};
+const TYPING_MS = 150;
+
+export async function home(main) {
+  const parts = [person(), search(), recommended(), ratings()];
+  main.replaceChildren(
+    h("h1", { tabindex: "-1" }, "Films for you"),
+    parts[0].box,
+    h("div", { class: "columns" }, h("div", {}, parts[1].box, parts[3].box), parts[2].box),
+  );
+  const change = (what) => parts.forEach((part) => part.change(what));
+  change("user");
+  change("ratings");
+  change("list");
+  change("fresh");
+  return state.onChange(change);
+}
+
+function person() {
+  const who = h("p", { id: "who" });
+  const input = h("input", { id: uid("id"), inputmode: "numeric", pattern: "[0-9]+", required: true, autocomplete: "off", size: 8 });
+  const form = h("form", { class: "inline", onsubmit: (event) => {
+    event.preventDefault();
+    clear();
+    state.become(Number(input.value)).catch(failed);
+    input.value = "";
+  } }, h("label", { for: input.id }, "Known user"), input, h("button", {}, "Show"));
+  const anew = h("button", { type: "button", onclick: () => { clear(); state.becomeNew().catch(failed); } }, "Start as a new user");
+  return {
+    box: h("section", { class: "person", "aria-label": "Who you are" }, who, h("div", { class: "inline" }, form, anew)),
+    change: () => {
+      const count = state.mine.size;
+      who.textContent = `You are user ${state.user.id ?? "…"}, with ${count === 1 ? "1 rating" : `${count} ratings`}.`;
+    },
+  };
+}
+
+function search() {
+  const input = h("input", { id: uid("search"), type: "search", autocomplete: "off", maxlength: 200, placeholder: "pulp ficton", "aria-describedby": "found" });
+  const said = h("p", { id: "found", class: "note", role: "status" });
+  const list = h("ul", { class: "films", id: "results", "aria-label": "Films that were found" });
+  let typing = 0;
+  let number = 0;
+  const look = async () => {
+    const text = input.value.trim();
+    const mine = ++number;
+    const found = text ? (await api.get("/movies", { q: text, n: 8 })).movies : [];
+    if (mine !== number) return;
+    said.textContent = !text ? "" : found.length ? `${found.length} films found` : "No film has words like these.";
+    keyed(list, found, (film) => film.movie_id, (film) => filmRow(film), (row) => row.update());
+  };
+  const soon = () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => look().catch(failed), TYPING_MS);
+  };
+  input.addEventListener("input", soon);
+  const form = h("form", { role: "search", onsubmit: (event) => { event.preventDefault(); look().catch(failed); } },
+    h("label", { for: input.id }, "Search films"), input, said);
+  return {
+    box: h("section", { class: "search" }, h("h2", {}, "Rate films"), form, list),
+    change: (what) => { if (what === "ratings") for (const row of list.children) row.update(); },
+  };
+}
+
+function recommended() {
+  const heading = uid("list");
+  const fresh = h("p", { id: "freshness", role: "status" });
+  const source = h("p", { class: "note", id: "source" });
+  const list = h("ol", { class: "films ranked", id: "recommendations", "aria-label": "Recommended for you" });
+  const more = h("button", { type: "button", onclick: () => { state.view.more += 20; state.refresh().catch(failed); } }, "More films");
+  const box = h("section", { class: "recommended", "aria-labelledby": heading }, h("h2", { id: heading }, "Recommended for you"), filterForm(), fresh, source, list, more);
+  return {
+    box,
+    change: (what) => {
+      const shown = state.view.list;
+      if (what === "fresh" && state.view.fresh !== null) {
+        fresh.dataset.ms = state.view.fresh;
+        fresh.textContent = `Counts your last rating, ${state.view.fresh} ms after it.`;
+      }
+      if (what === "user") { fresh.textContent = ""; delete fresh.dataset.ms; list.replaceChildren(); }
+      if (!shown) { source.textContent = "Loading …"; more.hidden = true; return; }
+      source.textContent = `${SOURCES[shown.source]} · version ${Number(shown.version)}, ${ago(shown.age_s)} old`;
+      more.hidden = shown.movies.length < 20 + state.view.more;
+      if (!shown.movies.length) source.textContent = "No film fits these filters.";
+      keyed(list, shown.movies, (film) => film.movie_id, recommendedRow, (row, film) => row.update(film));
+    },
+  };
+}
+
+function filterForm() {
+  const genre = h("select", { id: uid("genre") }, h("option", { value: "" }, "All"));
+  const year = (name) => h("input", { id: uid(name), type: "number", min: 1870, max: 2100, value: state.filters[name] || null });
+  const [from, to] = [year("year_from"), year("year_to")];
+  api.get("/genres").then(({ genres }) => {
+    genre.append(...genres.map((name) => h("option", { value: name, selected: name === state.filters.genre }, name)));
+  }, failed);
+  const change = () => {
+    if (!from.checkValidity() || !to.checkValidity()) return;
+    Object.assign(state.filters, { genre: genre.value, year_from: from.value, year_to: to.value });
+    state.view.more = 0;
+    state.refresh().catch(failed);
+  };
+  return h("form", { class: "inline filters", onchange: change, onsubmit: (event) => event.preventDefault(), "aria-label": "Filters" },
+    h("label", { for: genre.id }, "Genre"), genre,
+    h("label", { for: from.id }, "Years from"), from, h("label", { for: to.id }, "to"), to);
+}
+
+function ratings() {
+  const list = h("ul", { class: "films", id: "ratings", "aria-label": "Films you rated" });
+  const summary = h("summary", {});
+  const box = h("section", {}, h("details", { open: true }, summary, list));
+  return {
+    box,
+    change: (what) => {
+      if (what !== "ratings" && what !== "user") return;
+      summary.textContent = `Your ratings (${state.mine.size})`;
+      keyed(list, [...state.mine.values()].slice(0, 200), (film) => film.movie_id, (film) => filmRow(film), (row) => row.update());
+    },
+  };
+}

@@ -1,0 +1,59 @@
+// The pipeline as it runs, and how the versions have become. In: events of the server. Out: a page for #/pipeline.
+
+import * as api from "./api.js";
+import { failed } from "./alert.js";
+import { chart } from "./chart.js";
+import { ago, h } from "./dom.js";
+import { onPipeline, onVersion } from "./live.js";
+
+const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
+
+export async function pipeline(main) {
+  const names = {
+    state: "Stream", events: "Events per second", lag: "Waiting in Kafka", fresh: "From Kafka to the lists",
+    accepted: "Ratings in the store", rejected: "Events put aside", version: "Model", next: "Next refit",
+  };
+  const cells = Object.fromEntries(Object.keys(names).map((key) => [key, h("dd", { id: `live-${key}` }, "…")]));
+  const charts = h("div", { class: "charts", id: "charts" });
+  const trouble = h("p", { class: "trouble", role: "status" });
+  main.replaceChildren(
+    h("h1", { tabindex: "-1" }, "Pipeline"),
+    trouble,
+    h("dl", { class: "tiles" }, Object.entries(names).map(([key, name]) => h("div", {}, h("dt", {}, name), cells[key]))),
+    h("section", {}, h("h2", {}, "Every version so far"), charts),
+  );
+  const show = (now) => {
+    trouble.textContent = now.error ?? now.stream?.error ?? "";
+    const stream = now.stream;
+    cells.state.textContent = !stream ? "never ran here" : stream.alive ? stream.state : stream.state === "stopped" ? "stopped" : "ended without a word";
+    cells.events.textContent = stream?.alive ? number(stream.events_per_s) : "–";
+    cells.lag.textContent = stream?.alive && stream.lag_events !== null ? `${number(stream.lag_events)} events` : "–";
+    cells.fresh.textContent = stream?.fresh_s ? `${Math.round(stream.fresh_s * 1000)} ms (median)` : "–";
+    cells.accepted.textContent = number(now.ratings?.accepted);
+    cells.rejected.textContent = number(now.ratings?.rejected);
+    cells.version.textContent = now.version ? `version ${Number(now.version)}, ${ago(now.age_s)} old` : "none published yet";
+    cells.next.textContent = next(now);
+  };
+  const draw = async () => {
+    const { history } = await api.get("/versions");
+    charts.replaceChildren(
+      chart("RMSE on held-out ratings (lower is better)", "stars", history, [
+        { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", other: true }]),
+      chart("nDCG@10 on held-out ratings (higher is better)", "nDCG", history, [
+        { name: "this model", field: "ndcg_at_10" }, { name: "popularity", field: "ndcg_at_10_popularity", other: true }]),
+      chart("How long the refit took", "seconds", history, [{ name: "refit", field: "refit_s" }]),
+    );
+  };
+  const stops = [onPipeline(show), onVersion(() => draw().catch(failed))];
+  draw().catch(failed);
+  return () => stops.forEach((stop) => stop());
+}
+
+function next(now) {
+  const trigger = now.trigger;
+  if (now.refit?.state === "running" && now.refit.alive) return `running: ${now.refit.step}`;
+  if (!trigger?.alive) return "only by hand";
+  const left = trigger.refit_after_ratings - trigger.new_ratings;
+  const counts = `after ${number(Math.max(0, left))} more ratings`;
+  return trigger.due_in_s === null || trigger.due_in_s === undefined ? counts : `${counts}, or in ${ago(trigger.due_in_s)}`;
+}

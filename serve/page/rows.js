@@ -1,0 +1,76 @@
+// Rows of films, as every list shows them. In: films. Out: list items with stars and reasons. Next: home.js, film.js.
+
+import * as api from "./api.js";
+import { failed } from "./alert.js";
+import { h, stars, titleOf, uid } from "./dom.js";
+import { starsFor } from "./stars.js";
+import { user } from "./state.js";
+
+export function filmLink(film) {
+  return h("a", { href: `#/movie/${film.movie_id}` }, titleOf(film));
+}
+
+export function genresOf(film) {
+  return h("span", { class: "genres" }, film.genres.join(" · "));
+}
+
+/** A row with title, genres and stars; `beside` is put between them. */
+export function filmRow(film, ...beside) {
+  const rating = starsFor(film);
+  const row = h("li", { class: "film" }, h("div", { class: "what" }, filmLink(film), genresOf(film), ...beside), rating);
+  row.update = rating.update;
+  return row;
+}
+
+/** A row of the list of recommendations: also its rank, the stars that are expected, and why it is there. */
+export function recommendedRow(film) {
+  const expected = h("span", { class: "expected" });
+  const entered = h("span", { class: "entered" }, "new on the list");
+  const why = whyFor(film);
+  const row = filmRow(film, h("span", { class: "facts" }, expected, " ", entered, " ", why.button), why.reasons);
+  const update = row.update;
+  row.update = (now) => {
+    update();
+    expected.textContent = `expected ${stars(now.predicted_rating)}`;
+    entered.hidden = !now.entered;
+    row.classList.toggle("is-new", Boolean(now.entered));
+    why.stale();
+  };
+  return row;
+}
+
+function whyFor(film) {
+  const id = uid("why");
+  const reasons = h("div", { id, class: "reasons", hidden: true, "aria-live": "polite" });
+  const button = h("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": id }, "Why?");
+  button.setAttribute("aria-label", `Why ${titleOf(film)}?`);
+  const load = async () => {
+    const because = await api.get(`/users/${user.id}/because/${film.movie_id}`, { n: 4 });
+    reasons.replaceChildren(because.reasons.length ? explained(because) : popular());
+  };
+  button.addEventListener("click", () => {
+    const open = reasons.hidden;
+    reasons.hidden = !open;
+    button.setAttribute("aria-expanded", String(open));
+    if (open) load().catch(failed);
+  });
+  return {
+    button,
+    reasons,
+    stale: () => { if (!reasons.hidden) load().catch(failed); },
+  };
+}
+
+function explained(because) {
+  const list = h("ul", {}, because.reasons.map((one) => h("li", {}, share(one.share), " ", `you gave ${titleOf(one)} ${stars(one.rating)}`)));
+  if (because.others.count) list.append(h("li", {}, share(because.others.share), " ", `your ${because.others.count} other ratings`));
+  return list;
+}
+
+function share(value) {
+  return h("strong", {}, `${Math.round(value * 100)} %`);
+}
+
+function popular() {
+  return h("p", {}, "Many people rated it well. Rate some films, and the list becomes yours.");
+}

@@ -1,0 +1,226 @@
+"""What goes over the wire: the bodies that are taken and the answers that are given, with examples for OpenAPI.
+
+In: nothing. Out: pydantic models. Next: the routes name them; a request's body is checked by them. Answers are written by
+`serve.answer` and checked against them in the tests.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from reelstream.events import MAX_ID
+
+MAX_N = 1000
+MAX_OFFSET = 1_000_000
+MAX_RATINGS = 2000
+MAX_GROUP = 50
+MAX_QUERY = 200
+
+UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="A user's id.", examples=[42])]
+MovieId = Annotated[int, Path(ge=1, le=MAX_ID, description="A movie's id.", examples=[296])]
+N = Annotated[int, Query(ge=0, le=MAX_N, description="How many places.")]
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many places to leave out before them.")]
+Genres = Annotated[
+    list[str],
+    Query(alias="genre", max_length=20, description="Only movies with any of these genres.", examples=[["Comedy"]]),
+]
+YearFrom = Annotated[int | None, Query(ge=0, le=9999, description="Only movies of this year or later.")]
+YearTo = Annotated[int | None, Query(ge=0, le=9999, description="Only movies of this year or earlier.")]
+IncludeSeen = Annotated[bool, Query(description="Leave movies in that the user has rated.")]
+
+Source = Literal["refit", "fold_in", "popular"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class GivenRating(_Model):
+    movie_id: int = Field(ge=1, le=MAX_ID, examples=[296])
+    rating: float = Field(allow_inf_nan=False, description="Stars, on the scale of the settings.", examples=[4.5])
+
+
+class Stars(_Model):
+    rating: float = Field(allow_inf_nan=False, description="Stars, on the scale of the settings.", examples=[4.5])
+
+
+class Visitor(_Model):
+    """Somebody who is no user: nothing of this is stored. Of a movie that comes twice the last rating counts."""
+
+    ratings: list[GivenRating] = Field(
+        max_length=MAX_RATINGS, examples=[[{"movie_id": 296, "rating": 5.0}, {"movie_id": 356, "rating": 2.0}]]
+    )
+
+
+class Movie(BaseModel):
+    movie_id: int = Field(examples=[296])
+    title: str | None = Field(examples=["Pulp Fiction (1994)"])
+    year: int | None = Field(examples=[1994])
+    genres: list[str] = Field(examples=[["Crime", "Drama"]])
+
+
+class RankedMovie(Movie):
+    rank: int = Field(examples=[1])
+    score: float = Field(description="What the list is ordered by.", examples=[0.83])
+
+
+class RecommendedMovie(RankedMovie):
+    predicted_rating: float = Field(description="Stars.", examples=[4.4])
+    rated: float | None = Field(description="What the user gave it; with include_seen alone.", examples=[None])
+
+
+class GroupMovie(RankedMovie):
+    predicted_ratings: dict[str, float] = Field(description="user_id → stars.", examples=[{"1": 4.4, "2": 3.9}])
+
+
+class PopularMovie(RankedMovie):
+    predicted_rating: float
+    n_ratings: int
+
+
+class RatedMovie(Movie):
+    rating: float = Field(examples=[4.5])
+    rated_at: datetime | None = Field(description="Null where it is acknowledged and not in the store yet.")
+
+
+class SurprisingRating(Movie):
+    rating: float
+    expected_rating: float = Field(description="What the user's other ratings let expect, in stars.")
+    surprise: float = Field(description="rating − expected_rating.")
+
+
+class MovieFacts(Movie):
+    n_ratings: int
+    mean_rating: float | None
+
+
+class FromModel(BaseModel):
+    """Every answer of the model says where it comes from."""
+
+    source: Source = Field(description="refit, fold_in (the ratings as they are now) or popular (none known).")
+    version: str = Field(description="The model's version.", examples=["000003"])
+    age_s: float = Field(description="Seconds since that version was published.", examples=[412.7])
+
+
+class Recommendations(FromModel):
+    user_id: int | None = Field(default=None, description="Not in the answer to a visitor.")
+    as_of: datetime = Field(description="When the list was made.")
+    movies: list[RecommendedMovie]
+
+
+class GroupRecommendations(FromModel):
+    user_ids: list[int]
+    movies: list[GroupMovie]
+
+
+class Prediction(FromModel):
+    user_id: int
+    movie_id: int
+    title: str | None
+    predicted_rating: float = Field(description="Stars: mean + user_bias + movie_bias + taste, on the scale.")
+    mean: float
+    user_bias: float
+    movie_bias: float
+    taste: float
+    user_ratings: int
+    movie_ratings: int
+    basis: Literal["model", "movie", "user", "mean"] = Field(description="What of user and movie the model knows.")
+    rated: float | None
+
+
+class Reason(Movie):
+    rating: float
+    part: float = Field(description="What this rating adds to the score; below 0 it speaks against the movie.")
+    share: float = Field(description="part / score.")
+
+
+class Others(BaseModel):
+    count: int
+    part: float
+    share: float
+
+
+class Because(FromModel):
+    """The parts of `reasons` and `others` add up to `score`."""
+
+    user_id: int | None = None
+    movie_id: int
+    title: str | None
+    score: float
+    reasons: list[Reason]
+    others: Others
+
+
+class UsersRatings(BaseModel):
+    user_id: int
+    total: int
+    ratings: list[RatedMovie]
+
+
+class Surprises(FromModel):
+    user_id: int
+    ratings: list[SurprisingRating]
+
+
+class NewUser(BaseModel):
+    user_id: int = Field(
+        description="A random id, exact in JavaScript; nothing is stored.", examples=[5629499534213120]
+    )
+
+
+class Acknowledged(BaseModel):
+    """Kafka has it; the next list of the user counts it."""
+
+    user_id: int
+    movie_id: int
+    rating: float | None = Field(description="Null where the rating was taken back.")
+    partition: int
+    offset: int
+
+
+class Found(BaseModel):
+    query: str
+    movies: list[MovieFacts]
+
+
+class SimilarMovies(FromModel):
+    movie_id: int
+    title: str | None
+    movies: list[RankedMovie]
+
+
+class Popular(FromModel):
+    movies: list[PopularMovie]
+
+
+class GenreNames(BaseModel):
+    genres: list[str]
+
+
+class Scale(BaseModel):
+    rating_min: float
+    rating_max: float
+    rating_step: float
+
+
+class Versions(BaseModel):
+    current: str | None
+    versions: list[dict[str, Any]] = Field(description="What is on disk, with all that is known of it.")
+    history: list[dict[str, Any]] = Field(description="A row for each refit, oldest first.")
+
+
+class Well(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["there is no movie 7."])

@@ -1,0 +1,55 @@
+"""The server's process: listens, answers, and ends in order.
+
+In: settings. Out: nothing. Next: whoever asks.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from reelstream.serving import check_token, listening, url_of
+from reelstream.settings import Settings
+from serve.app import make_app
+
+GRACE_S = 3
+"""Seconds that answers under way have when the server is to end."""
+
+
+def run(settings: Settings, kafka_address: Callable[[], str], ready: Callable[[str], None]) -> None:
+    """Serves until SIGINT or SIGTERM. `ready` is told the URL once it listens.
+
+    Raises UsageError if it can't listen there, or if a token is missing.
+    """
+    check_token(settings)
+    with listening(settings) as listener:
+        server: uvicorn.Server
+        app = make_app(settings, kafka_address, closing=lambda: server.should_exit)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=30,
+            limit_concurrency=1000,
+        )
+        server = _Server(config, lambda: ready(url_of(listener)))
+        server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell()

@@ -1,0 +1,194 @@
+"""The routes about users: their lists, and why; their ratings, read and posted.
+
+In: requests. Out: answers of `serve.desk`. Next: `serve.app` puts the routes together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from producer.rating_producer import new_user_id
+from reelstream.events import MAX_ID
+from serve import schema
+from serve.answer import answer
+from serve.desk import Desk
+from serve.poster import Poster
+from serve.problems import documented
+
+router = APIRouter(prefix="/v1")
+
+GroupIds = Annotated[
+    list[Annotated[int, Query(ge=1, le=MAX_ID)]],
+    Query(alias="user_id", min_length=1, max_length=schema.MAX_GROUP, examples=[[1, 2]]),
+]
+READ = documented(404, 422, 503)
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def wanted(
+    n: schema.N = 10,
+    offset: schema.Offset = 0,
+    include_seen: schema.IncludeSeen = False,
+    genre: schema.Genres = [],  # noqa: B006 - FastAPI copies it
+    year_from: schema.YearFrom = None,
+    year_to: schema.YearTo = None,
+) -> dict[str, Any]:
+    return {
+        "n": n,
+        "offset": offset,
+        "include_seen": include_seen,
+        "genres": genre,
+        "year_from": year_from,
+        "year_to": year_to,
+    }
+
+
+@router.get(
+    "/users/{user_id}/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
+)
+async def recommendations(
+    request: Request,
+    user_id: schema.UserId,
+    n: schema.N = 10,
+    offset: schema.Offset = 0,
+    include_seen: schema.IncludeSeen = False,
+    genre: schema.Genres = [],  # noqa: B006
+    year_from: schema.YearFrom = None,
+    year_to: schema.YearTo = None,
+) -> Response:
+    """The user's best films; for an unknown user the popular ones, with `source` "popular"."""
+    desk, want = desk_of(request), wanted(n, offset, include_seen, genre, year_from, year_to)
+    plain = not (include_seen or genre or year_from is not None or year_to is not None)
+    if plain and n + offset <= desk.settings.top_n and desk.ready_at_once(user_id):
+        return answer(desk.recommendations(user_id, **want))
+    return answer(await run_in_threadpool(desk.recommendations, user_id, **want))
+
+
+@router.post(
+    "/visitors/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
+)
+def recommendations_of_a_visitor(
+    request: Request,
+    visitor: schema.Visitor,
+    n: schema.N = 10,
+    offset: schema.Offset = 0,
+    include_seen: schema.IncludeSeen = False,
+    genre: schema.Genres = [],  # noqa: B006
+    year_from: schema.YearFrom = None,
+    year_to: schema.YearTo = None,
+) -> Response:
+    """The list of somebody who is no user, from the ratings in the body. Nothing is stored."""
+    desk, ratings = desk_of(request), stars_of(visitor)
+    films = desk.recommender.recommend_to_visitor(ratings, **wanted(n, offset, include_seen, genre, year_from, year_to))
+    return answer(desk.list_of(films, ratings if include_seen else {}))
+
+
+@router.get(
+    "/groups/recommendations", response_model=schema.GroupRecommendations, responses=READ, tags=["recommendations"]
+)
+def recommendations_of_a_group(
+    request: Request,
+    user_id: GroupIds,
+    n: schema.N = 10,
+    offset: schema.Offset = 0,
+    include_seen: schema.IncludeSeen = False,
+    genre: schema.Genres = [],  # noqa: B006
+    year_from: schema.YearFrom = None,
+    year_to: schema.YearTo = None,
+) -> Response:
+    """Films for several users together: of the highest mean score, and rated by none of them."""
+    want = wanted(n, offset, include_seen, genre, year_from, year_to)
+    return answer(desk_of(request).for_group(user_id, **want))
+
+
+@router.get("/users/{user_id}/predictions/{movie_id}", response_model=schema.Prediction, responses=READ, tags=["why"])
+def prediction(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:
+    """How many stars the user will give the movie, and what they are made of."""
+    return answer(desk_of(request).prediction(user_id, movie_id))
+
+
+@router.get("/users/{user_id}/because/{movie_id}", response_model=schema.Because, responses=READ, tags=["why"])
+def because(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, n: schema.N = 5) -> Response:
+    """Which of the user's own ratings give the movie its score, in exact shares."""
+    return answer(desk_of(request).because(user_id, movie_id, n))
+
+
+@router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ, tags=["why"])
+def because_of_a_visitor(
+    request: Request, visitor: schema.Visitor, movie_id: schema.MovieId, n: schema.N = 5
+) -> Response:
+    """The same for the ratings in the body. Nothing is stored."""
+    desk = desk_of(request)
+    return answer(desk.reasons(desk.recommender.because_visitor(stars_of(visitor), movie_id), n))
+
+
+@router.get("/users/{user_id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])
+def surprises(request: Request, user_id: schema.UserId, n: schema.N = 10) -> Response:
+    """The user's ratings that are furthest from what all the others let expect."""
+    return answer(desk_of(request).surprises(user_id, n))
+
+
+@router.get("/users/{user_id}/ratings", response_model=schema.UsersRatings, responses=READ, tags=["ratings"])
+def ratings(request: Request, user_id: schema.UserId, n: schema.N = 100, offset: schema.Offset = 0) -> Response:
+    """What the user has rated, the newest first; also what was acknowledged a moment ago."""
+    return answer(desk_of(request).ratings(user_id, n, offset))
+
+
+@router.post("/users", status_code=201, response_model=schema.NewUser, tags=["ratings"])
+def new_user() -> Response:
+    """An id for a new user, by chance. Nothing is stored until the first rating."""
+    return answer({"user_id": new_user_id()}, 201)
+
+
+@router.post(
+    "/users/{user_id}/ratings",
+    status_code=201,
+    response_model=schema.Acknowledged,
+    responses=documented(422, 503),
+    tags=["ratings"],
+)
+def rate(request: Request, user_id: schema.UserId, given: schema.GivenRating) -> Response:
+    """A rating, or another one in its place. Answers when Kafka has acknowledged it."""
+    return answer(_post(request, user_id, given.movie_id, given.rating, "rate"), 201)
+
+
+@router.put(
+    "/users/{user_id}/ratings/{movie_id}",
+    response_model=schema.Acknowledged,
+    responses=documented(422, 503),
+    tags=["ratings"],
+)
+def change(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, given: schema.Stars) -> Response:
+    """The rating of that movie, whether there was one before or not. Answers when Kafka has acknowledged it."""
+    return answer(_post(request, user_id, movie_id, given.rating, "change"))
+
+
+@router.delete(
+    "/users/{user_id}/ratings/{movie_id}",
+    response_model=schema.Acknowledged,
+    responses=documented(422, 503),
+    tags=["ratings"],
+)
+def take_back(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:
+    """Takes the rating of that movie back. Answers when Kafka has acknowledged it."""
+    return answer(_post(request, user_id, movie_id, None, "delete"))
+
+
+def stars_of(visitor: schema.Visitor) -> dict[int, float]:
+    return {one.movie_id: one.rating for one in visitor.ratings}
+
+
+def _post(request: Request, user_id: int, movie_id: int, stars: float | None, action: str) -> dict[str, Any]:
+    poster: Poster = request.app.state.poster
+    [(partition, offset)] = places = poster.post(user_id, [(movie_id, stars)])
+    desk_of(request).acknowledged.add(user_id, [(movie_id, stars)], places)
+    request.app.state.metrics.posted(action)
+    return {"user_id": user_id, "movie_id": movie_id, "rating": stars, "partition": partition, "offset": offset}
