@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -44,6 +45,9 @@ def serve(
     topic: Topic = None,
     host: Host = None,
     port: Port = None,
+    while_stdin: Annotated[
+        bool, typer.Option("--while-stdin", hidden=True, help="End when standard input does: the parent has ended.")
+    ] = False,
 ) -> None:
     """Serve the HTTP API and the page. Part of `reelstream up` too. Ctrl-C ends it.
 
@@ -55,11 +59,18 @@ def serve(
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic, serve_host=host, serve_port=port)
     existing_warehouse(settings)
+    if while_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     run(settings, lambda: broker_address(settings), _said)
 
 
 def _said(url: str) -> None:
     err.print(f"{READY}{url}; Ctrl-C ends", soft_wrap=True, markup=False)
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 READY = "reelstream serves "
@@ -100,9 +111,9 @@ class _Child(threading.Thread):
                 if self._stopping.is_set():
                     return
                 self._process = process = subprocess.Popen(
-                    [sys.executable, "-m", "cli.main", "serve"],
+                    [sys.executable, "-m", "cli.main", "serve", "--while-stdin"],
                     env=self._env,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     start_new_session=True,

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from reelstream import __version__
 from reelstream.errors import NotReady
+from reelstream.events import MAX_ID
 from reelstream.settings import Settings
 from serve import catalogue, live, pipeline, users
 from serve.desk import Desk
@@ -94,10 +95,20 @@ def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     schemas["Problem"] = PROBLEM_SCHEMA
     for name in ("GivenRating", "Stars"):
         schemas[name]["properties"]["rating"] |= {"minimum": settings.rating_min, "maximum": settings.rating_max}
+    _exact(described)
     if settings.serve_token is not None:
         described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         described["security"] = [{"token": []}]
     return described
+
+
+def _exact(described: Any) -> None:
+    """Has the largest id as it is: FastAPI gives bounds as floats, which round it up by one."""
+    for key, value in described.items() if isinstance(described, dict) else enumerate(described):
+        if isinstance(value, dict | list):
+            _exact(value)
+        elif value == float(MAX_ID):
+            described[key] = MAX_ID
 
 
 def _warm_up(desk: Desk) -> None:

@@ -26,6 +26,8 @@ GroupIds = Annotated[
     Query(alias="user_id", min_length=1, max_length=schema.MAX_GROUP, examples=[[1, 2]]),
 ]
 READ = documented(404, 422, 503)
+BODY = documented(400, 413)
+WRITE = {**documented(422, 503), **BODY}
 
 
 def desk_of(request: Request) -> Desk:
@@ -73,7 +75,7 @@ async def recommendations(
 
 
 @router.post(
-    "/visitors/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
+    "/visitors/recommendations", response_model=schema.Recommendations, responses=READ | BODY, tags=["recommendations"]
 )
 def recommendations_of_a_visitor(
     request: Request,
@@ -121,7 +123,7 @@ def because(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, 
     return answer(desk_of(request).because(user_id, movie_id, n))
 
 
-@router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ, tags=["why"])
+@router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ | BODY, tags=["why"])
 def because_of_a_visitor(
     request: Request, visitor: schema.Visitor, movie_id: schema.MovieId, n: schema.N = 5
 ) -> Response:
@@ -152,7 +154,7 @@ def new_user() -> Response:
     "/users/{user_id}/ratings",
     status_code=201,
     response_model=schema.Acknowledged,
-    responses=documented(422, 503),
+    responses=WRITE,
     tags=["ratings"],
 )
 def rate(request: Request, user_id: schema.UserId, given: schema.GivenRating) -> Response:
@@ -163,7 +165,7 @@ def rate(request: Request, user_id: schema.UserId, given: schema.GivenRating) ->
 @router.put(
     "/users/{user_id}/ratings/{movie_id}",
     response_model=schema.Acknowledged,
-    responses=documented(422, 503),
+    responses=WRITE,
     tags=["ratings"],
 )
 def change(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, given: schema.Stars) -> Response:
@@ -174,7 +176,7 @@ def change(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, g
 @router.delete(
     "/users/{user_id}/ratings/{movie_id}",
     response_model=schema.Acknowledged,
-    responses=documented(422, 503),
+    responses=WRITE,
     tags=["ratings"],
 )
 def take_back(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:

@@ -3,10 +3,10 @@
 
 import { h, s } from "./dom.js";
 
-const [W, H, LEFT, RIGHT, TOP, BOTTOM] = [460, 220, 48, 12, 14, 34];
+const [W, H, LEFT, RIGHT, TOP, BOTTOM] = [460, 240, 56, 14, 32, 40];
 
-/** lines: [{name, field, other}], `other` marks the baseline. rows: the history, oldest first. */
-export function chart(title, unit, rows, lines) {
+/** lines: [{name, field, other}], `other` marks the baseline. rows: the history, oldest first. from0: the axis begins at 0. */
+export function chart(title, unit, rows, lines, from0 = false) {
   const points = lines.map((line) => rows.map((row, i) => [i, row[line.field]]).filter(([, value]) => value !== null));
   const values = points.flat().map(([, value]) => value);
   const figure = h("figure", { class: "chart" }, h("figcaption", {}, title));
@@ -14,7 +14,7 @@ export function chart(title, unit, rows, lines) {
     figure.append(h("p", { class: "note" }, "Nothing was measured yet."));
     return figure;
   }
-  const [low, high] = bounds(Math.min(...values), Math.max(...values));
+  const [low, high] = bounds(from0 ? 0 : Math.min(...values), Math.max(...values));
   const x = (i) => LEFT + ((W - LEFT - RIGHT) * (rows.length === 1 ? 0.5 : i / (rows.length - 1)));
   const y = (value) => H - BOTTOM - ((H - TOP - BOTTOM) * (value - low)) / (high - low);
   const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title}; the table below has the numbers` });
@@ -24,9 +24,9 @@ export function chart(title, unit, rows, lines) {
   }
   const every = Math.max(1, Math.ceil(rows.length / 8));
   rows.forEach((row, i) => {
-    if (i % every === 0 || i === rows.length - 1) svg.append(text(x(i), H - BOTTOM + 16, String(Number(row.version)), "middle"));
+    if (i % every === 0 || i === rows.length - 1) svg.append(text(x(i), H - BOTTOM + 18, String(Number(row.version)), "middle"));
   });
-  svg.append(text((LEFT + W - RIGHT) / 2, H - 3, "version", "middle"), text(4, 10, unit, "start"));
+  svg.append(text((LEFT + W - RIGHT) / 2, H - 3, "version", "middle"), text(4, 14, unit, "start"));
   lines.forEach((line, at) => {
     const kind = line.other ? "other" : "model";
     if (points[at].length > 1) {

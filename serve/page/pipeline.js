@@ -41,7 +41,7 @@ export async function pipeline(main) {
         { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", other: true }]),
       chart("nDCG@10 on held-out ratings (higher is better)", "nDCG", history, [
         { name: "this model", field: "ndcg_at_10" }, { name: "popularity", field: "ndcg_at_10_popularity", other: true }]),
-      chart("How long the refit took", "seconds", history, [{ name: "refit", field: "refit_s" }]),
+      chart("How long the refit took", "seconds", history, [{ name: "refit", field: "refit_s" }], true),
     );
   };
   const stops = [onPipeline(show), onVersion(() => draw().catch(failed))];

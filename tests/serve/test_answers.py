@@ -80,7 +80,11 @@ def test_a_visitor_gets_what_a_user_with_these_ratings_gets_and_nothing_is_store
     answer = client.post("/v1/visitors/recommendations", params={"n": 10}, json={"ratings": ratings})
 
     value = answer.json()
-    assert (answer.status_code, value["source"], value["user_id"] if "user_id" in value else None) == (200, "fold_in", None)
+    assert (answer.status_code, value["source"], value.get("user_id")) == (
+        200,
+        "fold_in",
+        None,
+    )
     assert all((movie["movie_id"] - FIRST_MOVIE) % 2 == 0 for movie in value["movies"])
     assert not set(ids(value)) & {one["movie_id"] for one in ratings}
     assert get(client, "/v1/status")["ratings"] == before
@@ -115,7 +119,9 @@ def test_predictions_surprises_and_ratings(client: httpx.Client, published: Sett
     assert known["predicted_rating"] == pytest.approx(min(max(total, 0.5), 5.0))
 
     surprises = get(client, "/v1/users/7/surprises", n=5)["ratings"]
-    assert [abs(one["surprise"]) for one in surprises] == sorted((abs(one["surprise"]) for one in surprises), reverse=True)
+    assert [abs(one["surprise"]) for one in surprises] == sorted(
+        (abs(one["surprise"]) for one in surprises), reverse=True
+    )
     assert all(one["rating"] - one["expected_rating"] == pytest.approx(one["surprise"]) for one in surprises)
 
     ratings = get(client, "/v1/users/7/ratings", n=1000)
@@ -131,7 +137,15 @@ def test_movies_are_found_described_and_compared(client: httpx.Client) -> None:
     assert (facts["year"], facts["genres"]) == (1983, ["Crime", "Drama"])
     similar = get(client, f"/v1/movies/{FIRST_MOVIE}/similar", n=4)
     assert all((movie - FIRST_MOVIE) % 2 == 0 for movie in ids(similar))
-    assert get(client, "/v1/genres")["genres"] == ["Action", "Animation", "Comedy", "Crime", "Drama", "Horror", "Sci-Fi"]
+    assert get(client, "/v1/genres")["genres"] == [
+        "Action",
+        "Animation",
+        "Comedy",
+        "Crime",
+        "Drama",
+        "Horror",
+        "Sci-Fi",
+    ]
 
 
 def test_versions_settings_and_health(client: httpx.Client) -> None:

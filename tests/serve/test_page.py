@@ -1,0 +1,245 @@
+"""The page as a visitor uses it, in a real Chromium: before a real stream, and against hostile titles and failures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from reelstream.embedded.loopback import choose_ports
+from reelstream.settings import Settings, load
+from tests.batch.camps import FIRST_MOVIE
+from tests.processes import reelstream, wait_until
+from tests.serve.browser import chromium
+from tests.serve.conftest import publish, served
+from tests.serve.test_errors import TOKEN
+
+WAIT_MS = 30_000
+VIEWS = {"#/": "#recommendations li", f"#/movie/{FIRST_MOVIE}": "#similar li", "#/pipeline": "#charts svg"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails its test on any error in the browser's console."""
+    context = browser.new_context()
+    one = context.new_page()
+    one.set_default_timeout(WAIT_MS)
+    wrong: list[str] = []
+    one.on("pageerror", lambda error: wrong.append(str(error)))
+    one.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    yield one
+    context.close()
+    assert not [text for text in wrong if "Failed to load resource" not in text]
+
+
+@pytest.fixture
+def broken(settings: Settings) -> Iterator[str]:
+    with served(settings) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
+    return publish(warehouse, bootstrap_servers=bootstrap_servers, topic=topic)
+
+
+@pytest.fixture
+def url(settings: Settings) -> Iterator[str]:
+    with served(settings, lambda: settings.bootstrap_servers or "") as address:
+        yield address
+
+
+def films(page: Page, of: str = "#recommendations") -> list[str]:
+    return page.locator(f"{of} li .what > a").all_inner_texts()
+
+
+def rate(page: Page, words: str, stars: float) -> str:
+    """Searches, rates the first film that is found, waits for the list that counts it; returns the film's title."""
+    page.get_by_label("Search films").fill(words)
+    first = page.locator("#results > li").first
+    expect(first).to_contain_text(re.compile(re.escape(words), re.IGNORECASE))
+    count = int(re.search(r"with (\d+)", page.locator("#who").inner_text())[1])  # type: ignore[index]
+    before = page.locator("#freshness").get_attribute("data-ms")
+    first.locator("label").nth(round(stars * 2) - 1).click()
+    expect(page.locator("#who")).to_contain_text(f"with {count + 1} rating")
+    if before is None:
+        page.wait_for_selector("#freshness[data-ms]")
+    title = first.locator(".what > a").inner_text()
+    expect(page.locator("#recommendations")).not_to_contain_text(title)
+    return title
+
+
+def test_a_new_user_rates_five_films_before_a_running_pipeline(settings: Settings, page: Page) -> None:
+    port, _ = choose_ports(None, None)
+    up = load(**{**settings.model_dump(exclude_none=True), "serve_port": port})
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{address}/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with reelstream(up, "up") as process:
+        wait_until(answers, "the page is served", process)
+        page.goto(address)
+        expect(page.locator("#source")).to_contain_text("what most people liked")
+        first = films(page)
+        rated = [rate(page, f"film number {number} ", 5) for number in (10, 20, 30, 40, 50)]
+        expect(page.locator("#source")).to_contain_text("your ratings as they are now")
+        expect(page.locator("#freshness")).to_have_text(re.compile(r"Counts your last rating, \d+ ms after it"))
+        last = films(page)
+        assert last != first
+        assert not set(last) & set(rated)
+        assert set(films(page, "#ratings")) == set(rated)
+        who = page.locator("#who").inner_text()
+
+        page.locator("#recommendations").get_by_role("button", name=re.compile("^Why")).first.click()
+        expect(page.locator("#recommendations .reasons").first).to_contain_text(
+            re.compile(r"\d+ % you gave Film number")
+        )
+
+        user_id = int(re.search(r"user (\d+)", who)[1])  # type: ignore[index]
+        stored = f"{address}/v1/users/{user_id}/ratings"
+        wait_until(
+            lambda: all(one["rated_at"] for one in httpx.get(stored).json()["ratings"]), "all are stored", process
+        )
+        page.reload()
+        expect(page.locator("#who")).to_have_text(who)
+        page.wait_for_selector("#recommendations li")
+        expect(page.locator("#source")).to_contain_text("your ratings as they are now")
+        assert films(page) == last
+        assert set(films(page, "#ratings")) == set(rated)
+
+        page.get_by_role("link", name="Pipeline").click()
+        expect(page.locator("#live-state")).to_have_text("running")
+        expect(page.locator("#live-accepted")).to_have_text(re.compile(r"^\d,\d{3}$|^\d{3}$"))
+        expect(page.locator("#charts svg")).to_have_count(3)
+    assert process.returncode == 0
+
+
+def test_a_rating_given_elsewhere_changes_the_list_without_a_reload(page: Page, url: str) -> None:
+    page.goto(url)
+    rate(page, "film number 10 ", 5)
+    before = films(page)
+    user_id = re.search(r"user (\d+)", page.locator("#who").inner_text())[1]  # type: ignore[index]
+
+    for number in (21, 31, 41, 51):
+        rating = {"movie_id": FIRST_MOVIE + number, "rating": 5}
+        assert httpx.post(f"{url}/v1/users/{user_id}/ratings", json=rating).status_code == 201
+
+    expect(page.locator("#recommendations li .what > a").first).not_to_have_text(before[0])
+
+
+def test_a_rating_is_changed_and_taken_back(page: Page, url: str) -> None:
+    page.goto(url)
+    title = rate(page, "film number 10 ", 5)
+    own = page.locator("#ratings > li")
+    own.locator("label").nth(2).click()
+    expect(own.locator("output")).to_have_text("1.5")
+    own.get_by_role("button", name=f"Take back your rating of {title}").click()
+    expect(own).to_have_count(0)
+    expect(page.locator("#source")).to_contain_text("what most people liked")
+
+
+def test_a_known_user_filters_the_list_and_looks_at_a_film(page: Page, url: str) -> None:
+    page.goto(url)
+    page.get_by_label("Known user").fill("7")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#who")).to_contain_text("You are user 7")
+    expect(page.locator("#source")).to_contain_text("from the last refit")
+    page.get_by_label("Genre").select_option("Comedy")
+    expect(page.locator("#recommendations .genres").first).to_contain_text("Comedy")
+    for text in page.locator("#recommendations .genres").all_inner_texts():
+        assert "Comedy" in text
+
+    page.locator("#recommendations li .what > a").first.click()
+    expect(page.locator("h1")).to_be_focused()
+    expect(page).to_have_title(re.compile(r"^Film number .* · reelstream$"))
+    expect(page.locator("#similar > li").first).to_be_visible()
+    expect(page.locator("#expected")).to_contain_text("Expected from your ratings")
+
+
+def test_the_keyboard_is_enough(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector("#recommendations li")
+    page.get_by_label("Search films").focus()
+    page.keyboard.type("film number 10")
+    page.wait_for_selector("#results > li")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#ratings > li output")).to_have_text("4.5")
+    page.wait_for_selector("#freshness[data-ms]")
+
+
+def test_a_hostile_title_is_only_text(page: Page, url: str) -> None:
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    page.goto(f"{url}/#/movie/{FIRST_MOVIE + 2}")
+
+    expect(page.locator("h1")).to_have_text("<script>alert(1)</script> (1982)")
+    assert page.locator("main script").count() == 0
+
+
+def test_what_goes_wrong_is_said_and_the_rating_is_shown_as_it_is(page: Page, broken: str) -> None:
+    page.goto(broken)
+    page.wait_for_selector("#recommendations li")
+    page.get_by_label("Search films").fill("matrix")
+    page.locator("#results > li label").nth(9).click()
+
+    expect(page.get_by_role("alert")).to_contain_text("No broker runs")
+    expect(page.locator("#results > li input:checked")).to_have_count(0)
+    expect(page.locator("#who")).to_contain_text("0 ratings")
+
+
+def test_the_token_is_asked_for_once(page: Page, tmp_path: Path) -> None:
+    with served(publish(tmp_path / "warehouse", serve_token=TOKEN)) as url:
+        asked: list[str] = []
+
+        def answer(dialog: object) -> None:
+            asked.append(dialog.message)  # type: ignore[attr-defined]
+            dialog.accept(TOKEN)  # type: ignore[attr-defined]
+
+        page.on("dialog", answer)
+        page.goto(url)
+        page.wait_for_selector("#recommendations li")
+        page.reload()
+        page.wait_for_selector("#recommendations li")
+        page.get_by_role("link", name="Pipeline").click()
+        expect(page.locator("#live-version")).to_contain_text("version 1")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_stands_in_the_way_of_anybody(browser: Browser, url: str, scheme: str, width: int) -> None:
+    """axe's rules for WCAG, and no view that is wider than the screen."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        bypass_csp=True,  # axe is put into the page
+    )
+    page = context.new_page()
+    for view, shown in VIEWS.items():
+        page.goto(f"{url}/{view}")
+        page.wait_for_selector(shown)
+        if view == "#/":
+            rate(page, "film number 10 ", 5)
+            page.locator("#recommendations").get_by_role("button", name=re.compile("^Why")).first.click()
+            page.wait_for_selector(".reasons li")
+        found = Axe().run(page).response["violations"]
+        assert not [one for one in found if one["impact"] in ("serious", "critical")], view
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+    context.close()

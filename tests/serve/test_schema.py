@@ -1,0 +1,60 @@
+"""The API against its own description: every operation, with what fits the schema and with what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+from reelstream.kafka_client import ensure_topic
+from reelstream.settings import load
+from serve.app import make_app
+from tests.kafka_broker import fresh_topic
+from tests.serve.conftest import no_broker, publish, served
+
+SCHEMA = schemathesis.openapi.from_dict(make_app(load(), no_broker).openapi())
+OPERATIONS = {operation.label: operation for operation in (found.ok() for found in SCHEMA.get_all_operations())}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, bootstrap_servers: str) -> Iterator[str]:
+    """A server with a broker, so that ratings are really posted."""
+    topic = fresh_topic()
+    ensure_topic(bootstrap_servers, topic, 2, {})
+    folder: Path = tmp_path_factory.mktemp("described") / "warehouse"
+    with served(
+        publish(folder, bootstrap_servers=bootstrap_servers, topic=topic), lambda: bootstrap_servers
+    ) as address:
+        yield address
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_answer_is_as_described(url: str, label: str, mode: GenerationMode) -> None:
+    @effort(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=OPERATIONS[label].as_strategy(generation_mode=mode))
+    def asked(case: schemathesis.Case) -> None:
+        if label == "GET /v1/events":
+            case.query = {**(case.query or {}), "most": 1}  # it goes on as long as the client listens
+        case.call_and_validate(base_url=url, timeout=30)
+
+    try:
+        asked()
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with a request that takes nothing
+
+
+def test_the_description_has_examples_and_the_scale(tmp_path: Path) -> None:
+    with served(load(warehouse=tmp_path, rating_min=1, rating_max=10)) as url:
+        described = schemathesis.openapi.from_url(f"{url}/openapi.json").raw_schema
+    rating = described["components"]["schemas"]["GivenRating"]["properties"]["rating"]
+    assert (rating["minimum"], rating["maximum"], rating["examples"]) == (1, 10, [4.5])
+    operations = [one for path in described["paths"].values() for one in path.values()]
+    assert len(operations) == len({one["operationId"] for one in operations}) > 20
+    assert all(one.get("description") for one in operations)
