@@ -62,51 +62,51 @@ def wanted(
 class Films:
     def __init__(self, titles: Titles) -> None:
         self.titles = titles
+        self._at = {movie_id: at for at, movie_id in enumerate(titles.movie_ids.tolist())}
+        self._titles: list[str | None] = titles.titles.to_pylist()
         self._years = years(titles.titles)  # int32[T], -1 where unknown
-        of_movie = [genres(text or "") for text in titles.genres.to_pylist()]
-        self.genres = sorted({genre for names in of_movie for genre in names})
+        of_text = {text: tuple(genres(text or "")) for text in set(titles.genres.to_pylist())}
+        self._genres = [of_text[text] for text in titles.genres.to_pylist()]
+        self._having: dict[str, Mask] = {}
+        self.genres = sorted({genre for names in of_text.values() for genre in names})
         """Every genre that a movie has, in the order of the alphabet."""
-        self._bit = {genre: bit for bit, genre in enumerate(self.genres[:63])}
-        self._known = np.array(
-            [sum(1 << self._bit[g] for g in set(names) if g in self._bit) for names in of_movie], np.int64
-        )
-
-    def year(self, movie_id: int) -> int | None:
-        at = self._at(movie_id)
-        return int(self._years[at]) if at >= 0 and self._years[at] >= 0 else None
-
-    def genres_of(self, movie_id: int) -> tuple[str, ...]:
-        at = self._at(movie_id)
-        if at < 0:
-            return ()
-        bits = int(self._known[at])
-        return tuple(genre for genre, bit in self._bit.items() if bits >> bit & 1)
 
     def title(self, movie_id: int) -> str | None:
-        at = self._at(movie_id)
-        title: str | None = self.titles.titles[at].as_py() if at >= 0 else None
-        return title
+        at = self._at.get(movie_id)
+        return None if at is None else self._titles[at]
+
+    def year(self, movie_id: int) -> int | None:
+        at = self._at.get(movie_id)
+        year = -1 if at is None else int(self._years[at])
+        return year if year >= 0 else None
+
+    def genres_of(self, movie_id: int) -> tuple[str, ...]:
+        at = self._at.get(movie_id)
+        return () if at is None else self._genres[at]
 
     def fitting(self, movie_ids: I64, wanted: Wanted) -> Mask:
         """bool[R]: whether each movie fits the filters. Raises Unknown for a genre that no movie has."""
         at = index_of(self.titles.movie_ids, movie_ids)  # [R]
         fits = np.ones(len(movie_ids), np.bool_)
         if wanted.genres:
-            names = {genre.casefold(): genre for genre in self._bit}
-            if unknown := sorted(wanted.genres - set(names)):
+            names = {genre.casefold() for genre in self.genres}
+            if unknown := sorted(wanted.genres - names):
                 raise Unknown(f"no movie has the genre {unknown[0]!r}; there are {', '.join(self.genres) or 'none'}.")
-            bits = sum(1 << self._bit[names[genre]] for genre in wanted.genres)
-            fits &= (at >= 0) & ((self._taken(self._known, at) & bits) != 0)
+            fits &= _taken(self._with(wanted.genres), at)
         if wanted.year_from is not None or wanted.year_to is not None:
-            year = np.where(at >= 0, self._taken(self._years, at), -1)  # [R]
-            first = -(2**31) if wanted.year_from is None else wanted.year_from
-            last = 2**31 if wanted.year_to is None else wanted.year_to
-            fits &= (year >= 0) & (year >= first) & (year <= last)
+            first = 0 if wanted.year_from is None else wanted.year_from
+            last = 9999 if wanted.year_to is None else wanted.year_to
+            fits &= _taken((self._years >= first) & (self._years <= last), at)
         return fits
 
-    def _at(self, movie_id: int) -> int:
-        return int(index_of(self.titles.movie_ids, np.array([movie_id], np.int64))[0])
+    def _with(self, names: frozenset[str]) -> Mask:
+        """bool[T]: the movies with any of the genres."""
+        for name in names - set(self._having):
+            having = [any(genre.casefold() == name for genre in of) for of in self._genres]
+            self._having[name] = np.array(having, np.bool_)
+        return np.logical_or.reduce([self._having[name] for name in names])
 
-    @staticmethod
-    def _taken(values: np.ndarray, at: I64) -> np.ndarray:
-        return values[at] if len(values) else np.full(len(at), -1, np.int64)
+
+def _taken(fits: Mask, at: I64) -> Mask:
+    """fits[at], and False where `at` is -1."""
+    return (at >= 0) & fits[at] if len(fits) else np.zeros(len(at), np.bool_)

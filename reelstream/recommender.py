@@ -297,9 +297,17 @@ class Recommender(Catalogue):
         version: str,
         as_of: datetime,
     ) -> Rows[Recommendation]:
+        films, published = self.films(), self._lists
         return Rows(
             Recommendation(
-                want.offset + i + 1, movie_id, self.title(movie_id), scores[i], stars[i], source, version, as_of
+                want.offset + i + 1,
+                movie_id,
+                films.title(movie_id) or published.title(movie_id),
+                scores[i],
+                stars[i],
+                source,
+                version,
+                as_of,
             )
             for i, movie_id in enumerate(movie_ids)
         )

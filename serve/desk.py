@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reelstream.answers import Because, Recommendation, Rows, as_plain
+from reelstream.films import Films
 from reelstream.recommender import Recommender
 from reelstream.settings import Settings
 from serve.acknowledged import Acknowledged
@@ -50,11 +51,12 @@ class Desk:
             head = {**self.origin(first.source, first.version), "as_of": first.as_of.isoformat()}
         else:
             head = {**self.origin("popular"), "as_of": datetime.now(UTC).isoformat()}
+        facts = self.recommender.films()
         return {
             **head,
             "movies": [
                 {
-                    **self.facts(film.movie_id),
+                    **facts_of(facts, film.movie_id, film.title),
                     "rank": film.rank,
                     "score": film.score,
                     "predicted_rating": film.predicted_rating,
@@ -147,13 +149,7 @@ class Desk:
         return self._with(user_id, self.acknowledged.pending(user_id) or {})
 
     def facts(self, movie_id: int) -> Json:
-        films = self.recommender.films()
-        return {
-            "movie_id": movie_id,
-            "title": self.recommender.title(movie_id),
-            "year": films.year(movie_id),
-            "genres": list(films.genres_of(movie_id)),
-        }
+        return facts_of(self.recommender.films(), movie_id, self.recommender.title(movie_id))
 
     def origin(self, source: str, version: str | None = None) -> Json:
         """Where an answer comes from. Raises NotReady while nothing is published."""
@@ -171,3 +167,12 @@ class Desk:
     def _unstored(self, user_id: int) -> dict[int, float] | None:
         waiting = self.acknowledged.pending(user_id)
         return None if waiting is None else self._with(user_id, waiting)
+
+
+def facts_of(films: Films, movie_id: int, title: str | None) -> Json:
+    return {
+        "movie_id": movie_id,
+        "title": title,
+        "year": films.year(movie_id),
+        "genres": films.genres_of(movie_id),
+    }
