@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pyarrow as pa
+
 from reelstream.als.fold_in import FoldIn
 from reelstream.store import models, new_movies
 from reelstream.store.pointer import Stamp, consistent, stamp
@@ -35,6 +37,7 @@ class CurrentModel:
                 if self._loaded is None or self._loaded[:2] != (version.name, files):
                     fold_in = FoldIn(new_movies.load_factors(version, models.load(version.model_path)))
                     self._loaded = (version.name, files, fold_in)
+                    pa.default_memory_pool().release_unused()  # what reading took stays with Arrow otherwise
                 return version, self._loaded[2]
 
         return consistent(look)

@@ -75,6 +75,7 @@ class PublishedLists:
                 version = self._published.current()
                 if self._version is None or self._version.version != version:
                     self._version = _Held(self._published, version)
+                    pa.default_memory_pool().release_unused()  # what reading took stays with Arrow otherwise
                 self._pointer = stamp
             if not self._version.refresh():
                 self._version = _Held(self._published, self._version.version)
