@@ -5,12 +5,11 @@ In: `Evaluation`. Out: `Plot`s, SVG as text. Next: `batch.report_page` puts them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from batch.evaluate import Evaluation
+from batch.html_page import Plot
 from batch.svg_plot import MODEL, OTHER, bars, svg
 from reelstream.als.factors import F64, I64
 from reelstream.als.list_metrics import ndcg
@@ -19,16 +18,6 @@ FEW = 10
 """Points of fewer test ratings are not drawn: chance moves them."""
 GROUPS = 5
 """Users are drawn in so many groups of about one size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """`svg` is empty where there is nothing to draw; `reading` says why then. `alt` describes it for who can't see it."""
-
-    title: str
-    svg: str
-    alt: str
-    reading: str
 
 
 def all_plots(evaluation: Evaluation) -> list[Plot]:

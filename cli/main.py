@@ -29,6 +29,7 @@ from cli.options import (
     progress_bar,
     settings_of,
 )
+from cli.report import report
 from cli.serve import Host
 from cli.serve import serve as serve_alone
 from cli.sql import sql
@@ -359,6 +360,7 @@ def refit(
 
 app.command()(evaluate)
 app.command()(tune)
+app.command()(report)
 app.add_typer(movies)
 
 

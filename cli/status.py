@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.markup import escape
 
-from cli.options import broker_folder, existing_warehouse, out, print_json, print_table
+from cli.options import existing_warehouse, out, print_json, print_table
 from cli.status_quality import print_quality
-from reelstream.embedded.broker import running_broker
 from reelstream.settings import Settings
-from reelstream.store import adopted, run_files
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
 
 STEPS = {
     "queue": "queue",

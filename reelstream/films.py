@@ -104,7 +104,8 @@ class Films:
         for name in names - set(self._having):
             having = [any(genre.casefold() == name for genre in of) for of in self._genres]
             self._having[name] = np.array(having, np.bool_)
-        return np.logical_or.reduce([self._having[name] for name in names])
+        any_of: Mask = np.logical_or.reduce([self._having[name] for name in names])
+        return any_of
 
 
 def _taken(fits: Mask, at: I64) -> Mask:

@@ -1,0 +1,189 @@
+"""One HTML page on a warehouse, for a person: what came in, how good the versions are, how fresh, and whose list is what.
+
+In: `Figures`. Out: an HTML file that needs no network, no script and no other file. Next: a browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from batch import html_page, warehouse_plots
+from batch.html_page import Plot, document, figure, table
+from batch.warehouse_figures import Figures
+from reelstream.events import REASONS
+
+STEPS = {
+    "queue": "waiting in Kafka",
+    "read": "read and parsed",
+    "store": "stored",
+    "score": "scored",
+    "fold_in": "folded in",
+    "publish": "published",
+}
+SOURCES = {"refit": "from the refit", "fold_in": "folded in since", "popular": "the popular list"}
+VERSIONS_SHOWN = 30
+
+
+def write(path: Path, figures: Figures) -> None:
+    """Raises UsageError if it can't be written there."""
+    html_page.write(path, page(figures), "--output")
+
+
+def page(figures: Figures) -> str:
+    body = "\n".join(
+        [
+            "<h1>How does the recommender stand?</h1>",
+            f'<p class="note">Warehouse {escape(figures.warehouse)}, {escape(_time(figures.made_at))}.</p>',
+            _sentences(stands_out(figures)),
+            _section("What came in", _came_in(figures), warehouse_plots.came_in(figures)),
+            _section("Quality by version", _versions(figures), warehouse_plots.versions(figures)),
+            _section("Live quality", "", warehouse_plots.live(figures)),
+            _section("Freshness", _freshness(figures), []),
+            _section("The catalogue", "", warehouse_plots.catalogue(figures)),
+            _section("Whose list is what", _examples(figures), []),
+        ]
+    )
+    return document("reelstream report", body)
+
+
+def stands_out(figures: Figures) -> Iterator[str]:
+    """Sentences on what a person should know first."""
+    came, fresh = figures.came_in, figures.freshness
+    if not came["ratings"]:
+        yield "No rating has come in yet; `reelstream replay ratings.csv` sends some."
+    if came["rejected"]:
+        share = came["rejected"] / (came["accepted"] + came["rejected"])
+        most = max(came["rejected_for"], key=came["rejected_for"].__getitem__)
+        why = REASONS.get(most, "a reason that this reelstream does not know")
+        yield f"{came['rejected']:,} events were put aside, {share:.1%} of all, most of them for {most}: {why}."
+    measured = [row for row in figures.versions if row["ndcg_at_10"] is not None and row["published"]]
+    if measured:
+        last = measured[-1]
+        more = "find more" if last["ndcg_at_10"] > last["ndcg_at_10_popularity"] else "do NOT find more"
+        figures_of = f"nDCG@10 {last['ndcg_at_10']:.3f} against {last['ndcg_at_10_popularity']:.3f}"
+        yield (
+            f"The lists of version {int(last['version'])} {more} of what people like next than a popularity list: {figures_of}."
+        )
+        if last["rmse"] >= last["rmse_bias_only"]:
+            figures_of = f"RMSE {last['rmse']:.3f} against {last['rmse_bias_only']:.3f}"
+            yield f"Its predicted ratings are NOT better than biases alone: {figures_of}."
+    held_back = [row for row in figures.versions if not row["published"]]
+    if held_back:
+        yield f"{len(held_back)} of {len(figures.versions)} refits were held back, as they were worse than the version before."
+    if not fresh["version"]:
+        yield "No version is published yet; `reelstream refit` makes one."
+    elif fresh["ratings_since"]:
+        yield f"{fresh['ratings_since']:,} ratings came after those that the current version was fitted on; they are folded in."
+    if fresh["stream"] != "running":
+        yield f"The stream {fresh['stream']}: new ratings wait in Kafka until `reelstream up` runs."
+
+
+def _came_in(figures: Figures) -> str:
+    came = figures.came_in
+    rows = [
+        ("ratings that count", f"{came['ratings']:,}"),
+        ("ratings accepted, changes included", f"{came['accepted']:,}"),
+        ("events put aside", f"{came['rejected']:,}"),
+        ("users", f"{came['users']:,}"),
+        ("films", f"{came['movies']:,}"),
+        ("ratings of a user, median", _number(came["median_ratings_of_a_user"], 0)),
+        ("micro-batches", f"{came['micro_batches']:,}"),
+    ]
+    text = table(("", "so far"), rows)
+    if came["rejected_for"]:
+        reasons = [(f"{name}: {REASONS.get(name, '')}", f"{count:,}") for name, count in came["rejected_for"].items()]
+        text += table(("reason", "events"), reasons, "Why events were put aside")
+    return text
+
+
+def _versions(figures: Figures) -> str:
+    if not figures.versions:
+        return "<p>No version was made yet.</p>"
+    rows = [
+        (
+            f"{int(row['version'])}{'' if row['published'] else ' (held back)'}",
+            _time(row["at"]) if row["at"] else None,
+            f"{row['ratings']:,}",
+            _number(row["rmse"]),
+            _number(row["rmse_bias_only"]),
+            _number(row["ndcg_at_10"]),
+            _number(row["ndcg_at_10_popularity"]),
+            _number(row["coverage"]),
+            _number(row["refit_s"], 1),
+        )
+        for row in reversed(figures.versions[-VERSIONS_SHOWN:])
+    ]
+    columns = ("version", "made", "ratings", "RMSE", "biases only", "nDCG@10", "popularity", "coverage", "refit, s")
+    return table(columns, rows, "On each user's newest ratings, held out")
+
+
+def _freshness(figures: Figures) -> str:
+    fresh = figures.freshness
+    steps = fresh["median_micro_batch"]
+    rows: list[tuple[str, str | None]] = [
+        ("the stream", fresh["stream"]),
+        ("events that wait in Kafka", None if fresh["lag_events"] is None else f"{fresh['lag_events']:,}"),
+        ("the current version", fresh["version"] and f"{int(fresh['version'])}, {fresh['age_s']:,.0f} s old"),
+    ]
+    text = table(("", "now"), rows)
+    if steps:
+        took = [(name, f"{steps[f'{key}_s'] * 1000:,.0f}") for key, name in STEPS.items() if f"{key}_s" in steps]
+        total = sum(value for name, value in steps.items() if name.endswith("_s"))
+        caption = f"Median of the newest {steps['micro_batches']:,} micro-batches, {total * 1000:,.0f} ms in all"
+        text += table(("step", "ms"), took, caption)
+    return text
+
+
+def _examples(figures: Figures) -> str:
+    if not figures.examples:
+        return "<p>No list is published yet.</p>"
+    parts = [_example(one) for one in figures.examples]
+    parts.append(_titled("Popular", "What a new user sees first", figures.popular, ordered=True))
+    return f'<div class="lists">{"".join(parts)}</div>'
+
+
+def _example(one: dict[str, Any]) -> str:
+    loved = [{**film, "note": f"{film['rating']:g} ★"} for film in one["loved"]]
+    films = [{**film, "note": f"expected {film['predicted_rating']:.1f} ★"} for film in one["recommended"]]
+    name = f"User {one['user_id']}, {one['ratings']:,} {'rating' if one['ratings'] == 1 else 'ratings'}"
+    source = {"refit": "from the refit", "fold_in": "folded in since", "popular": "the popular list"}.get(
+        one["source"] or "", ""
+    )
+    return _titled(name, "Rated best", loved, ordered=False) + _titled(
+        "", f"Recommended, {source}", films, ordered=True
+    )
+
+
+def _titled(name: str, what: str, films: Sequence[dict[str, Any]], *, ordered: bool) -> str:
+    tag = "ol" if ordered else "ul"
+    heading = f"<h3>{escape(name)}</h3>" if name else "<h3>&nbsp;</h3>"
+    items = "".join(f"<li>{escape(_name(film))}{_note(film)}</li>" for film in films)
+    return f'<div>{heading}<p class="note">{escape(what)}</p><{tag}>{items}</{tag}></div>'
+
+
+def _name(film: dict[str, Any]) -> str:
+    return film["title"] or f"Film {film['movie_id']}"
+
+
+def _note(film: dict[str, Any]) -> str:
+    return f' <span class="note">{escape(film["note"])}</span>' if "note" in film else ""
+
+
+def _section(title: str, text: str, plots: Sequence[Plot]) -> str:
+    drawn = f'<div class="plots">{"".join(map(figure, plots))}</div>' if plots else ""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{text}\n{drawn}\n</section>"
+
+
+def _sentences(sentences: Iterator[str]) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def _number(value: float | None, digits: int = 3) -> str | None:
+    return None if value is None else f"{value:,.{digits}f}"
+
+
+def _time(text: str) -> str:
+    return text[:16].replace("T", " ") + " UTC"

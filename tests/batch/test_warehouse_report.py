@@ -1,0 +1,162 @@
+"""`reelstream report`: a page that tells of a warehouse what its tables say, whatever is missing in it."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+import reelstream
+from batch.refit import refit
+from batch.warehouse_figures import gather
+from batch.warehouse_page import page, stands_out
+from cli.main import app
+from reelstream.settings import Settings, load
+from reelstream.store.movies import MoviesStore
+from reelstream.store.quality import QualityStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.schemas import QUALITY, RATINGS
+from tests.batch.camps import FIRST_MOVIE, camps, fill
+from tests.store.rows import rejects
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def settings(warehouse: Path) -> Settings:
+    """Two versions, two rejects, live quality, and a title that looks like a script."""
+    settings = load(warehouse=warehouse, gate_margin=10)
+    store = fill(warehouse, camps())
+    store.append(RATINGS.empty_table(), rejects(b"x", b"y", offset=10_000), {"ratings": {0: 10_002}})
+    titles = [HOSTILE, *(f"Film {i} (1999)" for i in range(79))]
+    ids = list(range(FIRST_MOVIE, FIRST_MOVIE + 80))
+    MoviesStore(warehouse).load(pa.table({"movie_id": ids, "title": titles, "genres": [""] * 80}))
+    refit(settings)
+    refit(settings)
+    QualityStore(warehouse).append(
+        pa.Table.from_pylist(
+            [
+                {
+                    **{"started_at": 0, "ended_at": 60_000, "version": "000001", "ratings": 4, "squared_error": 4.0},
+                    **{"bias_only_squared_error": 9.0, "liked": 2, "hits": 1, "popular_hits": 0, "rmse": 1.0},
+                    **{"bias_only_rmse": 1.5, "hit_rate": 0.5, "popular_hit_rate": 0.0},
+                }
+            ],
+            schema=pa.schema([(f.name, pa.int64() if pa.types.is_timestamp(f.type) else f.type) for f in QUALITY]),
+        ).cast(QUALITY)
+    )
+    return settings
+
+
+class Structure(HTMLParser):
+    """Tags that are opened and not closed, and what a page loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta", "br", "path", "use", "image", "link"):
+            self.open.append(tag)
+        self.loaded += [
+            value or "" for name, value in attrs if name in ("src", "href") and not (value or "").startswith("#")
+        ]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            assert self.open.pop() == tag
+
+
+def test_the_figures_are_those_of_the_tables(settings: Settings) -> None:
+    figures = gather(settings, [7])
+
+    user, _, stars = camps()
+    came = figures.came_in
+    assert (came["ratings"], came["users"], came["rejected"]) == (len(stars), len(np.unique(user)), 2)
+    assert came["rejected_for"] == {"not_json": 2}
+    assert came["mean_rating"] == pytest.approx(float(stars.mean()), abs=1e-5)
+    assert dict(came["by_stars"]) == {float(value): int((stars == value).sum()) for value in np.unique(stars)}
+    assert [row["version"] for row in figures.versions] == ["000001", "000002"]
+    assert figures.live is not None
+    assert (figures.live["rmse"], figures.live["bias_only_rmse"], figures.live["hit_rate"]) == (1.0, 1.5, 0.5)
+    assert figures.freshness["stream"] == "never ran"
+    api = reelstream.open(settings.warehouse)
+    lists = api.recommendations()
+    assert figures.catalogue is not None
+    assert figures.catalogue["on_a_list"] == len(set(lists["movie_id"].to_pylist()))
+    assert figures.catalogue["places_held"][0] == 0
+    assert figures.catalogue["places_held"][-1] == 1
+    [example] = figures.examples
+    assert [film["movie_id"] for film in example["recommended"]] == [film.movie_id for film in api.recommend(7, 10)]
+    assert {film["rating"] for film in example["loved"]} == {max(api.stars(7).values())}
+
+
+def test_without_users_the_lists_of_typical_ones_are_shown(settings: Settings) -> None:
+    counts = [one["ratings"] for one in gather(settings).examples]
+
+    _, of_user = np.unique(camps()[0], return_counts=True)
+    assert (counts[0], counts[-1]) == (of_user.min(), of_user.max())
+    assert len(counts) == 3
+
+
+def test_the_page_is_whole_and_loads_nothing(settings: Settings) -> None:
+    text = page(gather(settings))
+
+    structure = Structure(text)
+    assert structure.open == []
+    assert structure.loaded == []
+    assert structure.tags.count("svg") == 6
+    assert "script" not in structure.tags
+    assert "not_json" in text
+    assert "&lt;script&gt;alert" in text
+    assert text.count('role="img" aria-label=') == 6
+
+
+def test_what_stands_out_is_said(settings: Settings) -> None:
+    said = " ".join(stands_out(gather(settings)))
+
+    assert "2 events were put aside" in said
+    assert "The lists of version 2 find more of what people like next than a popularity list" in said
+    assert "The stream never ran" in said
+
+
+def test_an_empty_warehouse_and_one_without_a_version(warehouse: Path) -> None:
+    warehouse.mkdir()
+    text = page(gather(load(warehouse=warehouse)))
+    assert "No rating has come in yet" in text
+    assert "No list is published yet" in text
+    fill(warehouse, camps())
+    text = page(gather(load(warehouse=warehouse)))
+    assert "`reelstream refit` makes one" in text
+    assert Structure(text).tags.count("svg") == 2
+
+
+def test_the_command_writes_the_page_and_json(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "pages" / "films.html"
+    words = ["report", "--warehouse", str(settings.warehouse)]
+    done = CliRunner().invoke(app, [*words, "--output", str(path), "--user", "7"])
+    assert done.exit_code == 0, done.output
+    assert str(path) in done.stdout.replace("\n", "")
+    assert "User 7" in path.read_text("utf-8")
+    value = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert value["came_in"]["ratings"] == RatingsStore(settings.warehouse).read().num_rows
+    assert len(value["versions"]) == 2
+
+
+def test_no_warehouse_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    from reelstream.errors import NotReady
+
+    done = CliRunner().invoke(app, ["report", "--warehouse", str(tmp_path / "none")])
+    assert isinstance(done.exception, NotReady)
