@@ -74,6 +74,8 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     fit = engine(settings.engine)
     model = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)
     current = published.current_or_none()
+    with suppress(MissingRequirement, OSError):
+        version_history.take_up(settings.warehouse)
 
     report.step("read ratings")  # 1
     as_of = datetime.now(UTC)
@@ -142,7 +144,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             shutil.rmtree(path, ignore_errors=True)
             shutil.rmtree(model_path, ignore_errors=True)
         raise
-    with suppress(MissingRequirement):  # the version is there; the next refit adds it to the history
+    with suppress(MissingRequirement, OSError):  # the version is there; the next refit adds it to the history
         version_history.add(settings.warehouse, name, info, published=not held_back)
     if held_back:
         raise HeldBack(name, reasons, data.state.accepted)

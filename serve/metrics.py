@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import (
@@ -22,9 +23,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from reelstream.errors import ReelstreamError
 from reelstream.settings import Settings
 from reelstream.status import collect
+from reelstream.store import run_files
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds."""
@@ -89,23 +90,31 @@ class _Pipeline(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("reelstream_event_stream_listeners", "Open streams of events.", self._listeners())
-        try:
-            status: dict[str, Any] | None = collect(self._settings)
-        except (ReelstreamError, OSError):
-            self._failed += 1
-            status = None
+        figures = self._figures()
         yield _counter("reelstream_scrape_errors", "Scrapes that could not read the warehouse.", self._failed)
-        try:
+        yield from figures
+        with suppress(OSError):
             usage = shutil.disk_usage(self._settings.warehouse)
             yield _gauge("reelstream_disk_free_bytes", "Free on the warehouse's disk.", usage.free)
-        except OSError:
-            pass
-        if status is not None:
-            yield from _ratings(status)
-            yield from _stream(status["stream"] or {})
-            yield from _refits(status)
-            if status["current"]:
-                yield from _model(status["current"])
+
+    def _figures(self) -> list[Metric]:
+        """Of all that can be read: what the processes say of themselves is told of a damaged warehouse too."""
+        try:
+            status = collect(self._settings)
+            current = status["current"]
+            return [*_ratings(status), *_processes(status), *(_model(current) if current else ())]
+        except Exception:  # whatever is wrong with the warehouse, the API's own figures are told
+            self._failed += 1
+        try:
+            run = {name: run_files.read(self._settings.warehouse, name) for name in ("stream", "trigger", "refit")}
+            return list(_processes(run))
+        except Exception:
+            return []
+
+
+def _processes(run: dict[str, Any]) -> Iterator[Metric]:
+    yield from _stream(run["stream"] or {})
+    yield from _refits(run["refit"] or {}, run["trigger"] or {})
 
 
 def _ratings(status: dict[str, Any]) -> Iterator[Metric]:
@@ -118,7 +127,7 @@ def _ratings(status: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _stream(stream: dict[str, Any]) -> Iterator[Metric]:
-    up = bool(stream) and stream["alive"] and stream["state"] == "running"
+    up = bool(stream.get("alive")) and stream.get("state") == "running"
     yield _gauge("reelstream_stream_up", "Whether the stream runs.", float(up))
     yield _gauge("reelstream_stream_lag_events", "Events in Kafka that are not stored.", stream.get("lag_events"))
     yield _gauge(
@@ -150,8 +159,7 @@ def _stream(stream: dict[str, Any]) -> Iterator[Metric]:
     )
 
 
-def _refits(status: dict[str, Any]) -> Iterator[Metric]:
-    refit, trigger = status["refit"] or {}, status["trigger"] or {}
+def _refits(refit: dict[str, Any], trigger: dict[str, Any]) -> Iterator[Metric]:
     state = refit.get("state")
     if state == "running" and not refit.get("alive"):
         state = "killed"

@@ -12,11 +12,14 @@ from typing import Any
 from reelstream.errors import MissingRequirement
 from reelstream.store import pointer
 
+PROC = Path("/proc")
+"""Where Linux tells of its processes."""
+
 
 def write(warehouse: Path, name: str, status: dict[str, Any]) -> None:
     """Replaces `run/NAME.json`; a full disk is no reason to stop, and the status is to say so."""
     path = warehouse / "run" / f"{name}.json"
-    content = json.dumps(status, indent=1).encode()
+    content = json.dumps({**status, "born": _born(status.get("pid"))}, indent=1).encode()
     try:
         pointer.write_file(path, content, durable=False)
     except (OSError, MissingRequirement):
@@ -25,12 +28,17 @@ def write(warehouse: Path, name: str, status: dict[str, Any]) -> None:
 
 
 def read(warehouse: Path, name: str) -> dict[str, Any] | None:
-    """What was written last; None if nothing was. `alive` tells whether the process that wrote it still runs."""
+    """What was written last; None if nothing was. `alive` tells whether the process that wrote it still runs, and not
+    another one that has its number by now, as after the restart of a container."""
     try:
-        status: dict[str, Any] = json.loads((warehouse / "run" / f"{name}.json").read_bytes())
+        status = json.loads((warehouse / "run" / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return {**status, "alive": process_lives(status.get("pid"))}
+    if not isinstance(status, dict):
+        return None
+    pid, born = status.get("pid"), status.pop("born", None)
+    born_now = _born(pid)
+    return {**status, "alive": process_lives(pid) and (born == born_now or None in (born, born_now))}
 
 
 def _overwrite(path: Path, content: bytes) -> None:
@@ -52,3 +60,12 @@ def process_lives(pid: object) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _born(pid: object) -> str | None:
+    """When the process started, in ticks of this boot of the machine; None where the system does not tell."""
+    try:
+        ticks = (PROC / f"{pid}" / "stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+        return f"{(PROC / 'sys/kernel/random/boot_id').read_text().strip()} {ticks}"
+    except OSError:
+        return None

@@ -22,27 +22,32 @@ Row = dict[str, Any]
 
 
 def add(warehouse: Path, version: str, info: Mapping[str, Any], *, published: bool) -> None:
-    """Appends a row, after those of versions on disk that a crash has kept out of the file.
-
-    The caller holds `run/refit.lock`. Raises MissingRequirement if the disk is full.
-    """
+    """Appends a row. The caller holds `run/refit.lock`. Raises MissingRequirement if the disk is full."""
     added = row_of(version, info, published=published)
     rows = [row for row in read(warehouse) if _key(row) != _key(added)]
-    rows.append(added)
-    pointer.move(_path(warehouse), {"rows": rows[-MAX_ROWS:]})
+    _write(warehouse, [*rows, added])
+
+
+def take_up(warehouse: Path) -> None:
+    """Writes down the versions on disk that a crash or an older reelstream has kept out of the file, before a refit
+    removes them. The caller holds `run/refit.lock`. Raises MissingRequirement if the disk is full."""
+    rows = read(warehouse)
+    if len(rows) > len(_written(warehouse)):
+        _write(warehouse, rows)
 
 
 def read(warehouse: Path) -> list[Row]:
     """Rows, oldest first: version, published, at (ISO time, null for one of an older reelstream), engine, ratings, users,
     movies, rmse, rmse_bias_only, ndcg_at_10, ndcg_at_10_popularity, coverage, refit_s. Metrics are null where too few
     ratings were there to hold some out. Versions on disk that the file does not have are among them."""
-    rows: list[Row] = []
-    with suppress(DamagedStore):
-        rows = list((pointer.read(_path(warehouse)) or {"rows": []})["rows"])
+    rows = _written(warehouse)
     known = {_key(row) for row in rows}
-    for info in RecommendationsStore(warehouse).versions():
+    on_disk: list[dict[str, Any]] = []
+    with suppress(DamagedStore):  # whoever reads the version itself says so
+        on_disk = RecommendationsStore(warehouse).versions()
+    for info in on_disk:
         row = row_of(info["version"], info, published=info["published"])
-        if _key(row) not in known:
+        if _key(row) not in known and (row["published"] or _held_back(info)):
             rows.append(row)
     return sorted(rows, key=lambda row: (row["at"] or "", row["version"]))
 
@@ -63,6 +68,25 @@ def row_of(version: str, info: Mapping[str, Any], *, published: bool) -> Row:
         "coverage": metrics.get("coverage"),
         "refit_s": (info.get("seconds") or {}).get("all"),
     }
+
+
+def _held_back(info: Mapping[str, Any]) -> bool:
+    """Of an unpublished version: else its refit is not done yet, or was killed."""
+    gate = info.get("gate") or {}
+    return bool(gate.get("reasons")) and not gate.get("forced")
+
+
+def _written(warehouse: Path) -> list[Row]:
+    blank = row_of("", {}, published=False)
+    try:
+        rows = (pointer.read(_path(warehouse)) or {"rows": []})["rows"]
+        return [{**blank, **row, "version": row["version"], "at": row["at"]} for row in rows]
+    except (DamagedStore, KeyError, TypeError):
+        return []
+
+
+def _write(warehouse: Path, rows: list[Row]) -> None:
+    pointer.move(_path(warehouse), {"rows": rows[-MAX_ROWS:]})
 
 
 def _key(row: Row) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ from batch.refit import refit
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.errors import Busy, NotReady
 from reelstream.settings import Settings, load
-from reelstream.store import models, run_files
+from reelstream.store import models, run_files, version_history
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
@@ -192,6 +192,24 @@ def test_a_step_that_fails_leaves_the_last_version_and_nothing_else(
     status = run_files.read(settings.warehouse, "refit")
     assert status is not None
     assert (status["state"], status["version"]) == ("published", "000002")
+
+
+def test_a_history_that_cannot_be_written_stops_no_refit_and_is_made_up_by_the_next(
+    settings: Settings, store: RatingsStore
+) -> None:
+    in_its_place = settings.warehouse / "models" / "history.json"
+    in_its_place.mkdir(parents=True)
+
+    assert refit(settings).name == "000001"
+    status = run_files.read(settings.warehouse, "refit")
+    assert status is not None
+    assert status["state"] == "published"
+    in_its_place.rmdir()
+    assert refit(settings, force=True).name == "000002"
+    assert [(row["version"], row["published"]) for row in version_history.read(settings.warehouse)] == [
+        ("000001", True),
+        ("000002", True),
+    ]
 
 
 def test_what_is_rated_during_a_refit_counts_before_the_version_is_published(

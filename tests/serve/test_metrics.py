@@ -155,17 +155,36 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_damaged_warehouse_is_counted_and_the_rest_still_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"damaged", b"[]", b'{"format": 1}'])
+def test_a_damaged_warehouse_is_counted_and_the_rest_still_told(tmp_path: Path, content: bytes) -> None:
     settings = publish(tmp_path / "warehouse")
-    (settings.warehouse / "ratings" / "CURRENT").write_bytes(b"damaged")
+    alive(settings)
+    (settings.warehouse / "ratings" / "CURRENT").write_bytes(content)
     metrics = Metrics(settings)
+    metrics.observe("/v1/genres", "GET", 200, 0.001)
     metrics.render()
     text, _ = metrics.render()
 
     found = parsed(text.decode())
     assert found["reelstream_scrape_errors_total"].samples[0].value == 2
+    assert found["reelstream_http_requests_total"].samples
+    assert found["reelstream_stream_up"].samples[0].value == 1
+    assert found["reelstream_refit_due_in_seconds"].samples[0].value == 5
     assert "reelstream_disk_free_bytes" in found
     assert "reelstream_model_info" not in found
+
+
+@pytest.mark.parametrize("status", [{}, {"state": "running"}, {"lag_events": "many"}, {"quality": 3}])
+def test_a_run_file_of_another_shape_hides_nothing_of_the_api(tmp_path: Path, status: dict[str, Any]) -> None:
+    from reelstream.settings import load
+
+    run_files.write(tmp_path, "stream", status)
+    metrics = Metrics(load(warehouse=tmp_path))
+    metrics.observe("/v1/genres", "GET", 200, 0.001)
+
+    found = parsed(metrics.render()[0].decode())
+    assert found["reelstream_http_requests_total"].samples
+    assert found["reelstream_scrape_errors_total"].samples[0].value == (status.keys() & {"lag_events", "quality"} != set())
 
 
 def test_an_empty_warehouse_has_no_figures_it_does_not_know(tmp_path: Path) -> None:

@@ -124,8 +124,10 @@ def test_new_ratings_are_refitted_once_and_the_next_ones_again(settings: Setting
         add(store, (1, 296, 5.0))
         until(lambda: reported(settings)["new_ratings"] == 1)
         assert calls == []
+        assert 0 < reported(settings)["due_in_s"] <= settings.refit_after_minutes * 60
         add(store, (2, 296, 4.0))
         until(lambda: reported(settings)["new_ratings"] == 0)
+        assert reported(settings)["due_in_s"] is None
         add(store, (3, 296, 4.0), (4, 10, 1.0))
         until(lambda: reported(settings)["new_ratings"] == 0 and len(calls) == 2)
 
