@@ -184,7 +184,9 @@ def test_a_run_file_of_another_shape_hides_nothing_of_the_api(tmp_path: Path, st
 
     found = parsed(metrics.render()[0].decode())
     assert found["reelstream_http_requests_total"].samples
-    assert found["reelstream_scrape_errors_total"].samples[0].value == (status.keys() & {"lag_events", "quality"} != set())
+    assert found["reelstream_scrape_errors_total"].samples[0].value == (
+        status.keys() & {"lag_events", "quality"} != set()
+    )
 
 
 def test_an_empty_warehouse_has_no_figures_it_does_not_know(tmp_path: Path) -> None:
