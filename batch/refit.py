@@ -26,6 +26,7 @@ from batch.ratings import TrainingData, load
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import DamagedStore, HeldBack, MissingRequirement
+from reelstream.published_lists import POPULAR_ROWS
 from reelstream.settings import Settings
 from reelstream.store import models, run_files, version_history
 from reelstream.store.adopted import adopted
@@ -109,11 +110,12 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             path,
             users=users,
             similar=similar_lists(factors, titles, n=settings.top_n, version=name),
-            popular=popular_list(factors, titles, n=max(100, settings.top_n), version=name, as_of=as_of),
+            popular=popular_list(factors, titles, n=max(POPULAR_ROWS, settings.top_n), version=name, as_of=as_of),
         )
         info = {
             "engine": settings.engine,
             "fitted_at": as_of.isoformat(),
+            "top_n": settings.top_n,
             "ratings": len(data.rating),
             "users": len(factors.user_ids),
             "movies": len(factors.movie_ids),

@@ -4,7 +4,7 @@
 
 A warehouse with a published version is served by `reelstream serve`, with no pipeline beside it. The client is a process of
 its own on the same CPUs. Three rounds, of which the medians are taken: `known` users' lists over 64 connections; a
-`visitor` with 20 ratings, one request after the other; a `search` with a typo. Then the server's memory. Without a file: the
+`visitor` with 20 ratings, one request after the other; a `search` with a typo. Then the server's memory, also after new versions were published. Without a file: the
 100,004 real ratings of the demo.
 """
 
@@ -42,6 +42,7 @@ from reelstream.store.movies import MoviesStore, read_csv
 
 ROUNDS = 3
 WARM_UP_S = 3.0
+REFITS = 4
 RATINGS_OF_A_VISITOR = 20
 
 
@@ -70,6 +71,11 @@ def main() -> None:
             at_first_mb = resident_mb(pid)
             rounds = [one_round(client, port, users, movies, asked, number) for number in range(ROUNDS)]
             memory = {"at_first": round(at_first_mb, 1), "at_last": round(resident_mb(pid), 1)}
+            for _ in range(REFITS):
+                refit(settings, force=True)
+                client.submit(visitors, port, movies, 20, 0).result()
+                client.submit(known, port, users, 4, 1.0, 0).result()
+            memory[f"after_{REFITS}_refits"] = round(resident_mb(pid), 1)
     figures = {kind: medians([one[kind] for one in rounds]) for kind in rounds[0]}
     print_report(
         "serve",

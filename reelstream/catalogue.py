@@ -23,7 +23,7 @@ from reelstream.events import MAX_ID, is_id
 from reelstream.films import Films, wanted
 from reelstream.movie_search import MovieSearch
 from reelstream.personal import Places, history_of, popular_of
-from reelstream.published_lists import PublishedLists
+from reelstream.published_lists import POPULAR_ROWS, PublishedLists, goes_on
 from reelstream.store import new_movies
 from reelstream.store.movies import MoviesStore
 from reelstream.store.pointer import Stamp, consistent
@@ -82,7 +82,8 @@ class Catalogue:
         """
         want = wanted(n, offset, True, genres, year_from, year_to)
         published_version, rows = self._lists.popular()
-        if not want.filtered and want.end <= rows.num_rows:
+        whole = not goes_on(published_version, rows.num_rows, POPULAR_ROWS)
+        if not want.filtered and (want.end <= rows.num_rows or whole):
             columns = ("rank", "movie_id", "score", "predicted_rating", "n_ratings")
             return Rows(
                 PopularMovie(rank, movie_id, self.title(movie_id), score, stars, count, published_version.name)

@@ -28,6 +28,18 @@ class PublishedList:
     predicted_ratings: F32
     source: str
     as_of: datetime
+    goes_on: bool
+    """Whether there are more places than were published."""
+
+
+POPULAR_ROWS = 100
+"""Rows of the popular list, or `top_n` if that is more."""
+
+
+def goes_on(version: Version, length: int, at_least: int = 0) -> bool:
+    """Whether a list of this length was cut, as far as the version tells how long its lists may be."""
+    top_n = version.info.get("top_n")
+    return top_n is not None and length >= max(top_n, at_least)
 
 
 class PublishedLists:
@@ -98,7 +110,7 @@ class _Held:
         self._files: dict[Path, Stamp] = {}
 
     def of_refit(self, user_id: int) -> PublishedList | None:
-        return self._columns.list_of(user_id)
+        return self._columns.list_of(user_id, self.version)
 
     def stamps(self) -> tuple[Stamp, Stamp]:
         return pointer.stamp(self._users), pointer.stamp(self._updates.path / "CURRENT")
@@ -125,7 +137,7 @@ class _Held:
     def _take(self, table: pa.Table) -> None:
         columns = _Columns.of(table)
         for user_id in columns.user_ids.tolist():
-            new = columns.list_of(user_id)
+            new = columns.list_of(user_id, self.version)
             old = self.updated.get(user_id)
             if new and (old is None or new.as_of >= old.as_of):
                 self.updated[user_id] = new
@@ -156,7 +168,7 @@ class _Columns:
             table["as_of"],
         )
 
-    def list_of(self, user_id: int) -> PublishedList | None:
+    def list_of(self, user_id: int, version: Version) -> PublishedList | None:
         at = int(np.searchsorted(self.user_ids, user_id))
         if at == len(self.user_ids) or self.user_ids[at] != user_id:
             return None
@@ -167,6 +179,7 @@ class _Columns:
             self.predicted_ratings[rows],
             self.source[rows.start].as_py(),
             self.as_of[rows.start].as_py(),
+            goes_on(version, rows.stop - rows.start),
         )
 
 

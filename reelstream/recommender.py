@@ -35,6 +35,7 @@ from reelstream.catalogue import Catalogue, id_of, predicted
 from reelstream.errors import UsageError
 from reelstream.films import Wanted, wanted
 from reelstream.personal import Places, Ratings, best_of, history_of, popular_of, refit_vectors
+from reelstream.published_lists import POPULAR_ROWS, goes_on
 from reelstream.store.pointer import consistent
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
@@ -68,7 +69,8 @@ class Recommender(Catalogue):
         """
         want = wanted(n, offset, include_seen, genres, year_from, year_to)
         version, published = self._lists.get(id_of(user_id))
-        if published and not want.filtered and not want.include_seen and want.end <= len(published.movie_ids):
+        plain = not want.filtered and not want.include_seen
+        if published and plain and (want.end <= len(published.movie_ids) or not published.goes_on):
             places = slice(want.offset, want.end)
             return self._rows(
                 published.movie_ids[places].tolist(),
@@ -79,19 +81,15 @@ class Recommender(Catalogue):
                 version.name,
                 published.as_of,
             )
-        if published is None and not want.filtered and not self.stars(user_id):
-            version, popular = self._lists.popular()
-            if 0 < want.end <= popular.num_rows:
-                rows = popular.slice(want.offset, want.n)
-                ids, scores, stars = (rows[name].to_pylist() for name in ("movie_id", "score", "predicted_rating"))
-                return self._rows(ids, scores, stars, want, "popular", version.name, popular["as_of"][0].as_py())
         if published and published.source == "refit":
             current, fold_in = self._model.get()
             vectors = refit_vectors(fold_in.factors, user_id)
             if vectors and current.name == version.name:
                 history = history_of(self.stars(user_id), fold_in.factors)
                 return self._best(vectors, history, current, fold_in, want, "refit", published.as_of)
-        return self._recommend_from(self.stars(user_id), want)
+        stars = self.stars(user_id)
+        films = self._recommend_from(stars, want) if stars or not plain else Rows[Recommendation]()
+        return films if films or not plain or published else self._popular(want)
 
     def recommend_to_visitor(
         self,
@@ -251,6 +249,16 @@ class Recommender(Catalogue):
     def recommendations(self) -> pa.Table:
         """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
         return consistent(lambda: self.titled(self._published.read_users(self._published.current())))
+
+    def _popular(self, want: Wanted) -> Rows[Recommendation]:
+        """The popular list for whom there is no other: nothing is known of them, or they have rated every movie."""
+        version, popular = self._lists.popular()
+        if want.end > popular.num_rows and goes_on(version, popular.num_rows, POPULAR_ROWS):
+            return self._recommend_from({}, want)
+        rows = popular.slice(want.offset, want.n)
+        ids, scores, stars = (rows[name].to_pylist() for name in ("movie_id", "score", "predicted_rating"))
+        as_of = popular["as_of"][0].as_py() if popular.num_rows else version.as_of
+        return self._rows(ids, scores, stars, want, "popular", version.name, as_of)
 
     def _recommend_from(self, ratings: Ratings, want: Wanted) -> Rows[Recommendation]:
         version, fold_in = self._model.get()
