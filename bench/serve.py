@@ -4,8 +4,8 @@
 
 A warehouse with a published version is served by `reelstream serve`, with no pipeline beside it. The client is a process of
 its own on the same CPUs. Three rounds, of which the medians are taken: `known` users' lists over 64 connections; a
-`visitor` with 20 ratings, one request after the other; a `search` with a typo. Then the server's memory, also after new versions were published. Without a file: the
-100,004 real ratings of the demo.
+`visitor` with 20 ratings, one request after the other; a `search` with a typo. Then the server's memory, also after more
+versions were published. Without a file: the 100,004 real ratings of the demo.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from reelstream.embedded.loopback import choose_ports
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
@@ -133,3 +134,15 @@ def test_a_bounded_number_of_users_waits(settings: Settings, monkeypatch: pytest
         waiting.add(user_id, [(5, 3.0)], [(0, user_id)])
 
     assert [waiting.waits(user_id) for user_id in (1, 2, 3)] == [False, True, True]
+
+
+def test_after_a_failure_it_connects_anew(settings: Settings) -> None:
+    port, _ = choose_ports(None, None)
+    addresses = iter([f"127.0.0.1:{port}", settings.bootstrap_servers or ""])
+    with served(settings, lambda: next(addresses)) as url, httpx.Client(base_url=url, timeout=60) as client:
+        path = f"/v1/users/{USER}/ratings/{FIRST_MOVIE}"
+        refused = client.put(path, json={"rating": 5})
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert client.get(f"/v1/users/{USER}/ratings").json()["total"] == 0
+        assert client.put(path, json={"rating": 5}).status_code == 200
+        assert client.put(path, json={"rating": 4}).status_code == 200  # on the same connection
