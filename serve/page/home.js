@@ -12,13 +12,14 @@ const SOURCES = {
   popular: "what most people liked, until you rate a film",
 };
 const TYPING_MS = 150;
+const MANY = 20; // ratings that are folded away at first
 
 export async function home(main) {
   const parts = [person(), search(), recommended(), ratings()];
   main.replaceChildren(
     h("h1", { tabindex: "-1" }, "Films for you"),
     parts[0].box,
-    h("div", { class: "columns" }, h("div", {}, parts[1].box, parts[3].box), parts[2].box),
+    h("div", { class: "columns" }, parts[1].box, parts[2].box, parts[3].box),
   );
   const change = (what) => parts.forEach((part) => part.change(what));
   change("user");
@@ -120,12 +121,16 @@ function filterForm() {
 function ratings() {
   const list = h("ul", { class: "films", id: "ratings", "aria-label": "Films you rated" });
   const summary = h("summary", {});
-  const box = h("section", {}, h("details", { open: true }, summary, list));
+  let folded = false;
+  const details = h("details", { open: true }, summary, list);
+  const box = h("section", { class: "mine" }, details);
   return {
     box,
     change: (what) => {
       if (what !== "ratings" && what !== "user") return;
       summary.textContent = `Your ratings (${state.mine.size})`;
+      if (what === "user") folded = false;
+      if (!folded && state.mine.size > MANY) [folded, details.open] = [true, false];
       keyed(list, [...state.mine.values()].slice(0, 200), (film) => film.movie_id, (film) => filmRow(film), (row) => row.update());
     },
   };

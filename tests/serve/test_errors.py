@@ -111,6 +111,16 @@ def test_another_sites_name_for_this_machine_is_turned_away(client: httpx.Client
     assert client.get("/live", headers={"host": "localhost:99"}).status_code == 200
 
 
+def test_a_form_of_another_site_cannot_rate(client: httpx.Client) -> None:
+    """What a browser sends without asking the server first is no JSON by its content type."""
+    body = '{"movie_id": 1000, "rating": 5}'
+    for kind in ("text/plain", "application/x-www-form-urlencoded", None):
+        headers = {} if kind is None else {"content-type": kind}
+        answer = client.post("/v1/users/7/ratings", content=body, headers=headers)
+        assert answer.status_code == 422
+    assert "access-control-allow-origin" not in client.options("/v1/users/7/ratings").headers
+
+
 def test_a_token_is_asked_for_where_one_is_set(tmp_path: Path) -> None:
     with served(publish(tmp_path / "warehouse", serve_token=TOKEN)) as url, httpx.Client(base_url=url) as client:
         for headers in ({}, {"authorization": "Bearer no"}, {"authorization": f"Basic {TOKEN}"}):
