@@ -165,7 +165,7 @@ def warehouse(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_every_file_is_damaged_here(whole: Path) -> None:
-    left_out = {"run/refit.json"}  # what a process says of itself; no table
+    left_out = {"models/history.json"}  # no source of truth: begun anew where it is damaged (tests/store)
     files = {str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file() and "run" not in path.parts}
     covered = {str(path.relative_to(whole)) for pattern in FILES for path in whole.glob(pattern)}
     linked = {name for name in files if name.startswith("recommendations/latest/")}
