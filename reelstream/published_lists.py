@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.factors import F32, I64
+from reelstream.als.factors import F32, I32, I64
 from reelstream.store import pointer
 from reelstream.store.pointer import Stamp, consistent
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
@@ -27,9 +27,13 @@ class PublishedList:
     scores: F32
     predicted_ratings: F32
     source: str
-    as_of: datetime
+    as_of_ms: int
     goes_on: bool
     """Whether there are more places than were published."""
+
+    @property
+    def as_of(self) -> datetime:
+        return datetime.fromtimestamp(self.as_of_ms / 1000, UTC)
 
 
 POPULAR_ROWS = 100
@@ -135,12 +139,12 @@ class _Held:
         return True
 
     def _take(self, table: pa.Table) -> None:
+        """A file into which others were folded has mostly lists that are known: only newer ones are taken."""
         columns = _Columns.of(table)
-        for user_id in columns.user_ids.tolist():
-            new = columns.list_of(user_id, self.version)
+        for at, user_id in enumerate(columns.user_ids.tolist()):
             old = self.updated.get(user_id)
-            if new and (old is None or new.as_of >= old.as_of):
-                self.updated[user_id] = new
+            if old is None or columns.as_of_ms[columns.starts[at]] > old.as_of_ms:
+                self.updated[user_id] = columns.at(at, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,33 +156,39 @@ class _Columns:
     movie_ids: I64
     scores: F32
     predicted_ratings: F32
-    source: pa.ChunkedArray
-    as_of: pa.ChunkedArray
+    source: I32
+    sources: list[str]
+    as_of_ms: I64
 
     @classmethod
     def of(cls, table: pa.Table) -> _Columns:
         user_ids, first = np.unique(table["user_id"].to_numpy(), return_index=True)
+        source = table["source"].combine_chunks().dictionary_encode()
         return cls(
             user_ids,
             np.append(first, table.num_rows).astype(np.int64),
             table["movie_id"].to_numpy(),
             table["score"].to_numpy(),
             table["predicted_rating"].to_numpy(),
-            table["source"].dictionary_encode(),
-            table["as_of"],
+            source.indices.to_numpy(),
+            source.dictionary.to_pylist(),
+            table["as_of"].cast(pa.int64()).to_numpy(),
         )
 
     def list_of(self, user_id: int, version: Version) -> PublishedList | None:
         at = int(np.searchsorted(self.user_ids, user_id))
-        if at == len(self.user_ids) or self.user_ids[at] != user_id:
-            return None
+        known = at < len(self.user_ids) and self.user_ids[at] == user_id
+        return self.at(at, version) if known else None
+
+    def at(self, at: int, version: Version) -> PublishedList:
+        """The list of user_ids[at]."""
         rows = slice(int(self.starts[at]), int(self.starts[at + 1]))
         return PublishedList(
             self.movie_ids[rows],
             self.scores[rows],
             self.predicted_ratings[rows],
-            self.source[rows.start].as_py(),
-            self.as_of[rows.start].as_py(),
+            self.sources[self.source[rows.start]],
+            int(self.as_of_ms[rows.start]),
             goes_on(version, rows.stop - rows.start),
         )
 

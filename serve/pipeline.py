@@ -6,10 +6,10 @@ In: requests. Out: what the pointers and run files say. Next: `serve.app` puts t
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from reelstream.status import collect
 from starlette.responses import Response
 
 from reelstream.settings import Settings
+from reelstream.status import collect
 from reelstream.store import version_history
 from reelstream.store.recommendations import RecommendationsStore
 from serve import schema

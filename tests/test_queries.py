@@ -176,7 +176,7 @@ def lists_of(warehouse: Path) -> Lists:
     """What the API says of every user that has rated."""
     users = np.unique(RatingsStore(warehouse).read(columns=["user_id"])["user_id"].to_numpy()).tolist()
     recommender = reelstream.open(warehouse)
-    films = {user: recommender.recommend(user, 1000) for user in users}
+    films = {user: recommender.recommend(user, load(warehouse=warehouse).top_n) for user in users}
     return {user: [(film.rank, film.movie_id) for film in found] for user, found in films.items()}
 
 
