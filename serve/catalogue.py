@@ -52,17 +52,10 @@ def similar(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Res
 
 
 @router.get("/popular", response_model=schema.Popular, responses=READ)
-def popular(
-    request: Request,
-    n: schema.N = 10,
-    offset: schema.Offset = 0,
-    genre: schema.Genres = [],  # noqa: B006 - FastAPI copies it
-    year_from: schema.YearFrom = None,
-    year_to: schema.YearTo = None,
-) -> Response:
+def popular(request: Request, query: Annotated[schema.Filters, Query()]) -> Response:
     """The movies with the most stars in all."""
     desk = desk_of(request)
-    found = desk.recommender.popular(n, offset=offset, genres=genre, year_from=year_from, year_to=year_to)
+    found = desk.recommender.popular(**query.wanted())
     rows = [
         {
             **desk.facts(one.movie_id),

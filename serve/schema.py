@@ -24,13 +24,47 @@ UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="A user's id.", exampl
 MovieId = Annotated[int, Path(ge=1, le=MAX_ID, description="A movie's id.", examples=[296])]
 N = Annotated[int, Query(ge=0, le=MAX_N, description="How many places.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many places to leave out before them.")]
-Genres = Annotated[
-    list[str],
-    Query(alias="genre", max_length=20, description="Only movies with any of these genres.", examples=[["Comedy"]]),
-]
-YearFrom = Annotated[int | None, Query(ge=0, le=9999, description="Only movies of this year or later.")]
-YearTo = Annotated[int | None, Query(ge=0, le=9999, description="Only movies of this year or earlier.")]
-IncludeSeen = Annotated[bool, Query(description="Leave movies in that the user has rated.")]
+
+
+class Filters(BaseModel):
+    """What of a list is wanted: places, genres and years."""
+
+    n: int = Field(10, ge=0, le=MAX_N, description="How many places.")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="How many places to leave out before them.")
+    genre: list[str] = Field(
+        [], max_length=20, description="Only movies with any of these genres.", examples=[["Comedy"]]
+    )
+    year_from: int | None = Field(None, ge=0, le=9999, description="Only movies of this year or later.")
+    year_to: int | None = Field(None, ge=0, le=9999, description="Only movies of this year or earlier.")
+
+    def wanted(self) -> dict[str, Any]:
+        """As the Python API takes it."""
+        return {
+            "n": self.n,
+            "offset": self.offset,
+            "genres": self.genre,
+            "year_from": self.year_from,
+            "year_to": self.year_to,
+        }
+
+
+class ListQuery(Filters):
+    include_seen: bool = Field(False, description="Leave movies in that the user has rated.")
+
+    def wanted(self) -> dict[str, Any]:
+        return {**super().wanted(), "include_seen": self.include_seen}
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is filtered, so that a published list answers."""
+        return not (self.include_seen or self.genre or self.year_from is not None or self.year_to is not None)
+
+
+class GroupQuery(ListQuery):
+    user_id: list[Annotated[int, Field(ge=1, le=MAX_ID)]] = Field(
+        min_length=1, max_length=MAX_GROUP, description="A user of the group; again for each.", examples=[[1, 2]]
+    )
+
 
 Source = Literal["refit", "fold_in", "popular"]
 

@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from producer.rating_producer import new_user_id
-from reelstream.events import MAX_ID
 from serve import schema
 from serve.answer import answer
 from serve.desk import Desk
@@ -21,10 +20,8 @@ from serve.problems import documented
 
 router = APIRouter(prefix="/v1")
 
-GroupIds = Annotated[
-    list[Annotated[int, Query(ge=1, le=MAX_ID)]],
-    Query(alias="user_id", min_length=1, max_length=schema.MAX_GROUP, examples=[[1, 2]]),
-]
+ListQuery = Annotated[schema.ListQuery, Query()]
+GroupQuery = Annotated[schema.GroupQuery, Query()]
 READ = documented(404, 422, 503)
 BODY = documented(400, 413)
 WRITE = {**documented(422, 503), **BODY}
@@ -35,80 +32,34 @@ def desk_of(request: Request) -> Desk:
     return desk
 
 
-def wanted(
-    n: schema.N = 10,
-    offset: schema.Offset = 0,
-    include_seen: schema.IncludeSeen = False,
-    genre: schema.Genres = [],  # noqa: B006 - FastAPI copies it
-    year_from: schema.YearFrom = None,
-    year_to: schema.YearTo = None,
-) -> dict[str, Any]:
-    return {
-        "n": n,
-        "offset": offset,
-        "include_seen": include_seen,
-        "genres": genre,
-        "year_from": year_from,
-        "year_to": year_to,
-    }
-
-
 @router.get(
     "/users/{user_id}/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
 )
-async def recommendations(
-    request: Request,
-    user_id: schema.UserId,
-    n: schema.N = 10,
-    offset: schema.Offset = 0,
-    include_seen: schema.IncludeSeen = False,
-    genre: schema.Genres = [],  # noqa: B006
-    year_from: schema.YearFrom = None,
-    year_to: schema.YearTo = None,
-) -> Response:
+async def recommendations(request: Request, user_id: schema.UserId, query: ListQuery) -> Response:
     """The user's best films; for an unknown user the popular ones, with `source` "popular"."""
-    desk, want = desk_of(request), wanted(n, offset, include_seen, genre, year_from, year_to)
-    plain = not (include_seen or genre or year_from is not None or year_to is not None)
-    if plain and n + offset <= desk.settings.top_n and desk.ready_at_once(user_id):
-        return answer(desk.recommendations(user_id, **want))
-    return answer(await run_in_threadpool(desk.recommendations, user_id, **want))
+    desk, wanted = desk_of(request), query.wanted()
+    published = query.plain and query.n + query.offset <= desk.settings.top_n
+    if published and desk.ready_at_once(user_id):
+        return answer(desk.recommendations(user_id, **wanted))
+    return answer(await run_in_threadpool(desk.recommendations, user_id, **wanted))
 
 
 @router.post(
     "/visitors/recommendations", response_model=schema.Recommendations, responses=READ | BODY, tags=["recommendations"]
 )
-def recommendations_of_a_visitor(
-    request: Request,
-    visitor: schema.Visitor,
-    n: schema.N = 10,
-    offset: schema.Offset = 0,
-    include_seen: schema.IncludeSeen = False,
-    genre: schema.Genres = [],  # noqa: B006
-    year_from: schema.YearFrom = None,
-    year_to: schema.YearTo = None,
-) -> Response:
+def recommendations_of_a_visitor(request: Request, visitor: schema.Visitor, query: ListQuery) -> Response:
     """The list of somebody who is no user, from the ratings in the body. Nothing is stored."""
     desk, ratings = desk_of(request), stars_of(visitor)
-    films = desk.recommender.recommend_to_visitor(ratings, **wanted(n, offset, include_seen, genre, year_from, year_to))
-    return answer(desk.list_of(films, ratings if include_seen else {}))
+    films = desk.recommender.recommend_to_visitor(ratings, **query.wanted())
+    return answer(desk.list_of(films, ratings if query.include_seen else {}))
 
 
 @router.get(
     "/groups/recommendations", response_model=schema.GroupRecommendations, responses=READ, tags=["recommendations"]
 )
-def recommendations_of_a_group(
-    request: Request,
-    user_id: GroupIds,
-    n: schema.N = 10,
-    offset: schema.Offset = 0,
-    include_seen: schema.IncludeSeen = False,
-    genre: schema.Genres = [],  # noqa: B006
-    year_from: schema.YearFrom = None,
-    year_to: schema.YearTo = None,
-) -> Response:
+def recommendations_of_a_group(request: Request, query: GroupQuery) -> Response:
     """Films for several users together: of the highest mean score, and rated by none of them."""
-    want = wanted(n, offset, include_seen, genre, year_from, year_to)
-    return answer(desk_of(request).for_group(user_id, **want))
+    return answer(desk_of(request).for_group(query.user_id, **query.wanted()))
 
 
 @router.get("/users/{user_id}/predictions/{movie_id}", response_model=schema.Prediction, responses=READ, tags=["why"])
