@@ -27,6 +27,8 @@ def show(value: dict[str, Any]) -> None:
     ratings, stream, trigger, refit = value["ratings"], value["stream"], value["trigger"], value["refit"]
     out.print(f"[bold]warehouse[/]  {escape(value['warehouse'])}", soft_wrap=True)
     out.print(f"[bold]broker[/]     {escape(value['broker'] or 'not running')}")
+    if (page := value["serve"]) and page["alive"]:
+        out.print(f"[bold]page[/]       {escape(page['url'])}")
     if stream:
         running = stream["state"] if stream["alive"] or stream["state"] == "stopped" else "ended without a word"
         lag = "unknown" if stream["lag_events"] is None else f"{stream['lag_events']:,} events"

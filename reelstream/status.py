@@ -35,6 +35,7 @@ def collect(settings: Settings) -> dict[str, Any]:
         "stream": run_files.read(warehouse, "stream"),
         "trigger": run_files.read(warehouse, "trigger"),
         "refit": run_files.read(warehouse, "refit"),
+        "serve": run_files.read(warehouse, "serve"),
         "adopted_settings": adopted.place(warehouse).exists(),
         "current": version
         and {

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import uvicorn
 
 from reelstream.serving import check_token, listening, url_of
 from reelstream.settings import Settings
+from reelstream.store import run_files
 from serve.app import make_app
 
 _M_ARENA_MAX = -8
@@ -26,7 +29,8 @@ GRACE_S = 3
 
 
 def run(settings: Settings, kafka_address: Callable[[], str], ready: Callable[[str], None]) -> None:
-    """Serves until SIGINT or SIGTERM. `ready` is told the URL once it listens.
+    """Serves until SIGINT or SIGTERM. `ready` is told the URL once it listens; `run/serve.json`
+    says it too.
 
     Raises UsageError if it can't listen there, or if a token is missing.
     """
@@ -48,7 +52,14 @@ def run(settings: Settings, kafka_address: Callable[[], str], ready: Callable[[s
             timeout_keep_alive=30,
             limit_concurrency=1000,
         )
-        server = _Server(config, lambda: ready(url_of(listener)))
+
+        def listens() -> None:
+            url = url_of(listener)
+            status = {"state": "running", "pid": os.getpid(), "url": url, "started_at": datetime.now(UTC).isoformat()}
+            run_files.write(settings.warehouse, "serve", status)
+            ready(url)
+
+        server = _Server(config, listens)
         server.run(sockets=[listener])
 
 

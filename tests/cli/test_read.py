@@ -284,10 +284,11 @@ def test_status_as_json(reelstream: Reelstream, published: Path) -> None:
 
     value = reelstream("status", "--json", "--warehouse", published).json
 
-    parts = {"warehouse", "broker", "ratings", "stream", "trigger", "refit", "adopted_settings", "current", "versions"}
+    parts = {"warehouse", "broker", "ratings", "stream", "trigger", "refit", "serve"}
+    parts |= {"adopted_settings", "current", "versions"}
     assert set(value) == parts
     assert value["adopted_settings"] is False
-    assert (value["broker"], value["refit"]) == (None, None)
+    assert (value["broker"], value["refit"], value["serve"]) == (None, None, None)
     assert value["ratings"] == {
         "accepted": 3,
         "rejected": 0,

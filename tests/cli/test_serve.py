@@ -13,7 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from cli.serve import served
 from reelstream.settings import Settings, load, to_env
 from tests.processes import running, wait_until
@@ -57,11 +59,17 @@ def test_it_answers_and_ends_in_order_though_somebody_listens(settings: Settings
     with serve(settings) as (process, said):
         url = url_in(said)
         assert httpx.get(f"{url}/v1/users/7/recommendations").json()["source"] == "refit"
+        assert f"page       {url}" in status(settings)
         with httpx.stream("GET", f"{url}/v1/events") as listening:
             lines = listening.iter_lines()
             next(lines)
             process.send_signal(number)
             assert process.wait(20) == 0
+    assert "page " not in status(settings)
+
+
+def status(settings: Settings) -> str:
+    return CliRunner().invoke(app, ["status", "--warehouse", str(settings.warehouse)]).stdout
 
 
 def test_it_ends_with_its_standard_input_where_that_is_asked_for(settings: Settings) -> None:
