@@ -6,8 +6,8 @@ In: a warehouse. Out: lists of dataclasses. Next: `reelstream.recommender` adds 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from reelstream.answers import Movie, PopularMovie, Rows, SimilarMovie
 from reelstream.current_model import CurrentModel
 from reelstream.errors import Unknown, UsageError
 from reelstream.events import MAX_ID, is_id
-from reelstream.films import Films, wanted
+from reelstream.films import Films, Filters, wanted
 from reelstream.movie_search import MovieSearch
 from reelstream.personal import Places, history_of, popular_of
 from reelstream.published_lists import POPULAR_ROWS, PublishedLists, goes_on
@@ -67,20 +67,12 @@ class Catalogue:
             raise Unknown(f"movie {movie_id} has no rating that the current version has seen.")
         return movies
 
-    def popular(
-        self,
-        n: int = 10,
-        *,
-        offset: int = 0,
-        genres: Iterable[str] = (),
-        year_from: int | None = None,
-        year_to: int | None = None,
-    ) -> Rows[PopularMovie]:
-        """The movies with the most stars in all, the list of a user with no rating; for the filters see `recommend`.
+    def popular(self, n: int = 10, **filters: Unpack[Filters]) -> Rows[PopularMovie]:
+        """The movies with the most stars in all, the list of a user with no rating; for the filters see `Filters`.
 
         Raises NotReady while nothing is published.
         """
-        want = wanted(n, offset, True, genres, year_from, year_to)
+        want = wanted(n, {**filters, "include_seen": True})
         published_version, rows = self._lists.popular()
         whole = not goes_on(published_version, rows.num_rows, POPULAR_ROWS)
         if not want.filtered and (want.end <= rows.num_rows or whole):

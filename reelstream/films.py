@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +48,34 @@ class Wanted:
         return bool(self.genres) or self.year_from is not None or self.year_to is not None
 
 
-def wanted(
-    n: int = 10,
-    offset: int = 0,
-    include_seen: bool = False,
-    genres: Iterable[str] = (),
-    year_from: int | None = None,
-    year_to: int | None = None,
-) -> Wanted:
+class Filters(TypedDict, total=False):
+    """Which movies a list is of, as the methods of the Python API take it."""
+
+    offset: int
+    """Places to leave out before the first one."""
+    genres: Iterable[str]
+    """Movies with any of them, in any case."""
+    year_from: int | None
+    year_to: int | None
+    """Years at the end of the titles, both included."""
+
+
+class ListFilters(Filters, total=False):
+    include_seen: bool
+    """Leaves movies in that the user has rated."""
+
+
+def wanted(n: int, filters: ListFilters) -> Wanted:
     """Raises UsageError for an n or an offset below 0."""
-    return Wanted(n, offset, include_seen, frozenset(genre.casefold() for genre in genres), year_from, year_to)
+    genres = frozenset(genre.casefold() for genre in filters.get("genres", ()))
+    return Wanted(
+        n,
+        filters.get("offset", 0),
+        filters.get("include_seen", False),
+        genres,
+        filters.get("year_from"),
+        filters.get("year_to"),
+    )
 
 
 class Films:

@@ -12,9 +12,10 @@ what they point at is read once and kept in memory. Safe to use from several thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,7 @@ from reelstream.answers import (
 )
 from reelstream.catalogue import Catalogue, id_of, predicted
 from reelstream.errors import UsageError
-from reelstream.films import Wanted, wanted
+from reelstream.films import ListFilters, Wanted, wanted
 from reelstream.personal import Places, Ratings, best_of, history_of, popular_of, refit_vectors
 from reelstream.published_lists import POPULAR_ROWS, goes_on
 from reelstream.store.pointer import consistent
@@ -48,26 +49,15 @@ class Recommender(Catalogue):
         super().__init__(warehouse)
         self._ratings = RatingsStore(warehouse)
 
-    def recommend(
-        self,
-        user_id: int,
-        n: int = 10,
-        *,
-        offset: int = 0,
-        include_seen: bool = False,
-        genres: Iterable[str] = (),
-        year_from: int | None = None,
-        year_to: int | None = None,
-    ) -> Rows[Recommendation]:
+    def recommend(self, user_id: int, n: int = 10, **filters: Unpack[ListFilters]) -> Rows[Recommendation]:
         """The best n movies of the user after the first `offset`, best first; for a user with no rating the popular ones.
 
-        Movies that the user has rated are left out unless `include_seen`. genres: any of them, in any case; years are
-        those at the end of the titles, both included. The published list answers as far as it reaches; further places,
+        filters: see `ListFilters`. The published list answers as far as it reaches; further places,
         and lists with a filter, are worked out from the factors, in the same order.
         Raises NotReady while nothing is published, Unknown for a genre that no movie has,
         UsageError for an n or an offset below 0.
         """
-        want = wanted(n, offset, include_seen, genres, year_from, year_to)
+        want = wanted(n, filters)
         version, published = self._lists.get(id_of(user_id))
         plain = not want.filtered and not want.include_seen
         if published and plain and (want.end <= len(published.movie_ids) or not published.goes_on):
@@ -92,15 +82,7 @@ class Recommender(Catalogue):
         return films if films or not plain or published else self._popular(want)
 
     def recommend_to_visitor(
-        self,
-        ratings: Ratings,
-        n: int = 10,
-        *,
-        offset: int = 0,
-        include_seen: bool = False,
-        genres: Iterable[str] = (),
-        year_from: int | None = None,
-        year_to: int | None = None,
+        self, ratings: Ratings, n: int = 10, **filters: Unpack[ListFilters]
     ) -> Rows[Recommendation]:
         """The same for somebody who is no user: movie id → stars. Nothing is stored.
 
@@ -108,18 +90,10 @@ class Recommender(Catalogue):
         other, the popular ones. Raises UsageError for a rating off the scale, and what `recommend` raises.
         """
         self._check(ratings)
-        return self._recommend_from(ratings, wanted(n, offset, include_seen, genres, year_from, year_to))
+        return self._recommend_from(ratings, wanted(n, filters))
 
     def recommend_to_group(
-        self,
-        members: Mapping[int, Ratings | None],
-        n: int = 10,
-        *,
-        offset: int = 0,
-        include_seen: bool = False,
-        genres: Iterable[str] = (),
-        year_from: int | None = None,
-        year_to: int | None = None,
+        self, members: Mapping[int, Ratings | None], n: int = 10, **filters: Unpack[ListFilters]
     ) -> Rows[GroupRecommendation]:
         """The best n movies for several users together: those of the highest mean score that none of them has rated.
 
@@ -128,7 +102,7 @@ class Recommender(Catalogue):
         """
         if not members:
             raise UsageError("a list for a group needs at least one user.")
-        want = wanted(n, offset, include_seen, genres, year_from, year_to)
+        want = wanted(n, filters)
         version, fold_in = self._model.get()
         factors, films = fold_in.factors, self.films()
         histories = []

@@ -132,7 +132,7 @@ def test_filters_let_the_right_movies_through() -> None:
     ids = np.array([1, 3, 4, 8, 9, 21, 99], np.int64)
 
     def through(**filters: object) -> list[int]:
-        return ids[films.fitting(ids, wanted(**filters))].tolist()  # type: ignore[arg-type]
+        return ids[films.fitting(ids, wanted(10, filters))].tolist()  # type: ignore[arg-type]
 
     assert through() == ids.tolist()
     assert through(genres=["comedy"]) == [4, 9]
