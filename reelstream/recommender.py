@@ -78,8 +78,10 @@ class Recommender(Catalogue):
                 history = history_of(self.stars(user_id), fold_in.factors)
                 return self._best(vectors, history, current, fold_in, want, "refit", published.as_of)
         stars = self.stars(user_id)
-        films = self._recommend_from(stars, want) if stars or not plain else Rows[Recommendation]()
-        return films if films or not plain or published else self._popular(want)
+        if plain and not stars:
+            return self._popular(want)
+        films = self._recommend_from(stars, want)
+        return films if films or published or not plain else self._popular(want)
 
     def recommend_to_visitor(
         self, ratings: Ratings, n: int = 10, **filters: Unpack[ListFilters]

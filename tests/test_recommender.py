@@ -74,6 +74,19 @@ def test_a_user_without_a_rating_gets_the_popular_films(recommender: Recommender
     assert {film.source for film in films} == {"popular"}
 
 
+def test_the_popular_list_of_one_who_took_all_back_goes_on_too(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse, top_n=3))
+    recommender = reelstream.open(warehouse)
+    popular = [film.movie_id for film in recommender.popular(50)]
+    later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    Updates(version.path).append(lists(999, popular[:3], later_ms, source="popular"), 2)
+
+    assert [film.movie_id for film in recommender.recommend(999, 3)] == popular[:3]
+    assert [film.movie_id for film in recommender.recommend(999, 50)] == popular
+    assert {film.source for film in recommender.recommend(999, 50)} == {"popular"}
+
+
 def test_a_visitor_gets_the_list_that_a_user_with_these_ratings_gets(recommender: Recommender) -> None:
     own = recommender.ratings(3)
     ratings = dict(zip(own["movie_id"].to_pylist(), own["rating"].to_pylist(), strict=True))
