@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,9 @@ def test_the_description_has_examples_and_the_scale(tmp_path: Path) -> None:
     operations = [one for path in described["paths"].values() for one in path.values()]
     assert len(operations) == len({one["operationId"] for one in operations}) > 20
     assert all(one.get("description") for one in operations)
+
+
+def test_every_operation_is_in_the_page_on_the_api_and_no_other() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "http-api.md").read_text("utf-8")
+
+    assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", page, re.MULTILINE)) == set(OPERATIONS)
