@@ -158,7 +158,9 @@ def queries(warehouse: Path, user_id: int) -> str:
     return f"""The tables are in {latest}. Three ways to query them:
   reelstream recommend {user_id} --warehouse {warehouse}
   python -c "import reelstream; print(reelstream.open('{warehouse}').recommendations().to_pandas())"
-  python -c "import pandas; print(pandas.read_parquet('{latest}/users').query('user_id == {user_id}'))\""""
+  python -c "import pandas; print(pandas.read_parquet('{latest}/users').query('user_id == {user_id}'))"
+The same on a web page, where you rate films yourself:
+  reelstream up --warehouse {warehouse}"""
 
 
 def _fresh_warehouse(path: Path) -> Path:
