@@ -40,7 +40,7 @@ def page(figures: Figures) -> str:
             _sentences(stands_out(figures)),
             _section("What came in", _came_in(figures), warehouse_plots.came_in(figures)),
             _section("Quality by version", _versions(figures), warehouse_plots.versions(figures)),
-            _section("Live quality", "", warehouse_plots.live(figures)),
+            _section("Live quality", _live(figures), warehouse_plots.live(figures)),
             _section("Freshness", _freshness(figures), []),
             _section("The catalogue", "", warehouse_plots.catalogue(figures)),
             _section("Whose list is what", _examples(figures), []),
@@ -56,29 +56,54 @@ def stands_out(figures: Figures) -> Iterator[str]:
         yield "No rating has come in yet; `reelstream replay ratings.csv` sends some."
     if came["rejected"]:
         share = came["rejected"] / (came["accepted"] + came["rejected"])
-        most = max(came["rejected_for"], key=came["rejected_for"].__getitem__)
-        why = REASONS.get(most, "a reason that this reelstream does not know")
-        yield f"{came['rejected']:,} events were put aside, {share:.1%} of all, most of them for {most}: {why}."
-    measured = [row for row in figures.versions if row["ndcg_at_10"] is not None and row["published"]]
-    if measured:
-        last = measured[-1]
+        events = "1 event was" if came["rejected"] == 1 else f"{came['rejected']:,} events were"
+        yield f"{events} put aside, {share:.1%} of all{_most(came['rejected_for'])}."
+    last = next((row for row in reversed(figures.versions) if row["published"]), None)
+    if last and _both(last, "ndcg_at_10", "ndcg_at_10_popularity"):
         more = "find more" if last["ndcg_at_10"] > last["ndcg_at_10_popularity"] else "do NOT find more"
         figures_of = f"nDCG@10 {last['ndcg_at_10']:.3f} against {last['ndcg_at_10_popularity']:.3f}"
         yield (
             f"The lists of version {int(last['version'])} {more} of what people like next than a popularity list: {figures_of}."
         )
-        if last["rmse"] >= last["rmse_bias_only"]:
-            figures_of = f"RMSE {last['rmse']:.3f} against {last['rmse_bias_only']:.3f}"
-            yield f"Its predicted ratings are NOT better than biases alone: {figures_of}."
+    if last and _both(last, "rmse", "rmse_bias_only") and last["rmse"] >= last["rmse_bias_only"]:
+        figures_of = f"RMSE {last['rmse']:.3f} against {last['rmse_bias_only']:.3f}"
+        yield f"The ratings that version {int(last['version'])} predicts are NOT better than biases alone: {figures_of}."
+    yield from _live_sentences(figures)
     held_back = [row for row in figures.versions if not row["published"]]
     if held_back:
         yield f"{len(held_back)} of {len(figures.versions)} refits were held back, as they were worse than the version before."
     if not fresh["version"]:
         yield "No version is published yet; `reelstream refit` makes one."
     elif fresh["ratings_since"]:
-        yield f"{fresh['ratings_since']:,} ratings came after those that the current version was fitted on; they are folded in."
-    if fresh["stream"] != "running":
+        yield f"{fresh['ratings_since']:,} ratings are newer than the current version; they count by fold-in alone."
+    if fresh["stream"] in ("never ran", "does not run"):
         yield f"The stream {fresh['stream']}: new ratings wait in Kafka until `reelstream up` runs."
+    elif fresh["stream"] != "running":
+        yield f"The stream is {fresh['stream']}; `reelstream status` says why."
+
+
+def _live_sentences(figures: Figures) -> Iterator[str]:
+    value = figures.live
+    if not value:
+        return
+    if _both(value, "rmse", "bias_only_rmse") and value["rmse"] >= value["bias_only_rmse"]:
+        figures_of = f"RMSE {value['rmse']:.3f} against {value['bias_only_rmse']:.3f}"
+        yield f"Live ratings are NOT foretold better than by biases alone: {figures_of}."
+    if _both(value, "hit_rate", "popular_hit_rate") and value["hit_rate"] <= value["popular_hit_rate"]:
+        figures_of = f"{value['hit_rate']:.2%} against {value['popular_hit_rate']:.2%}"
+        yield f"Live, users' own lists held NO more of the films they came to like than the popular list: {figures_of}."
+
+
+def _most(reasons: dict[str, int]) -> str:
+    """Nothing where the events are gone, as after their user was forgotten."""
+    if not reasons:
+        return ""
+    most = max(reasons, key=reasons.__getitem__)
+    return f", most of them for {most}: {REASONS.get(most, 'a reason that this reelstream does not know')}"
+
+
+def _both(row: dict[str, Any], one: str, other: str) -> bool:
+    return row[one] is not None and row[other] is not None
 
 
 def _came_in(figures: Figures) -> str:
@@ -92,7 +117,7 @@ def _came_in(figures: Figures) -> str:
         ("ratings of a user, median", _number(came["median_ratings_of_a_user"], 0)),
         ("micro-batches", f"{came['micro_batches']:,}"),
     ]
-    text = table(("", "so far"), rows)
+    text = table(("", "so far"), rows, "Ratings in the store, and events that came")
     if came["rejected_for"]:
         reasons = [(f"{name}: {REASONS.get(name, '')}", f"{count:,}") for name, count in came["rejected_for"].items()]
         text += table(("reason", "events"), reasons, "Why events were put aside")
@@ -106,7 +131,7 @@ def _versions(figures: Figures) -> str:
         (
             f"{int(row['version'])}{'' if row['published'] else ' (held back)'}",
             _time(row["at"]) if row["at"] else None,
-            f"{row['ratings']:,}",
+            _number(row["ratings"], 0),
             _number(row["rmse"]),
             _number(row["rmse_bias_only"]),
             _number(row["ndcg_at_10"]),
@@ -120,15 +145,28 @@ def _versions(figures: Figures) -> str:
     return table(columns, rows, "On each user's newest ratings, held out")
 
 
+def _live(figures: Figures) -> str:
+    value = figures.live
+    if not value or not value["ratings"]:
+        return ""
+    rows = [
+        ("RMSE / biases only", _number(value["rmse"]), _number(value["bias_only_rmse"])),
+        ("hit rate / popular list", _percent(value["hit_rate"]), _percent(value["popular_hit_rate"])),
+    ]
+    caption = f"{value['ratings']:,} ratings, each foretold before it was learned from"
+    return table(("", "this model", "baseline"), rows, caption)
+
+
 def _freshness(figures: Figures) -> str:
     fresh = figures.freshness
     steps = fresh["median_micro_batch"]
     rows: list[tuple[str, str | None]] = [
         ("the stream", fresh["stream"]),
         ("events that wait in Kafka", None if fresh["lag_events"] is None else f"{fresh['lag_events']:,}"),
-        ("the current version", fresh["version"] and f"{int(fresh['version'])}, {fresh['age_s']:,.0f} s old"),
+        ("published", fresh["version"] and f"version {int(fresh['version'])}, {_age(fresh['age_s'])} old"),
+        ("ratings since that version", _number(fresh["ratings_since"], 0)),
     ]
-    text = table(("", "now"), rows)
+    text = table(("", "now"), rows, "Stream and version")
     if steps:
         took = [(name, f"{steps[f'{key}_s'] * 1000:,.0f}") for key, name in STEPS.items() if f"{key}_s" in steps]
         total = sum(value for name, value in steps.items() if name.endswith("_s"))
@@ -140,28 +178,25 @@ def _freshness(figures: Figures) -> str:
 def _examples(figures: Figures) -> str:
     if not figures.examples:
         return "<p>No list is published yet.</p>"
-    parts = [_example(one) for one in figures.examples]
-    parts.append(_titled("Popular", "What a new user sees first", figures.popular, ordered=True))
-    return f'<div class="lists">{"".join(parts)}</div>'
+    popular = f"<div><h3>Popular</h3>{_films('What a new user sees first', figures.popular, ordered=True)}</div>"
+    return f'<div class="lists">{"".join(map(_example, figures.examples))}{popular}</div>'
 
 
 def _example(one: dict[str, Any]) -> str:
     loved = [{**film, "note": f"{film['rating']:g} ★"} for film in one["loved"]]
     films = [{**film, "note": f"expected {film['predicted_rating']:.1f} ★"} for film in one["recommended"]]
     name = f"User {one['user_id']}, {one['ratings']:,} {'rating' if one['ratings'] == 1 else 'ratings'}"
-    source = {"refit": "from the refit", "fold_in": "folded in since", "popular": "the popular list"}.get(
-        one["source"] or "", ""
-    )
-    return _titled(name, "Rated best", loved, ordered=False) + _titled(
-        "", f"Recommended, {source}", films, ordered=True
-    )
+    best = _films("Rated best", loved, ordered=False) if loved else ""
+    source = SOURCES.get(one["source"] or "", "")
+    return f"<div><h3>{escape(name)}</h3>{best}{_films(f'Recommended, {source}', films, ordered=True)}</div>"
 
 
-def _titled(name: str, what: str, films: Sequence[dict[str, Any]], *, ordered: bool) -> str:
+def _films(what: str, films: Sequence[dict[str, Any]], *, ordered: bool) -> str:
+    if not films:
+        return f'<p class="note">{escape(what)}: no film</p>'
     tag = "ol" if ordered else "ul"
-    heading = f"<h3>{escape(name)}</h3>" if name else "<h3>&nbsp;</h3>"
     items = "".join(f"<li>{escape(_name(film))}{_note(film)}</li>" for film in films)
-    return f'<div>{heading}<p class="note">{escape(what)}</p><{tag}>{items}</{tag}></div>'
+    return f'<p class="note">{escape(what)}</p><{tag}>{items}</{tag}>'
 
 
 def _name(film: dict[str, Any]) -> str:
@@ -183,6 +218,17 @@ def _sentences(sentences: Iterator[str]) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str | None:
     return None if value is None else f"{value:,.{digits}f}"
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2%}"
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:,.0f} s"
 
 
 def _time(text: str) -> str:

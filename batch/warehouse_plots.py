@@ -18,6 +18,8 @@ from batch.warehouse_figures import Figures
 NOTHING = "There is nothing to draw yet."
 LABELS = 6
 """Words below an axis, at the most."""
+POINTS = 30
+"""Points of a line over time, about, at the most."""
 
 
 def came_in(figures: Figures) -> list[Plot]:
@@ -118,23 +120,56 @@ def live(figures: Figures) -> list[Plot]:
                 "No live rating was scored yet: that takes a published version, and a film new to its user.",
             )
         ]
-    rows: list[dict[str, Any]] = [row for row in figures.live["over_time"] if row["rmse"] is not None]
-    times = [datetime.fromisoformat(row["ended_at"]).timestamp() for row in rows]
+    value, points = figures.live, _points(figures.live["over_time"])
+    if len(points) < 2:
+        return [Plot(title, "", "", "There are too few minutes with live ratings for a line.")]
+    times = [datetime.fromisoformat(point["ended_at"]).timestamp() for point in points]
 
     def draw(axes: Axes) -> None:
-        axes.plot(times, [row["rmse"] for row in rows], marker=".", color=MODEL, label="this model")
-        axes.plot(times, [row["bias_only_rmse"] for row in rows], "--", marker=".", color=OTHER, label="biases only")
-        at = np.linspace(times[0], times[-1], min(3, len(rows)))
+        for field, colour, style, label in (
+            ("rmse", MODEL, "-", "this model"),
+            ("bias_only_rmse", OTHER, "--", "biases only"),
+        ):
+            axes.plot(times, [point[field] for point in points], style, marker=".", color=colour, label=label)
+        at = np.linspace(times[0], times[-1], 3)
         axes.set_xticks(at, [datetime.fromtimestamp(time, UTC).strftime("%d %b %H:%M") for time in at])
         axes.set(ylabel="RMSE in stars")
         axes.legend()
 
-    value = figures.live
     reading = (
-        f"Each of {value['ratings']:,} ratings was foretold before it was learned from: RMSE {value['rmse']:.3f}, biases alone "
-        f"{value['bias_only_rmse']:.3f}; a row a minute with ratings."
+        f"Lower is better. RMSE {value['rmse']:.3f} in all, biases alone {value['bias_only_rmse']:.3f}; each point is of "
+        f"{value['ratings'] / len(points):,.0f} ratings on average, and of {min(p['ratings'] for p in points):,} at the least."
     )
     return [Plot(title, svg(draw, "live"), f"RMSE over time. {reading}", reading)]
+
+
+def _points(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows put together until each point has its share of the ratings: a minute with one rating says nothing by itself."""
+    rows = [row for row in rows if _measured(row)]
+    least = sum(row["ratings"] for row in rows) / POINTS
+    points: list[dict[str, Any]] = []
+    for row in rows:
+        if points and points[-1]["ratings"] < least:
+            points[-1] = _together(points[-1], row)
+        else:
+            points.append(row)
+    if len(points) > 1 and points[-1]["ratings"] < least:
+        last = points.pop()
+        points[-1] = _together(points[-1], last)
+    return points
+
+
+def _measured(row: dict[str, Any]) -> bool:
+    return bool(row["ratings"]) and row["rmse"] is not None and row["bias_only_rmse"] is not None
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    n = one["ratings"] + other["ratings"]
+    errors = {
+        field: float(np.sqrt((one["ratings"] * one[field] ** 2 + other["ratings"] * other[field] ** 2) / n))
+        for field in ("rmse", "bias_only_rmse")
+    }
+    return {**errors, "ratings": n, "ended_at": other["ended_at"]}
 
 
 def catalogue(figures: Figures) -> list[Plot]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +18,10 @@ import reelstream
 from batch.refit import refit
 from batch.warehouse_figures import gather
 from batch.warehouse_page import page, stands_out
+from batch.warehouse_plots import _points
 from cli.main import app
 from reelstream.settings import Settings, load
+from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
 from reelstream.store.ratings import RatingsStore
@@ -42,10 +47,11 @@ def settings(warehouse: Path) -> Settings:
         pa.Table.from_pylist(
             [
                 {
-                    **{"started_at": 0, "ended_at": 60_000, "version": "000001", "ratings": 4, "squared_error": 4.0},
-                    **{"bias_only_squared_error": 9.0, "liked": 2, "hits": 1, "popular_hits": 0, "rmse": 1.0},
-                    **{"bias_only_rmse": 1.5, "hit_rate": 0.5, "popular_hit_rate": 0.0},
+                    **{"started_at": at, "ended_at": at + 60_000, "version": "000001", "ratings": 4},
+                    **{"squared_error": 4.0, "bias_only_squared_error": 9.0, "liked": 2, "hits": 1},
+                    **{"popular_hits": 0, "rmse": 1.0, "bias_only_rmse": 1.5, "hit_rate": 0.5, "popular_hit_rate": 0.0},
                 }
+                for at in (0, 60_000)
             ],
             schema=pa.schema([(f.name, pa.int64() if pa.types.is_timestamp(f.type) else f.type) for f in QUALITY]),
         ).cast(QUALITY)
@@ -130,6 +136,79 @@ def test_what_stands_out_is_said(settings: Settings) -> None:
     assert "2 events were put aside" in said
     assert "The lists of version 2 find more of what people like next than a popularity list" in said
     assert "The stream never ran" in said
+
+
+def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None:
+    figures = gather(settings)
+    text = page(figures)
+    assert figures.live is not None
+    assert "8 ratings, each foretold before it was learned from" in text
+    assert "<td>50.00%</td><td>0.00%</td>" in text
+    worse = {**figures.live, "bias_only_rmse": 0.5, "popular_hit_rate": 0.75}
+    said = " ".join(stands_out(replace(figures, live=worse)))
+    assert "Live ratings are NOT foretold better than by biases alone: RMSE 1.000 against 0.500" in said
+    assert "than the popular list: 50.00% against 75.00%" in said
+
+
+def test_minutes_with_few_ratings_share_a_point() -> None:
+    def row(at: int, ratings: int, rmse: float | None) -> dict[str, Any]:
+        return {"ended_at": f"2026-01-01T00:{at:02}:00+00:00", "ratings": ratings, "rmse": rmse, "bias_only_rmse": 2.0}
+
+    assert _points([]) == []
+    assert _points([row(0, 0, None)]) == []
+    [one] = _points([row(0, 30_000, 1.0), row(1, 1, 5.0)])
+    assert (one["ratings"], one["ended_at"][14:16]) == (30_001, "01")
+    assert one["rmse"] == pytest.approx(((30_000 + 25) / 30_001) ** 0.5)
+    many = _points([row(at, 1, 1.0) for at in range(60)] * 10)
+    assert sum(point["ratings"] for point in many) == 600
+    assert min(point["ratings"] for point in many) >= 20
+    assert len(many) <= 30
+
+
+def test_each_user_has_one_block_and_no_heading_is_empty(settings: Settings) -> None:
+    text = page(gather(settings, [7, 2**63 - 1]))
+
+    assert "&nbsp;" not in text
+    headings = re.findall(r"<h3>(.*?)</h3>", text)
+    assert headings == [f"User 7, {len(reelstream.open(settings.warehouse).stars(7)):,} ratings", *headings[1:]]
+    assert headings[1:] == [f"User {2**63 - 1}, 0 ratings", "Popular"]
+    assert "<ul></ul>" not in text
+    assert text.count("<table>") == text.count("<caption>")
+
+
+def test_rejects_that_are_gone_with_their_user(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    store.append(RATINGS.empty_table(), rejects(b'{"user_id": 7, ', offset=10_000), {"ratings": {0: 10_001}})
+    store.append(RATINGS.empty_table(), rejects(), {"ratings": {0: 10_002}}, [(7, 4_000_000_000_000)])
+    forget(store)
+
+    figures = gather(load(warehouse=warehouse))
+    assert (figures.came_in["rejected"], figures.came_in["rejected_for"]) == (1, {})
+    assert "1 event was put aside" in page(figures)
+
+
+def test_a_version_without_metrics(settings: Settings) -> None:
+    figures = gather(settings)
+    unknown = dict.fromkeys(figures.versions[-1], None)
+    for missing in ("rmse", "rmse_bias_only", "ndcg_at_10", "ndcg_at_10_popularity", "ratings"):
+        last = {**figures.versions[-1], missing: None}
+        assert Structure(page(replace(figures, versions=[last]))).open == []
+    bare = {**unknown, "version": "000003", "published": True}
+    assert "No refit had enough ratings" in page(replace(figures, versions=[bare]))
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("never ran", "The stream never ran: new ratings wait"),
+        ("does not run", "The stream does not run: new ratings wait"),
+        ("restarting", "The stream is restarting;"),
+    ],
+)
+def test_a_stream_that_is_not_running_is_told(settings: Settings, state: str, said: str) -> None:
+    figures = gather(settings)
+    told = replace(figures, freshness={**figures.freshness, "stream": state})
+    assert said in " ".join(stands_out(told))
 
 
 def test_an_empty_warehouse_and_one_without_a_version(warehouse: Path) -> None:
