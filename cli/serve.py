@@ -31,6 +31,9 @@ AGAIN_S = 2.0
 STOP_S = 10.0
 START_S = 30.0
 
+READY = "reelstream serves "
+"""What it says once it listens begins so; its address follows."""
+
 Host = Annotated[
     str | None,
     typer.Option("--host", help="Where to listen. Any other than loopback needs a token. \\[default: 127.0.0.1]"),
@@ -71,9 +74,6 @@ def _said(url: str) -> None:
 def _end_with_stdin() -> None:
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-READY = "reelstream serves "
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from reelstream.als.explain import expected_without, score_parts
-from reelstream.als.factors import Csr
+from reelstream.als.factors import I64, Csr
 from reelstream.als.fold_in import FoldedUsers, FoldIn
 from reelstream.answers import (
     Because,
@@ -61,11 +61,11 @@ class Recommender(Catalogue):
         version, published = self._lists.get(id_of(user_id))
         plain = not want.filtered and not want.include_seen
         if published and plain and (want.end <= len(published.movie_ids) or not published.goes_on):
-            places = slice(want.offset, want.end)
+            shown = slice(want.offset, want.end)
             return self._rows(
-                published.movie_ids[places].tolist(),
-                published.scores[places].tolist(),
-                published.predicted_ratings[places].tolist(),
+                published.movie_ids[shown].tolist(),
+                published.scores[shown].tolist(),
+                published.predicted_ratings[shown].tolist(),
                 want,
                 published.source,
                 version.name,
@@ -76,7 +76,8 @@ class Recommender(Catalogue):
             vectors = refit_vectors(fold_in.factors, user_id)
             if vectors and current.name == version.name:
                 history = history_of(self.stars(user_id), fold_in.factors)
-                return self._best(vectors, history, current, fold_in, want, "refit", published.as_of)
+                places = best_of(vectors.ranking[0], _seen(history), fold_in, self.films(), want)
+                return self._placed(places, vectors, current, fold_in, want, "refit", published.as_of)
         stars = self.stars(user_id)
         if plain and not stars:
             return self._popular(want)
@@ -239,23 +240,12 @@ class Recommender(Catalogue):
     def _recommend_from(self, ratings: Ratings, want: Wanted) -> Rows[Recommendation]:
         version, fold_in = self._model.get()
         history = history_of(ratings, fold_in.factors)
-        if not len(history.indices):
-            places = popular_of(np.zeros(0, np.int64), fold_in, self.films(), want)
-            return self._placed(places, fold_in.solve(history), version, fold_in, want, "popular", datetime.now(UTC))
-        return self._best(fold_in.solve(history), history, version, fold_in, want, "fold_in", datetime.now(UTC))
-
-    def _best(
-        self,
-        vectors: FoldedUsers,
-        history: Csr,
-        version: Version,
-        fold_in: FoldIn,
-        want: Wanted,
-        source: str,
-        as_of: datetime,
-    ) -> Rows[Recommendation]:
-        places = best_of(vectors.ranking[0], history.indices.astype(np.int64), fold_in, self.films(), want)
-        return self._placed(places, vectors, version, fold_in, want, source, as_of)
+        vectors, seen = fold_in.solve(history), _seen(history)
+        if len(seen):
+            places, source = best_of(vectors.ranking[0], seen, fold_in, self.films(), want), "fold_in"
+        else:
+            places, source = popular_of(seen, fold_in, self.films(), want), "popular"
+        return self._placed(places, vectors, version, fold_in, want, source, datetime.now(UTC))
 
     def _placed(
         self,
@@ -318,6 +308,11 @@ class Recommender(Catalogue):
 def open(warehouse: str | Path) -> Recommender:
     """The warehouse's recommendations. Raises NotReady if there is no warehouse at this path."""
     return Recommender(existing(warehouse))
+
+
+def _seen(history: Csr) -> I64:
+    """Positions of the movies of one history, int64[L]."""
+    return history.indices.astype(np.int64)
 
 
 def _share(part: float, score: float) -> float:

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from reelstream.answers import Movie
 from serve import schema
 from serve.answer import answer
-from serve.problems import documented
-from serve.users import READ, desk_of
+from serve.desk import desk_of
+from serve.problems import READ, documented
 
 router = APIRouter(prefix="/v1", tags=["movies"])
 

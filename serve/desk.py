@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from fastapi import Request
+
 from reelstream.answers import Because, Recommendation, Rows, as_plain
 from reelstream.films import Films
 from reelstream.recommender import Recommender
@@ -167,6 +169,11 @@ class Desk:
     def _unstored(self, user_id: int) -> dict[int, float] | None:
         waiting = self.acknowledged.pending(user_id)
         return None if waiting is None else self._with(user_id, waiting)
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
 
 
 def facts_of(films: Films, movie_id: int, title: str | None) -> Json:

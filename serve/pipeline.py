@@ -14,8 +14,8 @@ from reelstream.store import version_history
 from reelstream.store.recommendations import RecommendationsStore
 from serve import schema
 from serve.answer import answer
+from serve.desk import desk_of
 from serve.problems import documented
-from serve.users import desk_of
 
 router = APIRouter(tags=["pipeline"])
 

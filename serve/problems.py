@@ -47,6 +47,10 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
+READ = documented(404, 422, 503)
+"""What a question to the model may meet."""
+
+
 def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(ReelstreamError)
     def expected(_request: Request, error: ReelstreamError) -> Response:

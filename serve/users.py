@@ -14,22 +14,16 @@ from starlette.responses import Response
 from producer.rating_producer import new_user_id
 from serve import schema
 from serve.answer import answer
-from serve.desk import Desk
+from serve.desk import desk_of
 from serve.poster import Poster
-from serve.problems import documented
+from serve.problems import READ, documented
 
 router = APIRouter(prefix="/v1")
 
 ListQuery = Annotated[schema.ListQuery, Query()]
 GroupQuery = Annotated[schema.GroupQuery, Query()]
-READ = documented(404, 422, 503)
 BODY = documented(400, 413)
 WRITE = {**documented(422, 503), **BODY}
-
-
-def desk_of(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
 
 
 @router.get(
