@@ -1,7 +1,7 @@
 """How good an engine is on ratings of one's own, beside the simplest models and the published version.
 
-In: training and test ratings as arrays. Out: `Evaluation`. Next: `cli.evaluate` prints it, `batch.report_page` draws it.
-What is measured, and on which users and movies, is said in `reelstream.als.metrics`.
+In: training and test ratings as arrays. Out: `Evaluation`. Next: `reelstream.cli.evaluate` prints it,
+`reelstream.batch.report_page` draws it. What is measured, and on which users and movies, is said in `reelstream.als.metrics`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from batch.refit import engine
 from reelstream.als.carry_over import carry_over
 from reelstream.als.counting_sort import positions
 from reelstream.als.factors import F32, I32, I64, Factors, ModelSettings, RatingMatrix, index_of
 from reelstream.als.held_out import HeldOut
 from reelstream.als.metrics import Measured, bias_only, measure, popularity, rating_metrics
 from reelstream.als.splits import split_random, split_time, split_user_time
+from reelstream.batch.refit import engine
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
 from reelstream.store import models

@@ -1,7 +1,7 @@
 """The quality gate: what a refit measures, and whether it is fit to be published.
 
-In: training data and an engine. Out: `Measured` and the reasons to hold the version back. Next: `batch.refit` publishes
-it, or keeps it aside.
+In: training data and an engine. Out: `Measured` and the reasons to hold the version back. Next:
+`reelstream.batch.refit` publishes it, or keeps it aside.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from batch.ratings import TrainingData
 from reelstream.als.carry_over import carry_over
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.metrics import evaluate
+from reelstream.batch.ratings import TrainingData
 from reelstream.settings import Settings
 
 GATE_FROM_USERS = 50

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from batch.search_space import BY_RATIO, MODELS, SETTINGS
-from batch.trials import FIGURES
+from reelstream.batch.search_space import BY_RATIO, MODELS, SETTINGS
+from reelstream.batch.trials import FIGURES
 from reelstream.store import pointer
 
 if TYPE_CHECKING:

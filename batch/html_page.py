@@ -1,6 +1,7 @@
 """The frame of every HTML page that is written to a file: its style, tables and figures. No network, no script.
 
-In: titles, rows and plots. Out: HTML as text. Next: `batch.report_page` and `batch.warehouse_page` fill it.
+In: titles, rows and plots. Out: HTML as text. Next: `reelstream.batch.report_page` and
+`reelstream.batch.warehouse_page` fill it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ implicit ALS (Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedbac
 w = (r / r_max)^p, with α = 1 / α₀: the same balance of rated and unrated pairs as the native engine's. Its
 regularisation means something else than the native engine's, hence constants of their own.
 
-In: a RatingMatrix. Out: Factors. Next: `batch.refit` measures and publishes them.
+In: a RatingMatrix. Out: Factors. Next: `reelstream.batch.refit` measures and publishes them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The ratings store → one training matrix, and the part of it that is held out to measure the model.
 
-In: the store's rows. Out: `TrainingData`. Next: `batch.native` or `batch.mllib` fits it.
+In: the store's rows. Out: `TrainingData`. Next: `reelstream.batch.native` or `reelstream.batch.mllib` fits it.
 """
 
 from __future__ import annotations

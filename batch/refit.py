@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch import native
-from batch.gate import Fit, measure, reasons_against
-from batch.ratings import TrainingData, load
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
+from reelstream.batch import native
+from reelstream.batch.gate import Fit, measure, reasons_against
+from reelstream.batch.ratings import TrainingData, load
 from reelstream.errors import DamagedStore, HeldBack, MissingRequirement
 from reelstream.published_lists import POPULAR_ROWS
 from reelstream.settings import Settings
@@ -57,8 +57,8 @@ def refit(settings: Settings, *, force: bool = False, progress: Progress = _sile
     6. move the pointer
 
     Raises NotReady if there is no rating, Busy if another refit runs, HeldBack if it is worse than the last version (see
-    `batch.gate`) and not forced: its tables stay aside. Whatever fails before step 6 leaves the last version in place,
-    and `run/refit.json` says what it was.
+    `reelstream.batch.gate`) and not forced: its tables stay aside. Whatever fails before step 6 leaves the last version
+    in place, and `run/refit.json` says what it was.
     """
     with exclusive(settings.warehouse / "run" / "refit.lock", "A refit"):
         report = _Report(settings, progress)
@@ -157,7 +157,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
 def engine(name: str) -> Fit:
     """The engine `native` or `mllib`."""
     if name == "mllib":
-        from batch import mllib  # importing Spark takes a moment, and the native engine needs none
+        from reelstream.batch import mllib  # importing Spark takes a moment, and the native engine needs none
 
         return mllib.fit
     return native.fit

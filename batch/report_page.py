@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from batch import html_page
-from batch.evaluate import Evaluation
-from batch.html_page import Plot, document, figure, table
-from batch.report_plots import all_plots
+from reelstream.batch import html_page
+from reelstream.batch.evaluate import Evaluation
+from reelstream.batch.html_page import Plot, document, figure, table
+from reelstream.batch.report_plots import all_plots
 
 MEANINGS = {
     "RMSE, MAE": "how many stars a prediction is off; RMSE counts large misses more. Lower is better.",

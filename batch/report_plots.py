@@ -1,6 +1,6 @@
 """The plots of an evaluation, each with a plain reading of what it shows.
 
-In: `Evaluation`. Out: `Plot`s, SVG as text. Next: `batch.report_page` puts them on a page.
+In: `Evaluation`. Out: `Plot`s, SVG as text. Next: `reelstream.batch.report_page` puts them on a page.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from batch.evaluate import Evaluation
-from batch.html_page import Plot
-from batch.svg_plot import MODEL, OTHER, bars, svg
 from reelstream.als.factors import F64, I64
 from reelstream.als.list_metrics import ndcg
+from reelstream.batch.evaluate import Evaluation
+from reelstream.batch.html_page import Plot
+from reelstream.batch.svg_plot import MODEL, OTHER, bars, svg
 
 FEW = 10
 """Points of fewer test ratings are not drawn: chance moves them."""

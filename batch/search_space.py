@@ -1,7 +1,7 @@
 """The settings that a tune searches, as words of a command line.
 
 In: words such as `rating_rank=31,63` and `ranking_alpha0=0.1..1`. Out: combinations of values, by name of the setting.
-Next: `batch.trials` makes trials of them.
+Next: `reelstream.batch.trials` makes trials of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A matplotlib drawing as an <svg> element that takes the looks of the page it stands in.
 
-In: a function that draws on axes. Out: SVG as text. Next: `batch.report_plots` uses it.
+In: a function that draws on axes. Out: SVG as text. Next: `reelstream.batch.report_plots` uses it.
 Colours and font are names that the page's style sheet gives a value, so that they fit a dark page and a light one.
 """
 

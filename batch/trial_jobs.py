@@ -1,7 +1,7 @@
 """Trials over Spark, each one a job of one task: on a laptop they fill its cores, on a cluster its executors.
 
-In: trials, and the ratings that all of them share. Out: their rows, as they finish. Next: `batch.tune` writes them down.
-The executors need this package installed; they read and write no file of ours.
+In: trials, and the ratings that all of them share. Out: their rows, as they finish. Next: `reelstream.batch.tune`
+writes them down. The executors need this package installed; they read and write no file of ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.trials import Material, Trial, row, run
+from reelstream.batch.trials import Material, Trial, row, run
 from reelstream.settings import Settings
 from reelstream.spark_session import close_session, open_session
 

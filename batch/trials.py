@@ -1,6 +1,6 @@
 """The trials of a tune, and the run of one.
 
-In: the settings to search. Out: trials, and a row of TRIALS for each that has run. Next: `batch.tune` runs them over
+In: the settings to search. Out: trials, and a row of TRIALS for each that has run. Next: `reelstream.batch.tune` runs them over
 Spark and compares the rows.
 A trial fits one of the two models with the settings in question, and the other one as cheaply as can be: the models do
 not know of each other, so the trials of both are a sum, not a product.
@@ -20,10 +20,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.search_space import DEFAULTS, MODELS, SETTINGS, WHOLE, Space, combinations
 from reelstream.als.factors import F32, I64, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
+from reelstream.batch.search_space import DEFAULTS, MODELS, SETTINGS, WHOLE, Space, combinations
 from reelstream.errors import DamagedStore, ReelstreamError, UsageError
 from reelstream.store import pointer
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batch.evaluate import Ratings, split
-from batch.search_space import MODELS, SETTINGS, Space
-from batch.trial_jobs import over_spark
-from batch.trials import FIGURES, Material, finished, trials, write
 from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
+from reelstream.batch.evaluate import Ratings, split
+from reelstream.batch.search_space import MODELS, SETTINGS, Space
+from reelstream.batch.trial_jobs import over_spark
+from reelstream.batch.trials import FIGURES, Material, finished, trials, write
 from reelstream.errors import UsageError
 from reelstream.failpoint import failpoint
 from reelstream.settings import Settings
@@ -30,7 +30,7 @@ Progress = Callable[[dict[str, Any] | None, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How ratings are held out; see `batch.evaluate.split`."""
+    """How ratings are held out; see `reelstream.batch.evaluate.split`."""
 
     how: str = "user-time"
     test_fraction: float = 0.2
@@ -40,7 +40,7 @@ class Split:
         return f"{self.how} {self.test_fraction:g}" + (f" seed {self.seed}" if self.how == "random" else "")
 
     def of(self, ratings: Ratings) -> tuple[Ratings, Ratings]:
-        """(the ratings to fit, the held-out ones). Raises UsageError where `batch.evaluate.split` does."""
+        """(the ratings to fit, the held-out ones). Raises UsageError where `reelstream.batch.evaluate.split` does."""
         return split(ratings, self.how, self.test_fraction, self.seed)
 
 

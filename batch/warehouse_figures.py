@@ -1,7 +1,7 @@
 """What a person wants to know of a warehouse, as plain figures.
 
-In: the tables of a warehouse. Out: `Figures`. Next: `batch.warehouse_page` shows them, `reelstream report --json` prints
-them. Needs neither Kafka nor Spark.
+In: the tables of a warehouse. Out: `Figures`. Next: `reelstream.batch.warehouse_page` shows them, `reelstream report
+--json` prints them. Needs neither Kafka nor Spark.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from batch import html_page, warehouse_plots
-from batch.html_page import Plot, document, figure, table
-from batch.warehouse_figures import Figures
+from reelstream.batch import html_page, warehouse_plots
+from reelstream.batch.html_page import Plot, document, figure, table
+from reelstream.batch.warehouse_figures import Figures
 from reelstream.events import REASONS
 
 STEPS = {

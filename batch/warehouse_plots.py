@@ -1,6 +1,6 @@
 """The plots of a report on a warehouse, each with a plain reading of what it shows.
 
-In: `Figures`. Out: `Plot`s, SVG as text. Next: `batch.warehouse_page` puts them on a page.
+In: `Figures`. Out: `Plot`s, SVG as text. Next: `reelstream.batch.warehouse_page` puts them on a page.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from batch.html_page import Plot
-from batch.svg_plot import MODEL, OTHER, svg
-from batch.warehouse_figures import Figures
+from reelstream.batch.html_page import Plot
+from reelstream.batch.svg_plot import MODEL, OTHER, svg
+from reelstream.batch.warehouse_figures import Figures
 
 NOTHING = "There is nothing to draw yet."
 LABELS = 6

@@ -32,19 +32,19 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from batch.refit import refit
 from bench._report import print_report
 from bench.pipeline import running, temporary_settings, wait_until_stored
-from cli.demo import real_ratings
-from cli.replay import replay_file
-from producer.send import RatingProducer, new_user_id
+from reelstream.batch.refit import refit
+from reelstream.cli.demo import real_ratings
+from reelstream.cli.replay import replay_file
 from reelstream.events import RatingEvent
+from reelstream.producer.send import RatingProducer, new_user_id
 from reelstream.settings import Settings, to_env
 from reelstream.spark_session import close_session, open_session
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from stream.parse import parse
+from reelstream.stream.parse import parse
 
 POLL_S = 0.004
 WAIT_S = 30.0
@@ -117,7 +117,7 @@ def _replaying(live: Settings, ratings: Path, rate: float) -> Iterator[None]:
     if not rate:
         yield
         return
-    command = [sys.executable, "-m", "cli.main", "replay", str(ratings), "--rate", str(rate), "--json"]
+    command = [sys.executable, "-P", "-m", "reelstream", "replay", str(ratings), "--rate", str(rate), "--json"]
     process = subprocess.Popen(command, env={**os.environ, **to_env(live)}, stdout=subprocess.DEVNULL)
     try:
         time.sleep(LEAD_IN_S)

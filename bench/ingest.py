@@ -15,14 +15,14 @@ import numpy as np
 
 from bench._report import print_report
 from bench.pipeline import temporary_settings, wait_until_stored
-from cli.up import embedded_broker
-from producer.send import RatingProducer
+from reelstream.cli.up import embedded_broker
 from reelstream.events import RatingEvent
 from reelstream.kafka_client import ensure_topic
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
-from stream.ingest import BatchReport
-from stream.run import Stream
+from reelstream.stream.ingest import BatchReport
+from reelstream.stream.run import Stream
 
 
 def main() -> None:

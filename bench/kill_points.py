@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from kafka import KafkaProducer
 
-from batch.refit import refit
 from bench import kill_seed
 from bench.kill_audit import Ledger, all_taken, look
 from bench.kill_seed import MOVIES, USERS
 from bench.killed_process import killed_at, process, said, wait_until
+from reelstream.batch.refit import refit
 from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.failpoint import FAILPOINTS
 from reelstream.kafka_client import ensure_topic

@@ -52,7 +52,7 @@ def process(at: str, settings: Settings, *command: str) -> Iterator[subprocess.P
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         started = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *command],
+            [sys.executable, "-P", "-m", "reelstream", *command],
             env={**os.environ, **to_env(settings), "REELSTREAM_FAILPOINT": at},
             stdin=subprocess.DEVNULL,
             stdout=file,

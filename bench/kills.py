@@ -33,11 +33,11 @@ from bench._report import print_report
 from bench.kill_audit import audit
 from bench.kill_points import Crashes, crashes
 from bench.pipeline import temporary_settings, wait_until_stored
-from cli.demo import real_ratings
-from cli.replay import replay_file
-from cli.up import embedded_broker
-from producer.ratings_csv import read
+from reelstream.cli.demo import real_ratings
+from reelstream.cli.replay import replay_file
+from reelstream.cli.up import embedded_broker
 from reelstream.failpoint import FAILPOINTS
+from reelstream.producer.ratings_csv import read
 from reelstream.settings import Settings, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
@@ -163,7 +163,7 @@ def kill_one(settings: Settings, number: int) -> int:
 def start(settings: Settings) -> subprocess.Popen[bytes]:
     """A stream in a process of its own, at work."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "stream"],
+        [sys.executable, "-P", "-m", "reelstream", "stream"],
         env={**os.environ, **to_env(settings)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -29,16 +29,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from batch.refit import refit
 from bench._report import print_report
 from bench.freshness import Sent, measure, replay_all, summary
 from bench.load_samples import sampling
 from bench.pipeline import running, temporary_settings, wait_until_stored
 from bench.soak_events import real_rows
 from bench.synthetic import generate
-from cli.demo import real_ratings
-from producer.ratings_csv import Rows
+from reelstream.batch.refit import refit
+from reelstream.cli.demo import real_ratings
 from reelstream.errors import Busy
+from reelstream.producer.ratings_csv import Rows
 from reelstream.settings import Settings, to_env
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
@@ -136,7 +136,7 @@ def _publish(live: Settings) -> None:
 
 @contextmanager
 def _replaying(live: Settings, csv: Path, rate: float) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "cli.main", "replay", str(csv), "--rate", str(rate), "--json"]
+    command = [sys.executable, "-P", "-m", "reelstream", "replay", str(csv), "--rate", str(rate), "--json"]
     with subprocess.Popen(
         command,
         env={**os.environ, **to_env(live)},

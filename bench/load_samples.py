@@ -21,7 +21,7 @@ from reelstream.settings import Settings
 from reelstream.store import run_files
 
 EVERY_S, SAY_EVERY_S = 1.0, 20.0
-ROLES = {"kafka.Kafka": "broker", "SparkSubmit": "stream, Spark", "refit": "refits", "cli.main up": "stream, Python"}
+ROLES = {"kafka.Kafka": "broker", "SparkSubmit": "stream, Spark", "refit": "refits", "reelstream up": "stream, Python"}
 """What a command line with these words is."""
 
 

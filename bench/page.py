@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from batch.refit import refit
 from bench._report import print_report
 from bench.freshness import replay_all
 from bench.pipeline import running, temporary_settings, wait_until_stored
-from cli.demo import real_ratings
+from reelstream.batch.refit import refit
+from reelstream.cli.demo import real_ratings
 from reelstream.embedded.loopback import choose_ports
 from reelstream.store.movies import MoviesStore, read_csv
 

@@ -33,7 +33,7 @@ def temporary_settings(**given: object) -> Iterator[Settings]:
 def running(settings: Settings, *command: str) -> Iterator[Settings]:
     """`reelstream up`, or another command, with these settings; those that come out name its broker."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *(command or ("up", "--no-serve"))],
+        [sys.executable, "-P", "-m", "reelstream", *(command or ("up", "--no-serve"))],
         env={**os.environ, **to_env(settings)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

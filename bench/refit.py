@@ -29,18 +29,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from batch import refit as refits
 from bench._report import print_report
 from bench.peers.compare import CONTESTANTS, Asked, compare
 from bench.peers.table import as_text
 from bench.pipeline import temporary_settings
 from bench.synthetic import generate
 from bench.whole_refit import measured, quality, store
-from cli.demo import real_ratings
 from reelstream.als.blocks import n_cpus
 from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.metrics import evaluate
 from reelstream.als.splits import split_random
+from reelstream.batch import refit as refits
+from reelstream.cli.demo import real_ratings
 from reelstream.settings import Settings
 from reelstream.store.movies import MoviesStore, read_csv
 

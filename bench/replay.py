@@ -23,10 +23,10 @@ import numpy as np
 from kafka import KafkaProducer
 
 from bench._report import print_report
-from producer.ratings_csv import read
-from producer.send import replay
 from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.kafka_client import ensure_topic
+from reelstream.producer.ratings_csv import read
+from reelstream.producer.send import replay
 
 PARTITIONS = 4
 RATING_MIN, RATING_MAX = 0.5, 5.0

@@ -29,14 +29,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from batch.refit import refit
 from bench import http_load
 from bench._report import print_report
 from bench.pipeline import temporary_settings
 from bench.processes import resident_mb
 from bench.refit import ratings as ratings_of
 from bench.whole_refit import store
-from cli.serve import READY
+from reelstream.batch.refit import refit
+from reelstream.cli.serve import READY
 from reelstream.settings import Settings, to_env
 from reelstream.store.movies import MoviesStore, read_csv
 
@@ -155,7 +155,7 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 def serving(settings: Settings) -> Iterator[tuple[int, int]]:
     """(process id, port) of a `reelstream serve` that listens."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "serve", "--while-stdin"],
+        [sys.executable, "-P", "-m", "reelstream", "serve", "--while-stdin"],
         env={**os.environ, **to_env(settings)},
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -30,24 +30,24 @@ from typing import Any, cast
 import numpy as np
 from pyspark.sql import DataFrame
 
-from batch.refit import refit
 from bench import table_files
 from bench._report import print_report
 from bench.pipeline import temporary_settings
 from bench.processes import open_files, resident_mb
 from bench.soak_events import Events, MicroBatch, left, real_rows
 from bench.soak_reader import Reader, reading
-from cli.demo import real_ratings
-from cli.up import refit_in_child
-from producer.ratings_csv import Rows
+from reelstream.batch.refit import refit
+from reelstream.cli.demo import real_ratings
+from reelstream.cli.up import refit_in_child
+from reelstream.producer.ratings_csv import Rows
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from stream.fold_in import Folder
-from stream.ingest import BatchReport, ingest
-from stream.maintenance import Maintenance
-from stream.run import WATCH_S
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.ingest import BatchReport, ingest
+from reelstream.stream.maintenance import Maintenance
+from reelstream.stream.run import WATCH_S
 
 EVENTS, SEED = 20, 6
 TENTHS = 10
@@ -133,7 +133,7 @@ def _ingest(table: Any, store: RatingsStore, folder: Folder) -> BatchReport:
 
 @contextmanager
 def _beside(maintenance: Maintenance) -> Iterator[list[str]]:
-    """The maintenance in a thread, as in `stream.run`; what comes out are its errors."""
+    """The maintenance in a thread, as in `reelstream.stream.run`; what comes out are its errors."""
     stopping, failed = threading.Event(), list[str]()
 
     def work() -> None:

@@ -1,7 +1,7 @@
-"""The events of a soak: micro-batches as `stream.parse.check` hands them on, made without Kafka and Spark.
+"""The events of a soak: micro-batches as `reelstream.stream.parse.check` hands them on, made without Kafka and Spark.
 
 In: real ratings, and a seed. Out: Arrow tables with the columns of CHECKED; the same seed gives the same ones. Next:
-`stream.ingest` takes them, and `left` says what must be in the store afterwards.
+`reelstream.stream.ingest` takes them, and `left` says what must be in the store afterwards.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from producer.ratings_csv import Rows, read_blocks
 from reelstream.events import ForgetEvent, RatingEvent
-from stream.parse import CHECKED, PARSED
+from reelstream.producer.ratings_csv import Rows, read_blocks
+from reelstream.stream.parse import CHECKED, PARSED
 
 TOPIC, PARTITIONS = "ratings", 4
 FROM_MS = 1_700_000_000_000
@@ -39,7 +39,7 @@ def real_rows(csv: Path) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Stands for the DataFrame of a micro-batch, of which `stream.ingest.ingest` needs `toArrow` alone."""
+    """Stands for the DataFrame of a micro-batch, of which `reelstream.stream.ingest.ingest` needs `toArrow` alone."""
 
     rows: pa.Table
 

@@ -20,13 +20,13 @@ import numpy as np
 
 from bench import synthetic
 from bench._report import print_report
-from cli.demo import real_ratings
-from cli.ratings_file import read
 from reelstream.als.__main__ import compile_kernels
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
 from reelstream.als.splits import split_random, split_time
+from reelstream.cli.demo import real_ratings
+from reelstream.cli.ratings_file import read
 from reelstream.settings import load
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

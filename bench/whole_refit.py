@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from batch import refit as refits
 from bench.peers.ours import warm_up
 from bench.peers.worker import peak_mb
+from reelstream.batch import refit as refits
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import reelstream
-from batch.refit import refit
-from cli.main import show_films
-from cli.options import err, out, print_json, progress_bar
-from cli.rate import rate
-from cli.replay import replay_file
-from cli.status import print_metrics
-from cli.up import embedded_broker
+from reelstream.batch.refit import refit
+from reelstream.cli.main import show_films
+from reelstream.cli.options import err, out, print_json, progress_bar
+from reelstream.cli.rate import rate
+from reelstream.cli.replay import replay_file
+from reelstream.cli.status import print_metrics
+from reelstream.cli.up import embedded_broker
 from reelstream.errors import MissingRequirement, ReelstreamError, UsageError
 from reelstream.settings import Settings
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from stream.run import Stream
+from reelstream.stream.run import Stream
 
 NEEDED_MB = 500
 WAIT_S = 300.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import (
+from reelstream.cli.options import (
     AsJson,
     Warehouse,
     existing_warehouse,
@@ -21,7 +21,7 @@ from cli.options import (
 from reelstream.errors import UsageError
 
 if TYPE_CHECKING:
-    from cli.ratings_file import RatingsFile
+    from reelstream.cli.ratings_file import RatingsFile
 
 TEST_FRACTION, SEED = 0.2, 42
 
@@ -61,9 +61,11 @@ def evaluate(
     how = _how(test, split, test_fraction, seed)
     _check_report(report)
 
-    from batch import evaluate as evaluation  # numba and pyarrow take a moment, and the other commands need none of it
-    from cli import ratings_file
-    from cli.main import BAD_ROWS
+    from reelstream.batch import (
+        evaluate as evaluation,
+    )  # numba and pyarrow take a moment, and the other commands need none of it
+    from reelstream.cli import ratings_file
+    from reelstream.cli.main import BAD_ROWS
 
     with progress_bar(quiet=as_json) as bar:
 
@@ -94,7 +96,7 @@ def evaluate(
         "report": None,
     }
     if report:
-        from batch import report_page
+        from reelstream.batch import report_page
 
         figures["report"] = str(report_page.write(report, found, summary(figures), *table(figures)))
     if as_json:
@@ -166,7 +168,7 @@ def _how(test: Path | None, split: str | None, test_fraction: float | None, seed
             if value is not None:
                 raise UsageError(f"--test and {option} exclude each other: with a test file nothing is split.")
         return {"test": str(test)}
-    from batch.evaluate import SPLITS
+    from reelstream.batch.evaluate import SPLITS
 
     split = split or "random"
     if split not in SPLITS:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import (
+from reelstream.cli.options import (
     AsJson,
     Bootstrap,
     CommandConfig,
@@ -20,9 +20,9 @@ from cli.options import (
     print_json,
     settings_of,
 )
-from producer.send import RatingProducer
 from reelstream.events import ForgetEvent, check
 from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.forgotten import Removed

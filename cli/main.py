@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cli.evaluate import evaluate
-from cli.forget import forget
-from cli.movies import movies
-from cli.options import (
+from reelstream import __version__
+from reelstream.cli.evaluate import evaluate
+from reelstream.cli.forget import forget
+from reelstream.cli.movies import movies
+from reelstream.cli.options import (
     AcceptDataLoss,
     AsJson,
     Bootstrap,
@@ -29,12 +30,11 @@ from cli.options import (
     progress_bar,
     settings_of,
 )
-from cli.report import report
-from cli.serve import Host
-from cli.serve import serve as serve_alone
-from cli.sql import sql
-from cli.tune import tune
-from reelstream import __version__
+from reelstream.cli.report import report
+from reelstream.cli.serve import Host
+from reelstream.cli.serve import serve as serve_alone
+from reelstream.cli.sql import sql
+from reelstream.cli.tune import tune
 from reelstream.errors import ReelstreamError, UsageError
 from reelstream.failpoint import check_failpoint
 
@@ -103,7 +103,7 @@ def up(
 
     Examples: `reelstream up` · `reelstream up --warehouse /data/films --bootstrap-servers kafka:9092`
     """
-    from cli import up as running
+    from reelstream.cli import up as running
 
     running.up(
         settings_of(
@@ -135,7 +135,7 @@ def stream(
 
     Example: `reelstream stream --bootstrap-servers kafka:9092`
     """
-    from cli import up as running
+    from reelstream.cli import up as running
 
     running.stream(settings_of(warehouse, bootstrap_servers, command_config, topic), accept_data_loss=accept_data_loss)
 
@@ -150,7 +150,7 @@ def broker(
 
     Example: `reelstream broker --port 9092`
     """
-    from cli import up as running
+    from reelstream.cli import up as running
 
     if bootstrap_servers:
         raise UsageError("`reelstream broker` starts a broker of its own; leave out --bootstrap-servers.")
@@ -178,7 +178,7 @@ def replay(
     Bad rows are shown and left out; the exit code is 8 then. Examples: `reelstream replay ratings.csv` ·
     `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay ratings.csv --speed 86400`
     """
-    from cli import replay as replaying
+    from reelstream.cli import replay as replaying
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
     result = replaying.replay_file(
@@ -205,7 +205,7 @@ def rate(
     Examples: `reelstream rate 42 296=5 "Toy Story=3.5"` · `reelstream rate 42 296=none` ·
     `reelstream rate --user new "Matrix, The (1999)=5"`
     """
-    from cli import rate as rating
+    from reelstream.cli import rate as rating
 
     given = [user, *ratings] if user is not None else ratings
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
@@ -338,7 +338,7 @@ def refit(
     than the popular films, is kept aside, and the exit code is 9. Examples: `reelstream refit --engine mllib` ·
     `reelstream refit --force`
     """
-    from batch.refit import refit as run_refit
+    from reelstream.batch.refit import refit as run_refit
 
     settings = settings_of(warehouse, bootstrap_servers, engine=engine)
     existing_warehouse(settings)
@@ -352,7 +352,7 @@ def refit(
     if as_json:
         print_json({"version": version.name, "as_of": version.as_of, "accepted": version.accepted, **version.info})
         return
-    from cli.status import print_metrics
+    from reelstream.cli.status import print_metrics
 
     out.print(f"Version {version.name} published in {version.info['seconds']['all']:.1f} s.")
     print_metrics(version.info)
@@ -370,7 +370,7 @@ def status(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, as_
 
     Example: `reelstream status --json`
     """
-    from cli import status as statuses
+    from reelstream.cli import status as statuses
     from reelstream.status import collect
 
     value = collect(settings_of(warehouse, bootstrap_servers))
@@ -388,7 +388,7 @@ def rejects(
 
     Example: `reelstream rejects -n 5`
     """
-    from cli import status as statuses
+    from reelstream.cli import status as statuses
 
     statuses.show_rejects(settings_of(warehouse, bootstrap_servers), count, as_json=as_json)
 
@@ -424,7 +424,7 @@ def demo(
 
     Example: `reelstream demo --ratings ml-latest-small/ratings.csv --movies ml-latest-small/movies.csv`
     """
-    from cli.demo import demo as run_demo
+    from reelstream.cli.demo import demo as run_demo
 
     run_demo(settings_of(warehouse), ratings, titles, as_json=as_json)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, Warehouse, out, print_json, settings_of
+from reelstream.cli.options import AsJson, Warehouse, out, print_json, settings_of
 from reelstream.store.movies import MoviesStore, read_csv
 
 movies = typer.Typer(name="movies", help="Titles and genres of the movies.", no_args_is_help=True)

@@ -18,13 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.safe_console import SafeConsole, escape_controls
+from reelstream.cli.safe_console import SafeConsole, escape_controls
 from reelstream.errors import BrokerUnavailable
 from reelstream.settings import Settings, load
 from reelstream.warehouse import existing
 
 if TYPE_CHECKING:
-    from producer.ratings_csv import BadRow
+    from reelstream.producer.ratings_csv import BadRow
 
 out = SafeConsole(highlight=False, emoji=False)
 err = SafeConsole(stderr=True, highlight=False, emoji=False)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import reelstream
-from cli.options import broker_address, err, out, print_json
-from producer.send import RatingProducer, new_user_id
 from reelstream.answers import Recommendation, Rows
+from reelstream.cli.options import broker_address, err, out, print_json
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import RatingEvent, check, is_id
 from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.producer.send import RatingProducer, new_user_id
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.movies import MoviesStore
@@ -112,7 +112,7 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
 
 
 def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
-    from cli.main import show_films
+    from reelstream.cli.main import show_films
 
     if as_json:
         print_json(rated)

@@ -1,6 +1,6 @@
 """A ratings.csv as arrays, for the commands that need all of it at once.
 
-In: a CSV file. Out: `RatingsFile`, its bad rows counted. Next: `batch.evaluate` splits and measures.
+In: a CSV file. Out: `RatingsFile`, its bad rows counted. Next: `reelstream.batch.evaluate` splits and measures.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.evaluate import Ratings
-from producer.ratings_csv import BadRow, read_blocks
-from producer.send import FIRST_BAD_KEPT
+from reelstream.batch.evaluate import Ratings
 from reelstream.errors import UsageError
+from reelstream.producer.ratings_csv import BadRow, read_blocks
+from reelstream.producer.send import FIRST_BAD_KEPT
 from reelstream.settings import Settings
 
 _TYPES = {"user_id": np.int64, "movie_id": np.int64, "rating": np.float32, "rated_at_ms": np.int64}
@@ -33,7 +33,7 @@ class RatingsFile:
 
 
 def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -> RatingsFile:
-    """Reads by the rules of `producer.ratings_csv`; about 100 bytes of memory a row at the peak.
+    """Reads by the rules of `reelstream.producer.ratings_csv`; about 100 bytes of memory a row at the peak.
 
     progress: called with (bytes read, bytes in all).
     Raises UsageError if there is no such file, no header that fits or no good row.

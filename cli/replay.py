@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
-from producer.send import ReplayResult
-from producer.send import replay as send_replay
+from reelstream.cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
 from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.producer.send import ReplayResult
+from reelstream.producer.send import replay as send_replay
 from reelstream.settings import Settings
 
 
@@ -23,7 +23,7 @@ def replay_file(
     strict: bool,
     quiet: bool,
 ) -> ReplayResult:
-    """Sends the file to the warehouse's broker, or to the one in the settings. See `producer.send.replay`."""
+    """Sends the file to the warehouse's broker, or to the one in the settings. See `reelstream.producer.send.replay`."""
     address = broker_address(settings)
     properties = load_command_config(settings.command_config)
     ensure_topic(address, settings.topic, settings.partitions, properties)

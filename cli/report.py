@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, Warehouse, existing_warehouse, out, print_json, progress_bar, settings_of
+from reelstream.cli.options import AsJson, Warehouse, existing_warehouse, out, print_json, progress_bar, settings_of
 
 PAGE = Path("reelstream-report.html")
 
@@ -23,8 +23,8 @@ def report(
     The page needs no network, no script and no other file. With --json the same figures are printed, and no page is
     written. Examples: `reelstream report` · `reelstream report --user 42 --output films.html`
     """
-    from batch import warehouse_page
-    from batch.warehouse_figures import gather
+    from reelstream.batch import warehouse_page
+    from reelstream.batch.warehouse_figures import gather
 
     settings = settings_of(warehouse)
     existing_warehouse(settings)

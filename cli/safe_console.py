@@ -1,8 +1,8 @@
 """A console that shows control characters, or drops them, instead of passing them on.
 
 In: whatever a command prints: titles, raw events, errors, names of files. Out: the same on the terminal, where a title
-cannot clear the screen, change the window's name or hide what comes after it. Next: `cli.options` has one for each of
-stdout and stderr.
+cannot clear the screen, change the window's name or hide what comes after it. Next: `reelstream.cli.options` has one
+for each of stdout and stderr.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
+from reelstream import child_process
+from reelstream.cli.options import (
     Bootstrap,
     CommandConfig,
     Topic,
@@ -24,7 +25,7 @@ from cli.options import (
     existing_warehouse,
     settings_of,
 )
-from reelstream.settings import Settings, to_env
+from reelstream.settings import Settings
 
 AGAIN_S = 2.0
 """A child that ended by itself is started again so much later."""
@@ -58,7 +59,7 @@ def serve(
 
     Examples: `reelstream serve` · `reelstream serve --host 0.0.0.0 --port 8080`
     """
-    from serve.server import run
+    from reelstream.serve.server import run
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic, serve_host=host, serve_port=port)
     existing_warehouse(settings)
@@ -82,7 +83,7 @@ def served(
 ) -> Iterator[Callable[[], str | None]]:
     """A child that serves while the `with` lasts, started again if it ends by itself. Gives a function that waits for it
     to listen, START_S at the most, and returns its URL. `tell` gets what it says is wrong."""
-    child = _Child({**os.environ, **to_env(settings), "REELSTREAM_BOOTSTRAP_SERVERS": bootstrap_servers}, tell)
+    child = _Child({**child_process.environment(settings), "REELSTREAM_BOOTSTRAP_SERVERS": bootstrap_servers}, tell)
     child.start()
     try:
         yield child.wait_for_url
@@ -111,7 +112,7 @@ class _Child(threading.Thread):
                 if self._stopping.is_set():
                     return
                 self._process = process = subprocess.Popen(
-                    [sys.executable, "-m", "cli.main", "serve", "--while-stdin"],
+                    child_process.command("serve", "--while-stdin"),
                     env=self._env,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import Warehouse, err, out, print_json, print_table, settings_of
-from cli.safe_console import shown
+from reelstream.cli.options import Warehouse, err, out, print_json, print_table, settings_of
+from reelstream.cli.safe_console import shown
 from reelstream.errors import UsageError
 
 if TYPE_CHECKING:

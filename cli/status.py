@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.markup import escape
 
-from cli.options import existing_warehouse, out, print_json, print_table
-from cli.status_quality import print_quality
+from reelstream.cli.options import existing_warehouse, out, print_json, print_table
+from reelstream.cli.status_quality import print_quality
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
 

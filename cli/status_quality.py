@@ -1,13 +1,13 @@
 """The part of `status` about live quality.
 
-In: what `stream.quality.Quality.summary` gives. Out: a small table.
+In: what `reelstream.stream.quality.Quality.summary` gives. Out: a small table.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from cli.options import out, print_table
+from reelstream.cli.options import out, print_table
 
 
 def print_quality(summary: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import (
+from reelstream.cli.options import (
     AsJson,
     Warehouse,
     err,
@@ -24,10 +24,10 @@ from reelstream.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from batch.evaluate import Ratings
-    from batch.search_space import Space
-    from batch.tune import Split, Tuned
-    from cli.ratings_file import RatingsFile
+    from reelstream.batch.evaluate import Ratings
+    from reelstream.batch.search_space import Space
+    from reelstream.batch.tune import Split, Tuned
+    from reelstream.cli.ratings_file import RatingsFile
     from reelstream.settings import Settings
 
 
@@ -84,11 +84,11 @@ def tune(
     if folder and folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder} is not a folder; name one, or a new one.")
 
-    from batch import heat_map
-    from batch.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
-    from batch.tune import Split
-    from cli import tune_answer
-    from cli.main import BAD_ROWS
+    from reelstream.batch import heat_map
+    from reelstream.batch.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
+    from reelstream.batch.tune import Split
+    from reelstream.cli import tune_answer
+    from reelstream.cli.main import BAD_ROWS
 
     space = parse(param or (DEFAULT_RANGES if random else DEFAULT_GRID))
     by = Split(split, test_fraction, seed)
@@ -113,15 +113,15 @@ def tune(
 
 
 def _read_csv(file: Path, settings: Settings, bar: Progress) -> RatingsFile:
-    from cli import ratings_file
+    from reelstream.cli import ratings_file
 
     task = bar.add_task(f"read {file.name}", total=None, note="bytes")
     return ratings_file.read(file, settings, lambda done, of: bar.update(task, completed=done, total=of))
 
 
 def _stored(settings: Settings) -> Ratings:
-    from batch.evaluate import Ratings
-    from batch.ratings import load
+    from reelstream.batch.evaluate import Ratings
+    from reelstream.batch.ratings import load
     from reelstream.store.ratings import RatingsStore
 
     data = load(RatingsStore(settings.warehouse))
@@ -130,7 +130,7 @@ def _stored(settings: Settings) -> Ratings:
 
 def _folder_name(ratings: Ratings, by: Split) -> str:
     """A folder for these ratings and this split, so that what was tried on others does not stand beside it."""
-    from batch.tune import fingerprint
+    from reelstream.batch.tune import fingerprint
 
     return f"{by}-{fingerprint(ratings, by)[:8]}".replace(" ", "-")
 
@@ -139,10 +139,10 @@ def _tune(
     ratings: Ratings, space: Space, settings: Settings, there: Path, bar: Progress, *, by: Split, n_random: int | None
 ) -> Tuned:
     """With a progress bar that shows the best so far; Ctrl-C says how to go on."""
-    from batch.heat_map import NAMES
-    from batch.trials import FIGURES
-    from batch.tune import best_of
-    from batch.tune import tune as run_tune
+    from reelstream.batch.heat_map import NAMES
+    from reelstream.batch.trials import FIGURES
+    from reelstream.batch.tune import best_of
+    from reelstream.batch.tune import tune as run_tune
     from reelstream.store.adopted import adopted
 
     base = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from batch.heat_map import NAMES, SYMBOLS
-from batch.search_space import SETTINGS
-from batch.trials import FIGURES
-from batch.tune import Tuned
-from cli.options import out, print_table
+from reelstream.batch.heat_map import NAMES, SYMBOLS
+from reelstream.batch.search_space import SETTINGS
+from reelstream.batch.trials import FIGURES
+from reelstream.batch.tune import Tuned
+from reelstream.cli.options import out, print_table
 
 SHOWN = 5
 """Trials of each model in its table, beside the one in use."""

@@ -7,10 +7,8 @@ of their own, so that one that fails, or is killed, takes nothing with it.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,15 +18,16 @@ from typing import Protocol
 
 from rich.text import Text
 
-from cli.options import broker_address, broker_folder, err
-from cli.serve import served
+from reelstream import child_process
+from reelstream.cli.options import broker_address, broker_folder, err
+from reelstream.cli.serve import served
 from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, HeldBack, ReelstreamError
 from reelstream.serving import check_token, listening
-from reelstream.settings import Settings, to_env
-from stream.ingest import BatchReport
-from stream.run import Stream
-from stream.trigger import Trigger
+from reelstream.settings import Settings
+from reelstream.stream.ingest import BatchReport
+from reelstream.stream.run import Stream
+from reelstream.stream.trigger import Trigger
 
 LOG_EVERY_S = 10.0
 
@@ -83,8 +82,8 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
 
     def refit(stopping: threading.Event) -> None:
         child = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "refit", "--json"],
-            env={**os.environ, **to_env(settings)},
+            child_process.command("refit", "--json"),
+            env=child_process.environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

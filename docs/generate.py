@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer.main
 
-from cli.main import app
+from reelstream.cli.main import app
 from reelstream.events import REASONS
 from reelstream.settings import Settings
 

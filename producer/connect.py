@@ -1,7 +1,7 @@
 """A client of kafka-python that leaves nothing open when it cannot connect.
 
-In: the class of a client and its arguments. Out: the client, connected. Next: `producer.rating_producer` and
-`producer.resume`.
+In: the class of a client and its arguments. Out: the client, connected. Next: `reelstream.producer.rating_producer` and
+`reelstream.producer.resume`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One line of CSV into one rating event, by plain Python: any order, quotes, and a named reason for what does not fit.
 
 In: the bytes of a line, and where its fields stand. Out: a RatingEvent, or BadRating.
-Next: `producer.ratings_csv` uses it for the lines that its fast way does not take.
+Next: `reelstream.producer.ratings_csv` uses it for the lines that its fast way does not take.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How fast the events go.
 
-In: events in time order. Out: the same events, each not before it is due. Next: `producer.send` sends them.
+In: events in time order. Out: the same events, each not before it is due. Next: `reelstream.producer.send` sends them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Kafka producer of rating events.
 
 In: rating events. Out: records on the topic, key = user id, value = the event's JSON.
-Next: `producer.send` replays a file through it; `reelstream rate` sends live ratings.
+Next: `reelstream.producer.send` replays a file through it; `reelstream rate` sends live ratings.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import Partitioner
 from kafka.partitioner.default import murmur2
 
-from producer.connect import CONNECT_TIMEOUT_S, connect
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.kafka_client import kafka_python_options
+from reelstream.producer.connect import CONNECT_TIMEOUT_S, connect
 
 MAX_PENDING = 20_000
 """Most events that wait for their acknowledgement: kafka-python itself sets no bound on its memory."""

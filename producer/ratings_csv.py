@@ -1,7 +1,7 @@
 """A MovieLens ratings.csv, read as a stream in constant memory.
 
 In: a CSV file with a header line. Out: rating events in the order of the file, and every bad row to a callback.
-Next: `producer.sort` puts them in time order.
+Next: `reelstream.producer.sort` puts them in time order.
 
     userId,movieId,rating,timestamp
     1,296,5.0,1147880044              → RatingEvent(1, 296, 5.0, 1147880044000)
@@ -34,9 +34,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
-from producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, Header, Rules, parse_line
 from reelstream.errors import BadRating, UsageError
 from reelstream.events import MAX_AHEAD_MS, RatingEvent, check
+from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, Header, Rules, parse_line
 
 ROW = np.dtype([("user_id", "<i8"), ("movie_id", "<i8"), ("rating", "<f8"), ("rated_at_ms", "<i8")])
 """One good row: the fields of RatingEvent, in its order."""

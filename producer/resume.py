@@ -1,7 +1,7 @@
 """How far a replay has come, so that the next one can go on from there, also after kill -9.
 
 In: the path of a small state file. Out: how many rows, in time order, Kafka has acknowledged without a gap, and where
-in the topic the rows after them begin. Next: `producer.send.replay` skips those rows, and every later row that is in
+in the topic the rows after them begin. Next: `reelstream.producer.send.replay` skips those rows, and every later row that is in
 the topic already.
 
 The state is written a few times a second, so a killed replay has sent rows that its state does not count yet. They are
@@ -22,9 +22,9 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from producer.connect import connect
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_client import kafka_python_options
+from reelstream.producer.connect import connect
 from reelstream.store import pointer
 
 FORMAT = 1

@@ -1,13 +1,13 @@
 """Ratings into Kafka: a whole ratings.csv (`replay`), or live ratings (`RatingProducer.rate_live`).
 
 In: a CSV file, or a user and their stars. Out: records on the topic, key = user id, value = the event's JSON.
-Next: `stream.source` reads them.
+Next: `reelstream.stream.source` reads them.
 
 A replay takes these steps:
 
-1. one replay at a time of a file to a topic   2. where to begin: at row 1, or after the last one (`producer.resume`)
-3. the rows in time order (`producer.sort`)    4. those that are in the topic already left out
-5. each at its time (`producer.pace`)          6. sent; what is acknowledged is counted, and written down
+1. one replay at a time of a file to a topic   2. where to begin: at row 1, or after the last one (`reelstream.producer.resume`)
+3. the rows in time order (`reelstream.producer.sort`)    4. those that are in the topic already left out
+5. each at its time (`reelstream.producer.pace`)          6. sent; what is acknowledged is counted, and written down
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, starmap
 from pathlib import Path
 
-from producer import resume as resuming
-from producer.pace import check_pace, pace
-from producer.rating_producer import DELIVERY_TIMEOUT_S, MAX_PENDING, RatingProducer, new_user_id
-from producer.ratings_csv import BadRow, Block, read_blocks
-from producer.sort import MEMORY_ROWS, in_time_order
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import RatingEvent
+from reelstream.producer import resume as resuming
+from reelstream.producer.pace import check_pace, pace
+from reelstream.producer.rating_producer import DELIVERY_TIMEOUT_S, MAX_PENDING, RatingProducer, new_user_id
+from reelstream.producer.ratings_csv import BadRow, Block, read_blocks
+from reelstream.producer.sort import MEMORY_ROWS, in_time_order
 from reelstream.store.locks import exclusive
 
 __all__ = ["RatingProducer", "ReplayResult", "new_user_id", "replay"]
@@ -76,9 +76,9 @@ def replay(
 ) -> ReplayResult:
     """Sends the rows of a ratings.csv in time order, and returns when all of them are acknowledged.
 
-    `rate_per_s` and `speed` set the pace, see `producer.pace`; `limit` is the most events to send. `progress` gets, a
-    few times a second, the events acknowledged, the events to send, and the events per second since the start.
-    `notice` gets lines of text for the user. `properties` are those of a Java client.properties (SASL, TLS).
+    `rate_per_s` and `speed` set the pace, see `reelstream.producer.pace`; `limit` is the most events to send.
+    `progress` gets, a few times a second, the events acknowledged, the events to send, and the events per second since
+    the start. `notice` gets lines of text for the user. `properties` are those of a Java client.properties (SASL, TLS).
     `memory_rows` is how many rows are sorted in memory; more are sorted on disk, beside `state_path`. An event that the
     broker does not acknowledge within `delivery_timeout_s` has failed.
 

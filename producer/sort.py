@@ -1,7 +1,7 @@
 """Rows in time order. MovieLens files are sorted by user, but a stream of ratings goes by the time of rating.
 
 In: blocks of rows in the order of the file. Out: the rows by `rated_at`; rows of the same time stay as in the file.
-Next: `producer.pace` lets them go.
+Next: `reelstream.producer.pace` lets them go.
 
 1. A file that is in time order already is streamed straight through, in a second pass.
 2. Up to `memory_rows` rows are sorted in memory.
@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from producer.ratings_csv import ROW, Block, Rows
 from reelstream.errors import MissingRequirement
+from reelstream.producer.ratings_csv import ROW, Block, Rows
 
 MEMORY_ROWS = 1_500_000
 """With these a replay stays below 300 MB, whatever the size of the file."""

@@ -1,7 +1,8 @@
 """The events: what travels through Kafka.
 
 In: a CSV row or a live rating. Out: JSON bytes, one event a record, keyed by the user's id.
-Next: `producer.send` sends them; `stream.parse` reads plain ratings by itself, and all others by `from_json`.
+Next: `reelstream.producer.send` sends them; `reelstream.stream.parse` reads plain ratings by itself, and all others by
+`from_json`.
 
     {"v": 1, "user_id": 1, "movie_id": 296, "rating": 5.0, "rated_at": 1147880044000}
     {"v": 1, "action": "unrate", "user_id": 1, "movie_id": 296, "rated_at": 1147880045000}

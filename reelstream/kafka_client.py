@@ -1,7 +1,7 @@
 """How to talk to a Kafka: one Java client.properties for kafka-python and for Spark, and a topic that is there.
 
 In: `bootstrap_servers` and the properties of `load_command_config`. Out: arguments for kafka-python's clients, options
-for Spark's Kafka source. Next: `producer.send` and `stream.source`.
+for Spark's Kafka source. Next: `reelstream.producer.send` and `reelstream.stream.source`.
 
 Passwords are `Secret`s: strings that show as *** in every repr, so also where a client logs its options. The loggers that
 tell at debug level what is sent to Kafka and to Spark's JVM, a login too, say nothing at that level.

@@ -1,6 +1,6 @@
 """Where the HTTP API listens, and for whom.
 
-In: settings. Out: an address, or an error that says what is missing. Next: `serve.server` listens there.
+In: settings. Out: an address, or an error that says what is missing. Next: `reelstream.serve.server` listens there.
 """
 
 from __future__ import annotations

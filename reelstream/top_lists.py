@@ -1,7 +1,8 @@
 """Top-N lists as table rows: the order from the ranking model, the predicted stars from the rating model.
 
 In: factors of users and the movies they have rated. Out: rows of USERS, SIMILAR and POPULAR.
-Next: `batch.refit` publishes them; `stream.fold_in` writes those of the users that just rated and of new movies.
+Next: `reelstream.batch.refit` publishes them; `reelstream.stream.fold_in` writes those of the users that just rated and
+of new movies.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The HTTP API and the page, put together.
 
-In: settings, and how to find Kafka. Out: an ASGI application. Next: `serve.server` runs it.
+In: settings, and how to find Kafka. Out: an ASGI application. Next: `reelstream.serve.server` runs it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from starlette.responses import Response
 from reelstream import __version__
 from reelstream.errors import NotReady
 from reelstream.events import MAX_ID
+from reelstream.serve import catalogue, live, pipeline, users
+from reelstream.serve.desk import Desk
+from reelstream.serve.guard import Guard
+from reelstream.serve.live import Pulse
+from reelstream.serve.metrics import Metrics
+from reelstream.serve.poster import Poster
+from reelstream.serve.problems import PROBLEM_SCHEMA, handle_errors, problem
 from reelstream.settings import Settings
-from serve import catalogue, live, pipeline, users
-from serve.desk import Desk
-from serve.guard import Guard
-from serve.live import Pulse
-from serve.metrics import Metrics
-from serve.poster import Poster
-from serve.problems import PROBLEM_SCHEMA, handle_errors, problem
 
 DESCRIPTION = """Recommendations that count a rating as soon as it is acknowledged.
 
@@ -71,7 +71,7 @@ def make_app(
 def _serve_page(app: FastAPI) -> None:
     """`/` and `/page/…`, read once; nothing else of the disk can be asked for."""
     pages: dict[str, Response] = {}
-    for file in (files("serve") / "page").iterdir():
+    for file in (files("reelstream.serve") / "page").iterdir():
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         pages[file.name] = Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
 

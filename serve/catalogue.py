@@ -1,6 +1,6 @@
 """The routes about movies: search, facts, similar and popular ones.
 
-In: requests. Out: answers of the Python API. Next: `serve.app` puts the routes together.
+In: requests. Out: answers of the Python API. Next: `reelstream.serve.app` puts the routes together.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from reelstream.answers import Movie
-from serve import schema
-from serve.answer import answer
-from serve.desk import desk_of
-from serve.problems import READ, documented
+from reelstream.serve import schema
+from reelstream.serve.answer import answer
+from reelstream.serve.desk import desk_of
+from reelstream.serve.problems import READ, documented
 
 router = APIRouter(prefix="/v1", tags=["movies"])
 

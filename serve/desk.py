@@ -14,8 +14,8 @@ from fastapi import Request
 from reelstream.answers import Because, Recommendation, Rows, as_plain
 from reelstream.films import Films
 from reelstream.recommender import Recommender
+from reelstream.serve.acknowledged import Acknowledged
 from reelstream.settings import Settings
-from serve.acknowledged import Acknowledged
 
 Json = dict[str, Any]
 

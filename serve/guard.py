@@ -1,6 +1,6 @@
 """What every request passes first: who may ask, how large a question may be, and how long the answer took.
 
-In: requests. Out: the same, or a problem. Next: the routes of `serve.app`.
+In: requests. Out: the same, or a problem. Next: the routes of `reelstream.serve.app`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reelstream.serve.problems import problem
 from reelstream.serving import is_loopback
-from serve.problems import problem
 
 MAX_BODY = 256 * 1024
 """Bytes of a request's body."""

@@ -18,10 +18,10 @@ from starlette.responses import StreamingResponse
 
 from reelstream.errors import ReelstreamError
 from reelstream.events import MAX_ID
+from reelstream.serve.desk import Desk
+from reelstream.serve.problems import documented, problem
 from reelstream.settings import Settings
 from reelstream.status import collect
-from serve.desk import Desk
-from serve.problems import documented, problem
 
 LOOK_S = 0.1
 """How often a list is looked at for a change; looking costs no file while nothing was published."""

@@ -1,6 +1,6 @@
 """The routes about the pipeline: status, versions, settings; and what a supervisor and Prometheus ask.
 
-In: requests. Out: what the pointers and run files say. Next: `serve.app` puts the routes together.
+In: requests. Out: what the pointers and run files say. Next: `reelstream.serve.app` puts the routes together.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from reelstream.serve import schema
+from reelstream.serve.answer import answer
+from reelstream.serve.desk import desk_of
+from reelstream.serve.problems import documented
 from reelstream.settings import Settings
 from reelstream.status import collect
 from reelstream.store import version_history
 from reelstream.store.recommendations import RecommendationsStore
-from serve import schema
-from serve.answer import answer
-from serve.desk import desk_of
-from serve.problems import documented
 
 router = APIRouter(tags=["pipeline"])
 

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from producer.rating_producer import RatingProducer
 from reelstream.errors import BrokerUnavailable
 from reelstream.events import RatingEvent, check
 from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.producer.rating_producer import RatingProducer
 from reelstream.settings import Settings
 
 DELIVERY_TIMEOUT_S = 10.0

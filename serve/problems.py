@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from reelstream.errors import BrokerUnavailable, Busy, DamagedStore, NotReady, ReelstreamError, Unknown, UsageError
-from serve.schema import Problem
+from reelstream.serve.schema import Problem
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import uvicorn
 
+from reelstream.serve.app import make_app
 from reelstream.serving import check_token, listening, url_of
 from reelstream.settings import Settings
 from reelstream.store import run_files
-from serve.app import make_app
 
 _M_ARENA_MAX = -8
 """mallopt(3): how many pools of memory there may be."""

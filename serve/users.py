@@ -1,6 +1,6 @@
 """The routes about users: their lists, and why; their ratings, read and posted.
 
-In: requests. Out: answers of `serve.desk`. Next: `serve.app` puts the routes together.
+In: requests. Out: answers of `reelstream.serve.desk`. Next: `reelstream.serve.app` puts the routes together.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from producer.rating_producer import new_user_id
-from serve import schema
-from serve.answer import answer
-from serve.desk import desk_of
-from serve.poster import Poster
-from serve.problems import READ, documented
+from reelstream.producer.rating_producer import new_user_id
+from reelstream.serve import schema
+from reelstream.serve.answer import answer
+from reelstream.serve.desk import desk_of
+from reelstream.serve.poster import Poster
+from reelstream.serve.problems import READ, documented
 
 router = APIRouter(prefix="/v1")
 

@@ -26,11 +26,11 @@ from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.stream.history import COLUMNS, History
+from reelstream.stream.new_movies import NewMovies, Ratings
+from reelstream.stream.prequential import score
+from reelstream.stream.quality import Quality
 from reelstream.top_lists import folded_lists, similar_of
-from stream.history import COLUMNS, History
-from stream.new_movies import NewMovies, Ratings
-from stream.prequential import score
-from stream.quality import Quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Every user's ratings in memory, for fold-in: a few arrays sorted by user.
 
 In: the ratings store, then each micro-batch. Out: the full histories of the users that just rated. Next:
-`stream.fold_in`.
+`reelstream.stream.fold_in`.
 
 Memory: 32 bytes a rating. Each array has more than twice the rows of the next, else the two become one: so there are a
 few dozen at the most however small the micro-batches are, a row is moved a few times in all, and a look-up costs what the

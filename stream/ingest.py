@@ -1,7 +1,7 @@
 """One micro-batch: parsed records → ratings store → folded-in lists. All of it is one Spark job.
 
-In: a micro-batch's DataFrame as `stream.parse.parse` gives it. Out: rows in `ratings/`, `rejects/` and `updates/`.
-Next: `stream.trigger` counts the ratings and calls for a refit.
+In: a micro-batch's DataFrame as `reelstream.stream.parse.parse` gives it. Out: rows in `ratings/`, `rejects/` and `updates/`.
+Next: `reelstream.stream.trigger` counts the ratings and calls for a refit.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from reelstream.store.forgotten import is_forgotten, merged
 from reelstream.store.rating_rows import next_offsets, not_yet_in
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from stream.fold_in import NOTHING, Folded, Folder
-from stream.parse import check
+from reelstream.stream.fold_in import NOTHING, Folded, Folder
+from reelstream.stream.parse import check
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The work beside the micro-batches: versions and movies are taken up, users forgotten, small files folded together.
 
-In: the warehouse, and the Folder that makes its lists. Out: the same tables, in few files. Next: `stream.run` does it
-again and again, in a thread of its own.
+In: the warehouse, and the Folder that makes its lists. Out: the same tables, in few files. Next:
+`reelstream.stream.run` does it again and again, in a thread of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsStore
-from stream.fold_in import Folder
+from reelstream.stream.fold_in import Folder
 
 MOVIES_S = 1.0
 """Seconds between two fold-ins of new movies, at the least; more where one takes long."""

@@ -1,7 +1,7 @@
 """New movies: those that the current version does not know, folded into it before the next refit.
 
 In: who rated what, micro-batch by micro-batch, and the histories of those users. Out: the version's factors with the new
-movies in them. Next: `stream.fold_in` makes lists of them, `reelstream.store.new_movies` keeps them.
+movies in them. Next: `reelstream.stream.fold_in` makes lists of them, `reelstream.store.new_movies` keeps them.
 """
 
 from __future__ import annotations

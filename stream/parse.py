@@ -2,7 +2,7 @@
 
 In: a DataFrame with Kafka's columns (value, topic, partition, offset, timestamp). Out: a table in the columns of
 CHECKED; `reason` is null where the event keeps the contract of `reelstream.events`, and `raw` is null there too. A good
-event with a null rating takes one back; one with `forget` has no movie either. Next: `stream.ingest`.
+event with a null rating takes one back; one with `forget` has no movie either. Next: `reelstream.stream.ingest`.
 
 Spark reads plain ratings, which nearly all events are, on all cores and with few expressions: each micro-batch plans
 them anew. `reelstream.events` decides on the rest, so there is one place that tells why an event is turned away.

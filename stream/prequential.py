@@ -1,7 +1,7 @@
 """Prequential scores: how well the models foretell the ratings of a micro-batch before they learn from them.
 
 In: a micro-batch's ratings, its users' histories before it, and the current version. Out: Scores. Next:
-`stream.quality` adds them up.
+`reelstream.stream.quality` adds them up.
 
 Every rating is a test before it is training, so no rating is held out and none is scored by a model that has seen it
 (Gama, Sebastião, Rodrigues, "On evaluating stream learning algorithms", Machine Learning 90, 2013; for lists Vinagre,

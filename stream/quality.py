@@ -1,6 +1,6 @@
 """Live quality: the Scores of each micro-batch, added up for `status` and for the table `quality/`.
 
-In: Scores of `stream.prequential`. Out: a row of QUALITY for each minute with ratings, and `summary()` for
+In: Scores of `reelstream.stream.prequential`. Out: a row of QUALITY for each minute with ratings, and `summary()` for
 `reelstream status`. Next: `reelstream.store.quality`.
 """
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from reelstream.store.quality import QualityStore
 from reelstream.store.schemas import QUALITY
-from stream.prequential import SUMS, Scores
+from reelstream.stream.prequential import SUMS, Scores
 
 SLIDING_RATINGS = 10_000
 """The sliding figures are of the newest micro-batches that hold so many scored ratings: the fewest that do, so a few

@@ -1,7 +1,7 @@
 """The stream: a Spark query from the topic into the warehouse, kept going until it is told to stop.
 
 In: the topic. Out: `ratings/`, `rejects/`, `updates/`, and `run/stream.json` for `reelstream status`.
-Next: `stream.trigger`.
+Next: `reelstream.stream.trigger`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from reelstream.spark_session import close_session, let_micro_batches_go_first, 
 from reelstream.store import leftovers, run_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
-from stream.fold_in import Folder
-from stream.ingest import BatchReport, ingest
-from stream.maintenance import Maintenance
-from stream.parse import parse
-from stream.source import Source, lost_as_json
-from stream.topic import Topic
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.ingest import BatchReport, ingest
+from reelstream.stream.maintenance import Maintenance
+from reelstream.stream.parse import parse
+from reelstream.stream.source import Source, lost_as_json
+from reelstream.stream.topic import Topic
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between the tries to start a failed query again; the last one repeats."""
@@ -66,7 +66,7 @@ class Stream:
 
     Entering raises Busy if another stream runs on this warehouse, BrokerUnavailable, MissingRequirement or DamagedStore
     if it cannot start. Later failures of Kafka or of the disk are tried again, and `wait` raises only what no retry mends.
-    For `accept_data_loss` see `stream.source.Source`. `notice` is told what goes wrong, and when it goes well again.
+    For `accept_data_loss` see `reelstream.stream.source.Source`. `notice` is told what goes wrong, and when it goes well again.
     """
 
     def __init__(

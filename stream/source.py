@@ -1,7 +1,7 @@
 """The Kafka source: where it starts, how much a micro-batch takes, and what is refused before the first one.
 
 In: a topic, and the offsets up to which the ratings store has events. Out: a streaming DataFrame with Kafka's columns.
-Next: `stream.parse`.
+Next: `reelstream.stream.parse`.
 
 The ratings store alone knows how far ingestion has come. Spark's checkpoint is scratch, made anew at each start, so it
 can neither be lost nor disagree with the store.
@@ -23,7 +23,7 @@ from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from stream.topic import Topic
+from reelstream.stream.topic import Topic
 
 FETCH = {
     "kafka.fetch.max.wait.ms": "10",  # Kafka's 500 would hold back each small micro-batch

@@ -1,7 +1,7 @@
 """How far a topic reaches: where the stream may go on, and how far it is behind.
 
 In: a Kafka, and a topic there. Out: the first and the next offset of each partition, as the broker has them now.
-Next: `stream.source`, and the lag in `run/stream.json`.
+Next: `reelstream.stream.source`, and the lag in `run/stream.json`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When to refit: after enough new ratings, or after enough time with any, whichever comes first.
 
 In: the ratings store's counts and the current version's. Out: calls of `refit`, one at a time, beside the ingestion;
-and `run/trigger.json` for `reelstream status`. Next: `batch.refit`, in a process of its own.
+and `run/trigger.json` for `reelstream status`. Next: `reelstream.batch.refit`, in a process of its own.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from cli.demo import real_ratings
+from reelstream.cli.demo import real_ratings
 from reelstream.embedded.jars import spark_kafka_jars
 from reelstream.kafka_client import ensure_topic
 from reelstream.settings import load

@@ -19,7 +19,7 @@ LIMIT_S = 120.0
 
 @contextmanager
 def reelstream(
-    settings: Settings, *command: str, failpoint: str = "", enter: Sequence[str] = ()
+    settings: Settings, *command: str, failpoint: str = "", enter: Sequence[str] = (), cwd: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a process of its own; what it says is in `run/COMMAND.log` of the warehouse.
 
@@ -29,8 +29,9 @@ def reelstream(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [*enter, sys.executable, "-m", "cli.main", *command],
+            [*enter, sys.executable, "-P", "-m", "reelstream", *command],
             env={**os.environ, **to_env(settings), "REELSTREAM_FAILPOINT": failpoint},
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

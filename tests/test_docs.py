@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import _report
-from cli.main import BAD_ROWS, app
 from docs.generate import PAGES, SHARED, all_commands, filled_in, options
 from reelstream import errors
+from reelstream.cli.main import BAD_ROWS, app
 from reelstream.events import REASONS, from_json
 from reelstream.kafka_client import kafka_python_options, load_command_config, spark_options
 from reelstream.settings import Settings, load

@@ -71,7 +71,7 @@ def test_the_process_dies_where_it_is_asked_to(asked: str, said: str, code: int)
 @pytest.mark.parametrize("asked", ["batch-stord", "batch-stored:0", "batch-stored:", "batch-stored:x", ":2"])
 def test_a_name_that_is_none_is_refused_at_the_start(asked: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "cli.main", "settings"],
+        [sys.executable, "-P", "-m", "reelstream", "settings"],
         env={**os.environ, "REELSTREAM_FAILPOINT": asked},
         capture_output=True,
         text=True,

@@ -12,8 +12,8 @@ import pandas
 import pyarrow as pa
 import pytest
 
-from batch.refit import refit
 from reelstream.answers import Rows
+from reelstream.batch.refit import refit
 from reelstream.settings import load
 from reelstream.store.movies import MoviesStore
 from tests.batch.camps import camps, fill

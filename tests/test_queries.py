@@ -24,12 +24,12 @@ from pyspark.sql import DataFrame, SparkSession
 from typer.testing import CliRunner
 
 import reelstream
-from batch.refit import refit
-from cli.main import app
+from reelstream.batch.refit import refit
+from reelstream.cli.main import app
 from reelstream.settings import load
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from stream.fold_in import Folder
+from reelstream.stream.fold_in import Folder
 
 ROOT = Path(__file__).resolve().parents[1]
 USER, NEW_USER, USERS, MOVIES = 42, 1000, 60, 40

@@ -11,18 +11,18 @@ from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import SparkSession
 
 import reelstream
-from batch.refit import refit
-from producer.ratings_csv import read
-from producer.send import RatingProducer
+from reelstream.batch.refit import refit
 from reelstream.events import RatingEvent
+from reelstream.producer.ratings_csv import read
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings, load
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from stream.fold_in import Folder
-from stream.ingest import ingest
-from stream.parse import parse
-from stream.trigger import Due
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.ingest import ingest
+from reelstream.stream.parse import parse
+from reelstream.stream.trigger import Due
 
 ROW = "1,296,5.0,1147880044"
 PULP_FICTION = 296

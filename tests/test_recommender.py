@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 import reelstream
-from batch.refit import refit
 from reelstream.als.factors import Csr
 from reelstream.als.fold_in import with_movies
+from reelstream.batch.refit import refit
 from reelstream.errors import AmbiguousTitle, NotReady, UsageError
 from reelstream.recommender import Recommender
 from reelstream.settings import load

@@ -1,7 +1,7 @@
 """How good both models are on ratings they have not seen, and how good the simplest models are on the same.
 
-In: Factors, their training ratings, held-out ratings. Out: figures by name. Next: `batch.refit` publishes them,
-`batch.evaluate` reports them.
+In: Factors, their training ratings, held-out ratings. Out: figures by name. Next: `reelstream.batch.refit` publishes them,
+`reelstream.batch.evaluate` reports them.
 
 Protocol. Rating metrics are over all test rows; predictions are clipped to the scale; a cold row (its user or its movie
 is not in training) is predicted by the mean plus whichever bias is known, and counted in `cold_rows`.

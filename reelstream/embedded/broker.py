@@ -1,7 +1,7 @@
 """The embedded Kafka broker: Apache Kafka itself (KRaft, one node) in a child JVM, with its data in one folder.
 
 In: a data folder, the jars, Java. Out: `bootstrap_servers` that answer until `stop`, or until this process ends in
-whatever way. Next: `producer.send` and `stream.source`.
+whatever way. Next: `reelstream.producer.send` and `reelstream.stream.source`.
 
     kafka/         the topics               server.properties   written before each start
     broker.log     what the broker says     broker.json         address and pid, while it answers

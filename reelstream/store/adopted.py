@@ -1,7 +1,7 @@
 """The settings that a tune found best: `models/adopted.json`, which the next refits take.
 
-In: the winner of `reelstream tune --adopt`. Out: one small file, replaced in one step. Next: `batch.refit` fits with it.
-Without the file the shipped defaults hold, so `forget`, or removing the file by hand, is the way back.
+In: the winner of `reelstream tune --adopt`. Out: one small file, replaced in one step. Next: `reelstream.batch.refit`
+fits with it. Without the file the shipped defaults hold, so `forget`, or removing the file by hand, is the way back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Users who asked to be forgotten: what may not come back, and what was removed of them.
 
 In: the requests of a micro-batch. Out: a small table, `ratings/forgotten-….parquet`, that `ratings/CURRENT` names.
-Next: `stream.ingest` turns away what such a user rated before; `reelstream.store.forget` removes what is stored.
+Next: `reelstream.stream.ingest` turns away what such a user rated before; `reelstream.store.forget` removes what is stored.
 
 The id and the time of each request stay: without them, an event that Kafka delivers late would bring the user back.
 """

@@ -1,7 +1,7 @@
 """The quality table: how well live ratings were foretold, a row for each minute with ratings.
 
-In: rows of QUALITY. Out: files in `quality/` that `quality/CURRENT` names. Next: `stream.quality` takes its totals from
-them at a start; any Parquet reader adds up the rows of a window. It holds no user's id.
+In: rows of QUALITY. Out: files in `quality/` that `quality/CURRENT` names. Next: `reelstream.stream.quality` takes its
+totals from them at a start; any Parquet reader adds up the rows of a window. It holds no user's id.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which rows count: the latest rating of each pair, and the events whose offsets are not in the store yet.
 
-In: rows of RATINGS, as a micro-batch or the store has them. Out: those that count. Next: `stream.ingest` appends what is
-not yet in; the ratings store, fold-in and refits take the latest.
+In: rows of RATINGS, as a micro-batch or the store has them. Out: those that count. Next: `reelstream.stream.ingest`
+appends what is not yet in; the ratings store, fold-in and refits take the latest.
 """
 
 from __future__ import annotations

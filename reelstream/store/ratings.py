@@ -1,7 +1,7 @@
 """The ratings store: accepted ratings and rejected events, a folder a micro-batch, and one pointer over both.
 
-In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `batch.ratings` reads them for a
-refit, `stream.history` for the fold-in.
+In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `reelstream.batch.ratings` reads
+them for a refit, `reelstream.stream.history` for the fold-in.
 
 The pointer also holds the Kafka offsets up to which events are in, so data and progress move in the same atomic step:
 an event that Kafka delivers again is known by its offset and left out. One process writes (it holds

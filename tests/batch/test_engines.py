@@ -11,11 +11,11 @@ import numpy as np
 import pyspark
 import pytest
 
-from batch.refit import engine
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.metrics import evaluate
 from reelstream.als.top_n import predict
+from reelstream.batch.refit import engine
 from reelstream.errors import UsageError
 from reelstream.settings import load
 from reelstream.store import models

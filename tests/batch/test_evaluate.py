@@ -1,4 +1,4 @@
-"""`batch.evaluate`: what is split, what is measured beside what, and the page that shows it."""
+"""`reelstream.batch.evaluate`: what is split, what is measured beside what, and the page that shows it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from batch import report_page, report_plots
-from batch.evaluate import Evaluation, Ratings, evaluate, split, unseen
-from batch.refit import refit
 from reelstream.als.factors import ModelSettings
+from reelstream.batch import report_page, report_plots
+from reelstream.batch.evaluate import Evaluation, Ratings, evaluate, split, unseen
+from reelstream.batch.refit import refit
 from reelstream.errors import UsageError
 from reelstream.settings import Settings, load
 from reelstream.store.adopted import adopt
@@ -151,7 +151,7 @@ def test_the_mllib_engine_is_measured_the_same_way(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = ModelSettings(ranking_rank=8, rating_iterations=1, ranking_iterations=2)
-    monkeypatch.setattr("batch.evaluate.adopted", lambda *_, **__: few)
+    monkeypatch.setattr("reelstream.batch.evaluate.adopted", lambda *_, **__: few)
     settings = load(warehouse=tmp_path / "none", engine="mllib")
     figures = evaluated(settings).figures
     assert figures["engine"] == "mllib"

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 import reelstream
-from batch.gate import GATE_FROM_USERS, Measured, reasons_against
-from batch.refit import refit
-from cli.main import app
 from reelstream.als.factors import ModelSettings
+from reelstream.batch.gate import GATE_FROM_USERS, Measured, reasons_against
+from reelstream.batch.refit import refit
+from reelstream.cli.main import app
 from reelstream.errors import HeldBack
 from reelstream.settings import Settings, load
 from reelstream.store import run_files
@@ -107,7 +107,7 @@ def test_the_first_version_is_never_held_back(warehouse: Path) -> None:
 
 
 def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(settings: Settings, spoiled: Path) -> None:
-    from stream.trigger import Trigger
+    from reelstream.stream.trigger import Trigger
 
     store = RatingsStore(settings.warehouse)
     add(store, (1, 3000, 5.0), (2, 3000, 4.0))
@@ -122,7 +122,7 @@ def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(settings:
 
 
 def test_the_command_ends_with_its_own_code_and_the_trigger_takes_that_for_done(settings: Settings) -> None:
-    from cli.up import refit_in_child
+    from reelstream.cli.up import refit_in_child
 
     elsewhere = load(warehouse=settings.warehouse, rating_min=4.9)  # predictions are clipped to a scale that is wrong
 

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from batch.heat_map import draw
-from batch.search_space import parse
-from batch.trials import row, trials
-from batch.tune import best_of
 from reelstream.als.factors import ModelSettings
+from reelstream.batch.heat_map import draw
+from reelstream.batch.search_space import parse
+from reelstream.batch.trials import row, trials
+from reelstream.batch.tune import best_of
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 BASE = ModelSettings(

@@ -15,8 +15,8 @@ import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
-from batch import mllib
 from reelstream.als.factors import ModelSettings, RatingMatrix
+from reelstream.batch import mllib
 from reelstream.errors import UsageError
 from reelstream.settings import load, to_env
 from tests.batch.camps import camps
@@ -26,7 +26,7 @@ MODEL = ModelSettings(rating_iterations=1, ranking_rank=3, ranking_iterations=1)
 FIT = """
 import sys
 import numpy as np
-from batch import mllib
+from reelstream.batch import mllib
 from reelstream.als.factors import RatingMatrix
 from reelstream.settings import load
 from tests.batch.camps import camps
@@ -71,7 +71,7 @@ def test_many_iterations_are_cut_by_checkpoints(
         written.extend(Path(folder).glob("*/rdd-*/part-*"))
         remove(folder, **options)
 
-    monkeypatch.setattr("batch.mllib.shutil.rmtree", removed)
+    monkeypatch.setattr("reelstream.batch.mllib.shutil.rmtree", removed)
     model = replace(MODEL, rating_iterations=25, ranking_rank=11, ranking_iterations=25)
 
     factors = mllib.fit(RatingMatrix.from_triples(*camps(20, 30)), model, load(warehouse=tmp_path))

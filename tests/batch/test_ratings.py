@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch import ratings as training
+from reelstream.batch import ratings as training
 from reelstream.store.ratings import RatingsStore
 from tests.batch.camps import add, camps, fill
 

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 import pytest
 
 import reelstream
-from batch import native
-from batch import ratings as training
-from batch import refit as module
-from batch.refit import refit
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
+from reelstream.batch import native
+from reelstream.batch import ratings as training
+from reelstream.batch import refit as module
+from reelstream.batch.refit import refit
 from reelstream.errors import Busy, NotReady
 from reelstream.settings import Settings, load
 from reelstream.store import models, run_files, version_history
@@ -298,7 +298,7 @@ def test_only_so_many_versions_stay(keep: int, warehouse: Path) -> None:
 
 def killed_at(point: str, settings: Settings) -> None:
     """A refit in a process of its own, that ends at the failpoint as by kill -9."""
-    command = [sys.executable, "-m", "cli.main", "refit", "--json", "--warehouse", str(settings.warehouse)]
+    command = [sys.executable, "-P", "-m", "reelstream", "refit", "--json", "--warehouse", str(settings.warehouse)]
     ended = subprocess.run(
         command, env={**os.environ, "REELSTREAM_FAILPOINT": point}, capture_output=True, text=True, check=False
     )

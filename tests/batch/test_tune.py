@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from batch.evaluate import Ratings
-from batch.search_space import MODELS, SETTINGS, parse
-from batch.trials import TRIALS
-from batch.tune import Split, Tuned, fingerprint, tune
 from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
+from reelstream.batch.evaluate import Ratings
+from reelstream.batch.search_space import MODELS, SETTINGS, parse
+from reelstream.batch.trials import TRIALS
+from reelstream.batch.tune import Split, Tuned, fingerprint, tune
 from reelstream.errors import DamagedStore, UsageError
 from reelstream.settings import load
 from tests.batch.camps import camps

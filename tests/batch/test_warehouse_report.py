@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import reelstream
-from batch.refit import refit
-from batch.warehouse_figures import gather
-from batch.warehouse_page import page, stands_out
-from batch.warehouse_plots import _points
-from cli.main import app
+from reelstream.batch.refit import refit
+from reelstream.batch.warehouse_figures import gather
+from reelstream.batch.warehouse_page import page, stands_out
+from reelstream.batch.warehouse_plots import _points
+from reelstream.cli.main import app
 from reelstream.settings import Settings, load
 from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore

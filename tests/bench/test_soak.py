@@ -17,11 +17,11 @@ from bench.processes import command, cpu_s, family, open_files, resident_mb
 from bench.soak import EVENTS, MOST_FILES, TENTHS, soak
 from bench.soak_events import FORGET_EVERY, PARTITIONS, Events, left, real_rows
 from bench.synthetic import RATINGS_PER_USER
-from producer.ratings_csv import Rows
+from reelstream.producer.ratings_csv import Rows
 from reelstream.settings import load
 from reelstream.store import ratings as ratings_module
 from reelstream.store.ratings import RatingsStore
-from stream.parse import CHECKED
+from reelstream.stream.parse import CHECKED
 from tests.batch.camps import camps
 
 BATCHES = 60

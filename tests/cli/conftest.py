@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli import options
-from cli.main import run
+from reelstream.cli import options
+from reelstream.cli.main import run
 
 
 class Answer(NamedTuple):

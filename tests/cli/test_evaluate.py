@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.refit import refit
+from reelstream.batch.refit import refit
 from reelstream.settings import load
 from tests.batch.camps import camps, fill
 from tests.cli.conftest import Reelstream

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.options import err, print_table
+from reelstream.cli.options import err, print_table
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from tests.cli import published

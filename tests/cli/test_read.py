@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from batch.refit import refit
 from reelstream import __version__
+from reelstream.batch.refit import refit
 from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore

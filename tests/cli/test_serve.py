@@ -15,8 +15,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
-from cli.serve import served
+from reelstream.cli.main import app
+from reelstream.cli.serve import served
 from reelstream.settings import Settings, load, to_env
 from tests.processes import running, wait_until
 from tests.serve.conftest import publish
@@ -26,7 +26,7 @@ from tests.serve.conftest import publish
 def serve(settings: Settings, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and the first line that it says."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "serve", *words],
+        [sys.executable, "-P", "-m", "reelstream", "serve", *words],
         env={**os.environ, **to_env(settings)},
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -217,7 +217,7 @@ def test_the_demo_does_not_touch_a_warehouse_of_ones_own(reelstream: Reelstream,
 
 def test_a_process_of_its_own_ends_with_the_same_codes(warehouse: Path, tmp_path: Path) -> None:
     def ended(*words: object) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "cli.main", *map(str, words)]
+        command = [sys.executable, "-P", "-m", "reelstream", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"})
         return done.returncode, done.stdout, done.stderr
 
@@ -231,7 +231,7 @@ def test_a_process_of_its_own_ends_with_the_same_codes(warehouse: Path, tmp_path
 
 def test_a_reader_that_goes_away_is_no_traceback(warehouse: Path) -> None:
     publish(warehouse)
-    command = f"{sys.executable} -m cli.main popular --warehouse {warehouse} | true"
+    command = f"{sys.executable} -P -m reelstream popular --warehouse {warehouse} | true"
 
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
 

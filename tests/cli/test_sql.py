@@ -110,7 +110,7 @@ def test_the_prompt(published: Path) -> None:
 def at_a_terminal(typed: str, *words: str) -> str:
     """What a terminal shows of the command while the lines are typed; fails unless it ends by itself, and well."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "cli.main", *words]
+    command = [sys.executable, "-P", "-m", "reelstream", *words]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "dumb"})
     os.close(theirs)
     os.write(ours, typed.encode())

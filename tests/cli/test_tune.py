@@ -264,7 +264,7 @@ def test_trials_run_on_executors_that_are_processes_of_their_own(csv: Path, ware
     settings = load(warehouse=warehouse, spark_master="local-cluster[2,1,1024]")
 
     ran = subprocess.run(
-        [sys.executable, "-m", "cli.main", "tune", csv, *GRID, "--out", tmp_path / "out", "--json"],
+        [sys.executable, "-P", "-m", "reelstream", "tune", csv, *GRID, "--out", tmp_path / "out", "--json"],
         env={**os.environ, **to_env(settings), "SPARK_HOME": str(home)},
         capture_output=True,
         text=True,

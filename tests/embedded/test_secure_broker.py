@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from producer.resume import end_offsets
-from producer.send import RatingProducer
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.producer.resume import end_offsets
+from reelstream.producer.send import RatingProducer
 from tests.kafka_broker import fresh_topic
 from tests.secure_kafka import MODULES, PASSWORD, SecureKafka, secure_kafka
 

@@ -13,7 +13,7 @@ from reelstream.settings import Settings, to_env
 
 def command(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
+        [sys.executable, "-P", "-m", "reelstream", *words],
         env={**os.environ, **to_env(settings)},
         capture_output=True,
         text=True,

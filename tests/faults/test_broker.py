@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from producer.send import RatingProducer
 from reelstream.embedded.broker import running_broker
 from reelstream.errors import ReelstreamError
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings, load
 from reelstream.store.ratings import RatingsStore
 from tests.faults.command import command, stream_status

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 
 import reelstream as api
-from batch import refit as refit_module
-from batch.refit import refit
+from reelstream.batch import refit as refit_module
+from reelstream.batch.refit import refit
 from reelstream.settings import Settings, load
 from reelstream.store import ratings as ratings_module
 from reelstream.store import recommendations as recommendations_module
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from stream import fold_in as fold_in_module
-from stream import trigger as trigger_module
-from stream.fold_in import Folder
-from stream.history import COLUMNS, History
-from stream.trigger import Trigger
+from reelstream.stream import fold_in as fold_in_module
+from reelstream.stream import trigger as trigger_module
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.history import COLUMNS, History
+from reelstream.stream.trigger import Trigger
 from tests.batch.camps import FIRST_MOVIE, camps, fill
 from tests.store.rows import ratings, rejects, triples
 

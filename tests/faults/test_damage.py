@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 
 import reelstream as api
-from batch.refit import refit
 from reelstream.als.factors import Factors
+from reelstream.batch.refit import refit
 from reelstream.errors import DamagedStore
 from reelstream.settings import load, to_env
 from reelstream.store import models, new_movies
@@ -29,7 +29,7 @@ from reelstream.store.quality import QualityStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import MOVIES
-from stream.fold_in import Folder
+from reelstream.stream.fold_in import Folder
 from tests.batch.camps import FIRST_MOVIE, camps, fill
 from tests.store.rows import ratings, rejects
 
@@ -253,7 +253,7 @@ def test_a_command_ends_with_one_sentence_and_exit_code_7(warehouse: Path, patte
     path.write_bytes(content)
 
     answer = subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
+        [sys.executable, "-P", "-m", "reelstream", *words],
         env={**os.environ, **to_env(load(warehouse=warehouse))},
         capture_output=True,
         text=True,

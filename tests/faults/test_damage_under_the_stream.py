@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import reelstream as api
-from batch.refit import refit
-from producer.rating_producer import RatingProducer
+from reelstream.batch.refit import refit
 from reelstream.errors import DamagedStore
+from reelstream.producer.rating_producer import RatingProducer
 from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from stream.fold_in import Folder
+from reelstream.stream.fold_in import Folder
 from tests.faults.seed import seed_ratings
 from tests.processes import reelstream, stream_runs, wait_until
 from tests.store.rows import ratings, rejects

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 import reelstream as api
-from batch.refit import refit
-from producer.rating_producer import RatingProducer
+from reelstream.batch.refit import refit
 from reelstream.errors import MissingRequirement
+from reelstream.producer.rating_producer import RatingProducer
 from reelstream.settings import load, to_env
 from reelstream.store import pointer, run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import REJECTS
-from stream.fold_in import Folder
+from reelstream.stream.fold_in import Folder
 from tests.faults.seed import seed_ratings
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.processes import reelstream, stream_runs, wait_until
@@ -129,7 +129,7 @@ def test_a_refit_that_finds_no_space_leaves_the_last_version_in_place(disk: Smal
     filler = disk.fill()
 
     answer = subprocess.run(
-        [*disk.enter, sys.executable, "-m", "cli.main", "refit", "--force"],
+        [*disk.enter, sys.executable, "-P", "-m", "reelstream", "refit", "--force"],
         env={**os.environ, **to_env(settings)},
         capture_output=True,
         text=True,

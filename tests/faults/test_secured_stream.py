@@ -21,7 +21,7 @@ from tests.processes import stream_runs, wait_until
 from tests.secure_kafka import PASSWORD, SecureKafka, secure_kafka
 
 WRONG = "not-the-password"
-AT_DEBUG_LEVEL = "import logging; logging.basicConfig(level=logging.DEBUG); from cli.main import run; run()"
+AT_DEBUG_LEVEL = "import logging; logging.basicConfig(level=logging.DEBUG); from reelstream.cli.main import run; run()"
 SPARK_AT_DEBUG_LEVEL = """
 appender.err.type = Console
 appender.err.name = err

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from producer.send import RatingProducer
 from reelstream.embedded.broker import running_broker
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import load
 from tests.faults.command import command
 from tests.faults.exact import exactly_stored, stored

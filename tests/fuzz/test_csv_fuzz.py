@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from producer import ratings_csv
-from producer.ratings_csv import BadRow, read, read_blocks
 from reelstream.errors import UsageError
 from reelstream.events import REASONS, RatingEvent, check, from_json
+from reelstream.producer import ratings_csv
+from reelstream.producer.ratings_csv import BadRow, read, read_blocks
 from tests.fuzz.csv_files import GOOD_HEADERS, SEED, File, body, generate, shown
 from tests.fuzz.events import NOW_MS
 

@@ -19,16 +19,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
-from batch.refit import refit
 from reelstream.als.factors import ModelSettings
+from reelstream.batch.refit import refit
 from reelstream.errors import BadRating
 from reelstream.events import MAX_BRACKETS, MAX_DIGITS, REASONS, ForgetEvent, RatingEvent, from_json
 from reelstream.settings import load
 from reelstream.store.adopted import adopt
 from reelstream.store.ratings import RatingsStore
-from stream.fold_in import Folder
-from stream.ingest import ingest
-from stream.parse import check, parse
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.ingest import ingest
+from reelstream.stream.parse import check, parse
 from tests.batch.camps import camps, fill
 from tests.fuzz.events import NOW_MS, generate, shown
 
@@ -61,7 +61,7 @@ def read(raw: bytes) -> Event | str:
 
 
 def fields(event: Event) -> tuple[bool, int, int | None, float | None, int]:
-    """What `stream.parse` makes of it: forget, user_id, movie_id, rating, rated_at_ms."""
+    """What `reelstream.stream.parse` makes of it: forget, user_id, movie_id, rating, rated_at_ms."""
     if isinstance(event, ForgetEvent):
         return True, event.user_id, None, None, event.rated_at_ms
     return False, event.user_id, event.movie_id, single(event.rating), event.rated_at_ms

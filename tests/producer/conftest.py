@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.send import ReplayResult, replay
+from reelstream.producer.send import ReplayResult, replay
 
 Replay = Callable[..., ReplayResult]
 

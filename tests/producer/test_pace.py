@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from producer.pace import LONGEST_SLEEP_S, SHORTEST_SLEEP_S, check_pace, pace
 from reelstream.errors import UsageError
 from reelstream.events import RatingEvent
+from reelstream.producer.pace import LONGEST_SLEEP_S, SHORTEST_SLEEP_S, check_pace, pace
 
 
 class Clock:

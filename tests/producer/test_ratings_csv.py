@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.ratings_csv import CHUNK_BYTES, BadRow, read, read_blocks
 from reelstream.errors import UsageError
 from reelstream.events import RatingEvent
+from reelstream.producer.ratings_csv import CHUNK_BYTES, BadRow, read, read_blocks
 
 NOW_MS = 1_700_000_000_000
 HEADER = b"userId,movieId,rating,timestamp\n"

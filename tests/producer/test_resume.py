@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from producer.send import MAX_AHEAD_OF_STATE, replay
 from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_client import ensure_topic
+from reelstream.producer.send import MAX_AHEAD_OF_STATE, replay
 from tests.producer.conftest import Replay
 from tests.producer.refused import refused_connections
 from tests.producer.topic import Record, records_of
@@ -23,7 +23,7 @@ ROWS = 40_000
 CHILD = """
 import json, sys
 from pathlib import Path
-from producer.send import replay
+from reelstream.producer.send import replay
 
 arguments = json.loads(sys.argv[1])
 csv_path, state_path = Path(arguments.pop("csv_path")), Path(arguments.pop("state_path"))

@@ -10,11 +10,11 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.partitioner.default import DefaultPartitioner
 
-from producer import connect, rating_producer
-from producer.ratings_csv import BadRow
-from producer.send import RatingProducer, new_user_id, replay
 from reelstream.errors import BrokerUnavailable, Busy, UsageError
 from reelstream.events import RatingEvent
+from reelstream.producer import connect, rating_producer
+from reelstream.producer.ratings_csv import BadRow
+from reelstream.producer.send import RatingProducer, new_user_id, replay
 from reelstream.store.locks import exclusive
 from tests.kafka_broker import fresh_topic
 from tests.producer.conftest import Replay

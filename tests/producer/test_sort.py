@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from producer import sort
-from producer.ratings_csv import ROW, Block, Rows
-from producer.sort import in_time_order
 from reelstream.errors import MissingRequirement
+from reelstream.producer import sort
+from reelstream.producer.ratings_csv import ROW, Block, Rows
+from reelstream.producer.sort import in_time_order
 
 
 def blocks_of(rows: Rows, size: int = 100) -> Iterator[Block]:

@@ -11,12 +11,12 @@ import httpx
 import pytest
 import uvicorn
 
-from batch.refit import refit
+from reelstream.batch.refit import refit
 from reelstream.errors import BrokerUnavailable
+from reelstream.serve.app import make_app
 from reelstream.serving import listening, url_of
 from reelstream.settings import Settings, load
 from reelstream.store.movies import MoviesStore, read_csv
-from serve.app import make_app
 from tests.batch.camps import FIRST_MOVIE, camps, fill
 
 TITLES = "movieId,title,genres\n" + "".join(

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from batch.refit import refit
+from reelstream.batch.refit import refit
+from reelstream.serve import live
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
-from serve import live
 from tests.batch.camps import FIRST_MOVIE, add
 from tests.serve.conftest import publish, served
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from reelstream.serve.metrics import Metrics
 from reelstream.settings import Settings
 from reelstream.store import run_files
-from serve.metrics import Metrics
 from tests.batch.camps import FIRST_MOVIE
 from tests.serve.conftest import publish, served
 

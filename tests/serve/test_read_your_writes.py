@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from reelstream.embedded.loopback import choose_ports
+from reelstream.serve import acknowledged
+from reelstream.serve.acknowledged import Acknowledged
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import REJECTS, USERS
-from serve import acknowledged
-from serve.acknowledged import Acknowledged
-from stream.fold_in import Folder
+from reelstream.stream.fold_in import Folder
 from tests.batch.camps import FIRST_MOVIE
 from tests.serve.conftest import publish, served
 from tests.store.rows import ratings

@@ -14,8 +14,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from reelstream.kafka_client import ensure_topic
+from reelstream.serve.app import make_app
 from reelstream.settings import load
-from serve.app import make_app
 from tests.kafka_broker import fresh_topic
 from tests.serve.conftest import no_broker, publish, served
 

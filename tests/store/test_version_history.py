@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batch.refit import refit
+from reelstream.batch.refit import refit
 from reelstream.errors import HeldBack
 from reelstream.settings import Settings, load
 from reelstream.store import models, pointer, version_history

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from stream.history import COLUMNS, History
+from reelstream.stream.history import COLUMNS, History
 from tests.store.rows import ratings, rejects, triples
 
 Row = tuple[int, int, float]

@@ -13,8 +13,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 import reelstream
-from batch.refit import refit
 from reelstream.als.factors import ModelSettings
+from reelstream.batch.refit import refit
 from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.settings import Settings, load
 from reelstream.store import new_movies
@@ -22,10 +22,10 @@ from reelstream.store.adopted import adopt
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from stream.fold_in import Folder
-from stream.ingest import BatchReport, ingest
-from stream.maintenance import Maintenance
-from stream.parse import parse
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.ingest import BatchReport, ingest
+from reelstream.stream.maintenance import Maintenance
+from reelstream.stream.parse import parse
 from tests.batch.camps import camps, fill
 from tests.store.rows import triples
 
@@ -198,7 +198,7 @@ def test_a_fold_in_that_failed_is_made_up_for(
     settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("stream.fold_in.folded_lists", _fails)
+        patch.setattr("reelstream.stream.fold_in.folded_lists", _fails)
         with pytest.raises(RuntimeError):
             take(rated(FILM, 5.0, 10))
     assert known(settings) == [(FILM, 5.0)]

@@ -16,9 +16,9 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn, with_movies
 from reelstream.als.sides import MOVIES, USERS, at
 from reelstream.als.top_n import predict, similar_movies
-from stream import new_movies as module
+from reelstream.stream import new_movies as module
+from reelstream.stream.new_movies import NewMovies, Ratings
 from stream.history import History
-from stream.new_movies import NewMovies, Ratings
 from tests.als.data import movielens
 from tests.batch.camps import FIRST_MOVIE, camps
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from producer.send import RatingProducer
 from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import load
 from reelstream.store.ratings import RatingsStore
-from stream.fold_in import Folder
-from stream.ingest import BatchReport, ingest
-from stream.parse import parse
-from stream.source import Source
+from reelstream.stream.fold_in import Folder
+from reelstream.stream.ingest import BatchReport, ingest
+from reelstream.stream.parse import parse
+from reelstream.stream.source import Source
 from tests.processes import wait_until
 
 ROUNDS = 3

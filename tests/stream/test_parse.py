@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from reelstream.events import REASONS, ForgetEvent, RatingEvent
-from stream.parse import CHECKED, PARSED, check, parse
+from reelstream.stream.parse import CHECKED, PARSED, check, parse
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)

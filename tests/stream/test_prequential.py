@@ -13,8 +13,8 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.metrics import BIAS_DAMPING, evaluate
 from reelstream.als.splits import split_random
-from stream.history import History
-from stream.prequential import LIKED_FROM, Scores, score
+from reelstream.stream.history import History
+from reelstream.stream.prequential import LIKED_FROM, Scores, score
 from tests.als.data import movielens, tastes
 from tests.store.rows import ratings
 

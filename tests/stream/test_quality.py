@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from cli import options
-from cli.status_quality import print_quality
+from reelstream.cli import options
+from reelstream.cli.status_quality import print_quality
 from reelstream.store.quality import QualityStore
-from stream import quality as module
-from stream.prequential import Scores
-from stream.quality import Quality
+from reelstream.stream import quality as module
+from reelstream.stream.prequential import Scores
+from reelstream.stream.quality import Quality
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SCORES = Scores(ratings=4, squared_error=4.0, bias_only_squared_error=16.0, liked=2, hits=1, popular_hits=0)

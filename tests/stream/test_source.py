@@ -12,7 +12,7 @@ from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from stream.source import Gap, Source, check_same_topic, gaps_before, lost_as_json
+from reelstream.stream.source import Gap, Source, check_same_topic, gaps_before, lost_as_json
 from tests.kafka_topic import delete_before, send_to
 
 

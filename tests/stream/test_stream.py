@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
-from producer.send import RatingProducer
 from reelstream.events import RatingEvent
+from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings, load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore

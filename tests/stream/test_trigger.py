@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from batch.refit import refit
+from reelstream.batch.refit import refit
 from reelstream.errors import ReelstreamError
 from reelstream.settings import Settings, load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from stream import trigger as module
-from stream.trigger import RETRY_S, Due, Trigger
+from reelstream.stream import trigger as module
+from reelstream.stream.trigger import RETRY_S, Due, Trigger
 from tests.batch.camps import add
 
 DEADLINE_S = 30.0
