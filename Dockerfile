@@ -19,7 +19,7 @@ ENV REELSTREAM_CACHE=/opt/reelstream REELSTREAM_WAREHOUSE=/warehouse
 COPY . /tmp/reelstream
 RUN python -m pip install --no-cache-dir --no-deps /tmp/reelstream \
  && rm -rf /tmp/reelstream \
- && python -c "from reelstream.embedded.jars import spark_kafka_jars; spark_kafka_jars(print)"
+ && python -c "from reelstream.broker.jars import spark_kafka_jars; spark_kafka_jars(print)"
 
 USER reelstream
 WORKDIR /home/reelstream

@@ -18,5 +18,5 @@ log=$VENV/setup.log
   stop "the packages can't be installed: $(grep -iE 'error|no matching' "$log" | tail -n 1). Check the network and run make setup again; all of it is in $log."
 "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >>"$log" 2>&1 ||
   stop "reelstream itself can't be installed; see $log."
-"$VENV/bin/python" -m reelstream.embedded.jars
+"$VENV/bin/python" -m reelstream.broker.jars
 "$VENV/bin/python" -m reelstream.als

@@ -1,6 +1,6 @@
 """The quality gate: what a refit measures, and whether it is fit to be published.
 
-In: training data and an engine. Out: `Measured` and the reasons to hold the version back. Next:
+In: training data and an engine. Out: `GateMeasurement` and the reasons to hold the version back. Next:
 `reelstream.batch.refit` publishes it, or keeps it aside.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from reelstream.als.carry_over import carry_over
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.metrics import evaluate
-from reelstream.batch.ratings import TrainingData
+from reelstream.als.on_other_ratings import on_other_ratings
+from reelstream.batch.training import TrainingData
 from reelstream.settings import Settings
 
 GATE_FROM_USERS = 50
 """With fewer users to rank for, chance decides which model is better: nothing is held back."""
 
 
-class Fit(Protocol):
+class Engine(Protocol):
     """What an engine is: all ratings → the factors of both models. `start`: factors to go on from, if it can."""
 
     def __call__(
@@ -28,7 +28,7 @@ class Fit(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class GateMeasurement:
     """A fit without the held-out ratings. `metrics` are those of `reelstream.als.metrics.evaluate` on them, and
     `last` those of the version before: its movies, the same users folded in, the same held-out ratings."""
 
@@ -38,8 +38,8 @@ class Measured:
 
 
 def measure(
-    data: TrainingData, fit: Fit, model: ModelSettings, settings: Settings, last: Factors | None
-) -> Measured | None:
+    data: TrainingData, fit: Engine, model: ModelSettings, settings: Settings, last: Factors | None
+) -> GateMeasurement | None:
     """None where there are too few ratings to hold some out.
 
     last: what was measured in the last version. It had not seen what is held out now, since the training part of a user
@@ -52,11 +52,11 @@ def measure(
     held_out = (data.user_id[test], data.movie_id[test], data.rating[test])
     factors = fit(train, model, settings, start=last)
     metrics = evaluate(factors, train, *held_out)
-    before = evaluate(carry_over(last, train), train, *held_out) if last else None
-    return Measured(factors, metrics, before and {k: v for k, v in before.items() if k != "baselines"})
+    before = evaluate(on_other_ratings(last, train), train, *held_out) if last else None
+    return GateMeasurement(factors, metrics, before and {k: v for k, v in before.items() if k != "baselines"})
 
 
-def reasons_against(measured: Measured | None, margin: float) -> list[str]:
+def reasons_against(measured: GateMeasurement | None, margin: float) -> list[str]:
     """Why it should not be published; empty where nothing speaks against it.
 
     margin: the share by which RMSE or nDCG@10 may be worse than the last version's.

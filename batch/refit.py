@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reelstream.als.alternate import StepProgress
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
-from reelstream.batch import native
-from reelstream.batch.gate import Fit, measure, reasons_against
-from reelstream.batch.ratings import TrainingData, load
+from reelstream.api.published_lists import POPULAR_ROWS
+from reelstream.batch.engines import native
+from reelstream.batch.gate import Engine, measure, reasons_against
+from reelstream.batch.training import TrainingData, load
 from reelstream.errors import DamagedStore, HeldBack, MissingRequirement
-from reelstream.published_lists import POPULAR_ROWS
 from reelstream.settings import Settings
 from reelstream.store import models, run_files, version_history
 from reelstream.store.adopted import adopted
@@ -38,15 +38,12 @@ from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.top_lists import folded_lists, popular_list, similar_lists, user_lists
 
-Progress = Callable[[str, int, int], None]
-"""Called with (what is done now, steps done, steps in all)."""
-
 
 def _silent(_what: str, _done: int, _of: int) -> None:
     return None
 
 
-def refit(settings: Settings, *, force: bool = False, progress: Progress = _silent) -> Version:
+def refit(settings: Settings, *, force: bool = False, progress: StepProgress = _silent) -> Version:
     """Fits and publishes a new version; the numbers are those in the code.
 
     1. read the latest rating of each (user, movie)
@@ -154,10 +151,10 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     return version
 
 
-def engine(name: str) -> Fit:
+def engine(name: str) -> Engine:
     """The engine `native` or `mllib`."""
     if name == "mllib":
-        from reelstream.batch import mllib  # importing Spark takes a moment, and the native engine needs none
+        from reelstream.batch.engines import mllib  # importing Spark takes a moment, and the native engine needs none
 
         return mllib.fit
     return native.fit
@@ -216,11 +213,11 @@ def _catch_up(
 
 
 class _Report:
-    """Progress for who called, and `run/refit.json` for `reelstream status`."""
+    """Progress for the caller, and `run/refit.json` for `reelstream status`."""
 
     STEPS = 6
 
-    def __init__(self, settings: Settings, progress: Progress) -> None:
+    def __init__(self, settings: Settings, progress: StepProgress) -> None:
         self._settings = settings
         self._progress = progress
         self._started_at = datetime.now(UTC)

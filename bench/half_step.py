@@ -12,7 +12,7 @@ import numpy as np
 
 from bench._report import print_report
 from reelstream.als import kernel
-from reelstream.als.factors import F32, Csr
+from reelstream.als.arrays import F32, Csr
 
 RANK, OTHERS, ENTRIES = 64, 20_000, 50_000
 

@@ -17,7 +17,7 @@ from bench._report import print_report
 from bench.pipeline import temporary_settings, wait_until_stored
 from reelstream.cli.up import embedded_broker
 from reelstream.events import RatingEvent
-from reelstream.kafka_client import ensure_topic
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore

@@ -30,8 +30,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench._report import print_report
-from bench.kill_audit import audit
-from bench.kill_points import Crashes, crashes
 from bench.pipeline import temporary_settings, wait_until_stored
 from reelstream.cli.demo import real_ratings
 from reelstream.cli.replay import replay_file
@@ -41,6 +39,8 @@ from reelstream.producer.ratings_csv import read
 from reelstream.settings import Settings, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
+from tests.crash.audit import audit
+from tests.crash.points import Crashes, crashes
 
 START_LIMIT_S = 120.0
 

@@ -38,7 +38,7 @@ from bench.synthetic import generate
 from reelstream.batch.refit import refit
 from reelstream.cli.demo import real_ratings
 from reelstream.errors import Busy
-from reelstream.producer.ratings_csv import Rows
+from reelstream.producer.ratings_csv import RatingRows
 from reelstream.settings import Settings, to_env
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
@@ -102,7 +102,7 @@ def load(live: Settings, folder: Path, rate: float, seconds: float) -> dict[str,
     }
 
 
-def write_events(csv: Path, real: Rows, rate: float, seconds: float) -> None:
+def write_events(csv: Path, real: RatingRows, rate: float, seconds: float) -> None:
     """A ratings.csv in time order: users of `bench.synthetic`, each of whom rates within STAY_S, and now and then any known
     user. The film that is the most popular there is the one that is the most popular in the real ratings, and so on."""
     draw, count = np.random.default_rng(SEED), int(rate * seconds)

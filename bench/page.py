@@ -26,8 +26,8 @@ from bench._report import print_report
 from bench.freshness import replay_all
 from bench.pipeline import running, temporary_settings, wait_until_stored
 from reelstream.batch.refit import refit
+from reelstream.broker.loopback import choose_ports
 from reelstream.cli.demo import real_ratings
-from reelstream.embedded.loopback import choose_ports
 from reelstream.store.movies import MoviesStore, read_csv
 
 WORDS = ("star", "love", "man", "night", "king", "last", "american", "dead", "life", "story", "day", "girl", "city")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.processes import family
-from reelstream.embedded.broker import running_broker
+from reelstream.broker.embedded import running_broker
 from reelstream.settings import Settings, load, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore

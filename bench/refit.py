@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from bench._report import print_report
-from bench.peers.compare import CONTESTANTS, Asked, compare
+from bench.peers.compare import CONTESTANTS, Comparison, compare
 from bench.peers.table import as_text
 from bench.pipeline import temporary_settings
 from bench.synthetic import generate
@@ -122,8 +122,8 @@ def ratings(csv: Path | None, synthetic: int | None) -> tuple[pa.Table, pa.Table
     return table, titles
 
 
-def compared(asked: argparse.Namespace) -> Asked:
-    return Asked(
+def compared(asked: argparse.Namespace) -> Comparison:
+    return Comparison(
         peers=asked.peers,
         python=asked.peers_python,
         rounds=asked.rounds,

@@ -23,8 +23,8 @@ import numpy as np
 from kafka import KafkaProducer
 
 from bench._report import print_report
-from reelstream.embedded.broker import EmbeddedBroker
-from reelstream.kafka_client import ensure_topic
+from reelstream.broker.embedded import EmbeddedBroker
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.producer.ratings_csv import read
 from reelstream.producer.send import replay
 

@@ -35,16 +35,16 @@ from bench._report import print_report
 from bench.pipeline import temporary_settings
 from bench.processes import open_files, resident_mb
 from bench.soak_events import Events, MicroBatch, left, real_rows
-from bench.soak_reader import Reader, reading
+from bench.soak_reader import SoakReader, reading
 from reelstream.batch.refit import refit
 from reelstream.cli.demo import real_ratings
 from reelstream.cli.up import refit_in_child
-from reelstream.producer.ratings_csv import Rows
+from reelstream.producer.ratings_csv import RatingRows
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
 from reelstream.stream.run import WATCH_S
@@ -73,10 +73,10 @@ def main() -> None:
         )
 
 
-def soak(settings: Settings, rows: Rows, batches: int, refit_every: int) -> dict[str, Any]:
+def soak(settings: Settings, rows: RatingRows, batches: int, refit_every: int) -> dict[str, Any]:
     """The figures of a whole run, on an empty warehouse."""
     events, store = Events(rows, SEED, EVENTS), RatingsStore(settings.warehouse)
-    folder = Folder(settings)
+    folder = FoldInStage(settings)
     _ingest(events.real(), store, folder)
     refit(settings)
     maintenance = Maintenance(store, folder)
@@ -127,7 +127,7 @@ def soak(settings: Settings, rows: Rows, batches: int, refit_every: int) -> dict
     }
 
 
-def _ingest(table: Any, store: RatingsStore, folder: Folder) -> BatchReport:
+def _ingest(table: Any, store: RatingsStore, folder: FoldInStage) -> BatchReport:
     return ingest(cast(DataFrame, MicroBatch(table)), store, folder)
 
 
@@ -191,7 +191,7 @@ class _Refits:
             self._thread.join()
 
 
-def _now(settings: Settings, batch: int, took: Sequence[tuple[float, float]], reader: Reader) -> dict[str, Any]:
+def _now(settings: Settings, batch: int, took: Sequence[tuple[float, float]], reader: SoakReader) -> dict[str, Any]:
     """One row of the table, also as a line of progress."""
     seconds, cpu = np.array(took or [(0.0, 0.0)]).T
     row: dict[str, Any] = {
@@ -225,7 +225,7 @@ def _ratios(tenths: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def _compare(store: RatingsStore, rows: Rows, batches: int) -> tuple[int, int]:
+def _compare(store: RatingsStore, rows: RatingRows, batches: int) -> tuple[int, int]:
     """(ratings that should be in the store and are not, ratings there that should not be, or with other stars)."""
     again = Events(rows, SEED, EVENTS)
     expected = left([again.real(), *(again.batch() for _ in range(batches))])

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from reelstream.events import ForgetEvent, RatingEvent
-from reelstream.producer.ratings_csv import Rows, read_blocks
+from reelstream.producer.ratings_csv import RatingRows, read_blocks
 from reelstream.stream.parse import CHECKED, PARSED
 
 TOPIC, PARTITIONS = "ratings", 4
@@ -31,7 +31,7 @@ FORGET_EVERY, KNOWN_EVERY = 50, 10
 """Micro-batches from one request to be forgotten to the next, and how many of these until one is of a known user."""
 
 
-def real_rows(csv: Path) -> Rows:
+def real_rows(csv: Path) -> RatingRows:
     """All rows of a ratings.csv."""
     blocks = read_blocks(csv, rating_min=0.5, rating_max=5.0, now_ms=time.time_ns() // 1_000_000, on_bad=_refuse)
     return np.concatenate([block.rows for block in blocks])
@@ -55,7 +55,7 @@ class Events:
     a new movie; there are events that are not JSON, and users who ask to be forgotten.
     """
 
-    def __init__(self, rows: Rows, seed: int, events_per_batch: int) -> None:
+    def __init__(self, rows: RatingRows, seed: int, events_per_batch: int) -> None:
         self._rows, self._size = rows, events_per_batch
         self._choose = random.Random(seed)
         self._offsets = [0] * PARTITIONS

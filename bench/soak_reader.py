@@ -19,7 +19,7 @@ RATINGS_EVERY = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class SoakReader:
     """`errors` counts the reads that raised, or gave an empty list, or one of two versions."""
 
     pid: int
@@ -38,7 +38,7 @@ class Reader:
 
 
 @contextmanager
-def reading(warehouse: Path, user_ids: Sequence[int]) -> Iterator[Reader]:
+def reading(warehouse: Path, user_ids: Sequence[int]) -> Iterator[SoakReader]:
     """The process, at work once the block begins."""
     spawn = multiprocessing.get_context("spawn")
     reads, errors, sentences, stopping = spawn.Value("q", 0), spawn.Value("q", 0), spawn.Queue(10), spawn.Event()
@@ -48,7 +48,7 @@ def reading(warehouse: Path, user_ids: Sequence[int]) -> Iterator[Reader]:
     try:
         if not ready.wait(60):
             raise SystemExit("the reader did not start")
-        yield Reader(process.pid or 0, reads, errors, sentences)
+        yield SoakReader(process.pid or 0, reads, errors, sentences)
     finally:
         stopping.set()
         process.join(30)

@@ -16,11 +16,11 @@ from typing import Any
 
 import reelstream
 from reelstream.batch.refit import refit
-from reelstream.cli.main import show_films
 from reelstream.cli.options import err, out, print_json, progress_bar
 from reelstream.cli.rate import rate
 from reelstream.cli.replay import replay_file
 from reelstream.cli.status import print_metrics
+from reelstream.cli.tables import show_recommendations
 from reelstream.cli.up import embedded_broker
 from reelstream.errors import MissingRequirement, ReelstreamError, UsageError
 from reelstream.settings import Settings
@@ -97,7 +97,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
     )
     print_metrics(version.info)
     out.print()
-    show_films(f"User {known} has rated the most; the top 10 of what is left", films)
+    show_recommendations(f"User {known} has rated the most; the top 10 of what is left", films)
     out.print()
     out.print("A new user comes and rates five films:")
     for film, stars in chosen:
@@ -106,7 +106,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
         "not in time" if rated.fresh_after_s is None else f"{rated.fresh_after_s * 1000:.0f} ms after Kafka had them"
     )
     out.print()
-    show_films(f"Fresh top 10 of new user {rated.user_id}, {fresh}", rated.recommendations)
+    show_recommendations(f"Fresh top 10 of new user {rated.user_id}, {fresh}", rated.recommendations)
     out.print()
     out.print(queries(warehouse, known), soft_wrap=True, markup=False)
     out.print(f"\nAll of it took {seconds['all']:.1f} s.")

@@ -61,11 +61,11 @@ def evaluate(
     how = _how(test, split, test_fraction, seed)
     _check_report(report)
 
-    from reelstream.batch import (
-        evaluate as evaluation,
-    )  # numba and pyarrow take a moment, and the other commands need none of it
+    from reelstream.batch.evaluation import (
+        evaluate as evaluation,  # numba and pyarrow take a moment, and the other commands need none of it
+    )
     from reelstream.cli import ratings_file
-    from reelstream.cli.main import BAD_ROWS
+    from reelstream.cli.exit_codes import BAD_ROWS
 
     with progress_bar(quiet=as_json) as bar:
 
@@ -96,9 +96,9 @@ def evaluate(
         "report": None,
     }
     if report:
-        from reelstream.batch import report_page
+        from reelstream.batch.evaluation import page
 
-        figures["report"] = str(report_page.write(report, found, summary(figures), *table(figures)))
+        figures["report"] = str(page.write(report, found, summary(figures), *table(figures)))
     if as_json:
         print_json(figures)
     else:
@@ -168,7 +168,7 @@ def _how(test: Path | None, split: str | None, test_fraction: float | None, seed
             if value is not None:
                 raise UsageError(f"--test and {option} exclude each other: with a test file nothing is split.")
         return {"test": str(test)}
-    from reelstream.batch.evaluate import SPLITS
+    from reelstream.batch.evaluation.evaluate import SPLITS
 
     split = split or "random"
     if split not in SPLITS:

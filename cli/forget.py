@@ -21,7 +21,8 @@ from reelstream.cli.options import (
     settings_of,
 )
 from reelstream.events import ForgetEvent, check
-from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.kafka_io.properties import load_command_config
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings
 from reelstream.store import run_files
@@ -32,7 +33,7 @@ WAIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ForgetAnswer:
     """`removed` is None where no stream has done it yet."""
 
     event: ForgetEvent
@@ -71,7 +72,7 @@ def forget(
     )
 
 
-def ask(settings: Settings, user_id: int) -> Asked:
+def ask(settings: Settings, user_id: int) -> ForgetAnswer:
     """Sends the request and waits until it is done. Raises UsageError for what is no id, BrokerUnavailable."""
     now_ms = time.time_ns() // 1_000_000
     check(ForgetEvent(user_id, now_ms), rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
@@ -80,7 +81,7 @@ def ask(settings: Settings, user_id: int) -> Asked:
     ensure_topic(address, settings.topic, settings.partitions, properties)
     with RatingProducer(address, settings.topic, properties) as producer:
         event = producer.forget(user_id)
-    return Asked(event, _wait_until_removed(settings, event))
+    return ForgetAnswer(event, _wait_until_removed(settings, event))
 
 
 def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | None:
@@ -97,7 +98,7 @@ def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | Non
     return None
 
 
-def _plain(asked: Asked) -> dict[str, Any]:
+def _plain(asked: ForgetAnswer) -> dict[str, Any]:
     return {
         "user_id": asked.event.user_id,
         "rated_up_to_ms": asked.event.rated_at_ms,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from reelstream import __version__
 from reelstream.cli.evaluate import evaluate
+from reelstream.cli.exit_codes import BAD_ROWS
 from reelstream.cli.forget import forget
 from reelstream.cli.movies import movies
 from reelstream.cli.options import (
@@ -34,11 +35,10 @@ from reelstream.cli.report import report
 from reelstream.cli.serve import Host
 from reelstream.cli.serve import serve as serve_alone
 from reelstream.cli.sql import sql
+from reelstream.cli.tables import show_recommendations
 from reelstream.cli.tune import tune
 from reelstream.errors import ReelstreamError, UsageError
 from reelstream.failpoint import check_failpoint
-
-BAD_ROWS = 8
 
 app = typer.Typer(
     name="reelstream",
@@ -235,7 +235,7 @@ def recommend(
     if as_json:
         print_json(films)
         return
-    show_films(f"For user {user}", films)
+    show_recommendations(f"For user {user}", films)
 
 
 @app.command()
@@ -370,8 +370,8 @@ def status(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, as_
 
     Example: `reelstream status --json`
     """
+    from reelstream.api.status import collect
     from reelstream.cli import status as statuses
-    from reelstream.status import collect
 
     value = collect(settings_of(warehouse, bootstrap_servers))
     print_json(value) if as_json else statuses.show(value)
@@ -427,15 +427,6 @@ def demo(
     from reelstream.cli.demo import demo as run_demo
 
     run_demo(settings_of(warehouse), ratings, titles, as_json=as_json)
-
-
-def show_films(title: str, films: Any) -> None:
-    """A list of Recommendation as a table."""
-    print_table(
-        title,
-        ("rank", "movie", "title", "stars", "score", "source"),
-        [(f.rank, f.movie_id, f.title, f.predicted_rating, f.score, f.source) for f in films],
-    )
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from reelstream.api.warehouse import existing
 from reelstream.cli.safe_console import SafeConsole, escape_controls
 from reelstream.errors import BrokerUnavailable
 from reelstream.settings import Settings, load
-from reelstream.warehouse import existing
 
 if TYPE_CHECKING:
     from reelstream.producer.ratings_csv import BadRow
@@ -80,7 +80,7 @@ def existing_warehouse(settings: Settings) -> Path:
 
 def broker_address(settings: Settings) -> str:
     """The Kafka to talk to: the one given, else the embedded broker that runs on this warehouse."""
-    from reelstream.embedded.broker import running_broker
+    from reelstream.broker.embedded import running_broker
 
     address = settings.bootstrap_servers or running_broker(broker_folder(settings))
     if not address:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import reelstream
-from reelstream.answers import Recommendation, Rows
+from reelstream.api.results import Recommendation, Rows
 from reelstream.cli.options import broker_address, err, out, print_json
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import RatingEvent, check, is_id
-from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.kafka_io.properties import load_command_config
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.producer.send import RatingProducer, new_user_id
 from reelstream.settings import Settings
 from reelstream.store import run_files
@@ -112,7 +113,7 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
 
 
 def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
-    from reelstream.cli.main import show_films
+    from reelstream.cli.tables import show_recommendations
 
     if as_json:
         print_json(rated)
@@ -123,7 +124,7 @@ def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
             err.print("The list does not count them yet: no stream runs on this warehouse, or it is behind.")
         else:
             out.print(f"The list counts them {rated.fresh_after_s * 1000:.0f} ms later:")
-        show_films(f"For user {rated.user_id}", rated.recommendations)
+        show_recommendations(f"For user {rated.user_id}", rated.recommendations)
     elif waited and rated.fresh_after_s is None:
         err.print("No version is published yet; the list follows with the first refit.")
 

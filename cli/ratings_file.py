@@ -1,6 +1,6 @@
 """A ratings.csv as arrays, for the commands that need all of it at once.
 
-In: a CSV file. Out: `RatingsFile`, its bad rows counted. Next: `reelstream.batch.evaluate` splits and measures.
+In: a CSV file. Out: `RatingsFile`, its bad rows counted. Next: `reelstream.batch.evaluation.evaluate` splits and measures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reelstream.batch.evaluate import Ratings
+from reelstream.batch.evaluation.evaluate import RatingColumns
 from reelstream.errors import UsageError
 from reelstream.producer.ratings_csv import BadRow, read_blocks
 from reelstream.producer.send import FIRST_BAD_KEPT
@@ -26,7 +26,7 @@ class RatingsFile:
     """`ratings`: the latest of each (user, movie), sorted by these. `duplicates`: how many others there were.
     `first_bad` has the first of `bad_rows` bad rows."""
 
-    ratings: Ratings
+    ratings: RatingColumns
     duplicates: int
     bad_rows: int
     first_bad: list[BadRow]
@@ -56,5 +56,5 @@ def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -
     if not n_rows:
         first = f"; line {first_bad[0].line_number}: {first_bad[0].reason}" if first_bad else ""
         raise UsageError(f"{path} has no good rating{first}. Give a ratings.csv with ratings below its header.")
-    ratings = Ratings(*(np.concatenate(parts.pop(name)) for name in _TYPES)).latest()
+    ratings = RatingColumns(*(np.concatenate(parts.pop(name)) for name in _TYPES)).latest()
     return RatingsFile(ratings, n_rows - len(ratings), bad_rows, first_bad)

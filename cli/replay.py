@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from reelstream.cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
-from reelstream.kafka_client import ensure_topic, load_command_config
+from reelstream.kafka_io.properties import load_command_config
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
 from reelstream.settings import Settings

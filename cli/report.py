@@ -23,8 +23,8 @@ def report(
     The page needs no network, no script and no other file. With --json the same figures are printed, and no page is
     written. Examples: `reelstream report` · `reelstream report --user 42 --output films.html`
     """
-    from reelstream.batch import warehouse_page
-    from reelstream.batch.warehouse_figures import gather
+    from reelstream.batch.report import warehouse_page
+    from reelstream.batch.report.warehouse_figures import gather
 
     settings = settings_of(warehouse)
     existing_warehouse(settings)

@@ -49,7 +49,7 @@ def sql(
     Examples: `reelstream sql "SELECT * FROM recommendations WHERE user_id = 42"` ·
     `reelstream sql "FROM ratings" --format parquet --output ratings.parquet` · `reelstream sql`
     """
-    from reelstream.sql import connect
+    from reelstream.api.sql import connect
 
     path = settings_of(warehouse).warehouse
     connection = connect(path)
@@ -91,7 +91,7 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
 
 
 def _prompt(connection: duckdb.DuckDBPyConnection, warehouse: Path, form: Format) -> None:
-    from reelstream.sql import VIEWS, connect
+    from reelstream.api.sql import VIEWS, connect
 
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  gives `input` its keys and its memory

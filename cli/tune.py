@@ -24,9 +24,9 @@ from reelstream.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from reelstream.batch.evaluate import Ratings
-    from reelstream.batch.search_space import Space
-    from reelstream.batch.tune import Split, Tuned
+    from reelstream.batch.evaluation.evaluate import RatingColumns
+    from reelstream.batch.evaluation.search_space import Space
+    from reelstream.batch.evaluation.tune import SplitRule, Tuned
     from reelstream.cli.ratings_file import RatingsFile
     from reelstream.settings import Settings
 
@@ -84,14 +84,14 @@ def tune(
     if folder and folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder} is not a folder; name one, or a new one.")
 
-    from reelstream.batch import heat_map
-    from reelstream.batch.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
-    from reelstream.batch.tune import Split
-    from reelstream.cli import tune_answer
-    from reelstream.cli.main import BAD_ROWS
+    from reelstream.batch.evaluation import heat_map
+    from reelstream.batch.evaluation.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
+    from reelstream.batch.evaluation.tune import SplitRule
+    from reelstream.cli import tune_result
+    from reelstream.cli.exit_codes import BAD_ROWS
 
     space = parse(param or (DEFAULT_RANGES if random else DEFAULT_GRID))
-    by = Split(split, test_fraction, seed)
+    by = SplitRule(split, test_fraction, seed)
     with progress_bar(quiet=as_json) as bar:
         csv = _read_csv(file, settings, bar) if file else None
         ratings = csv.ratings if csv else _stored(settings)
@@ -105,7 +105,7 @@ def tune(
         "adopted": adopt,
         "bad_rows": csv.bad_rows if csv else 0,
     }
-    print_json(tune_answer.as_json(found) | answer) if as_json else tune_answer.show(found, answer)
+    print_json(tune_result.as_json(found) | answer) if as_json else tune_result.show(found, answer)
     if csv and csv.bad_rows:
         if not as_json:
             show_bad_rows(csv.bad_rows, csv.first_bad)
@@ -119,30 +119,37 @@ def _read_csv(file: Path, settings: Settings, bar: Progress) -> RatingsFile:
     return ratings_file.read(file, settings, lambda done, of: bar.update(task, completed=done, total=of))
 
 
-def _stored(settings: Settings) -> Ratings:
-    from reelstream.batch.evaluate import Ratings
-    from reelstream.batch.ratings import load
+def _stored(settings: Settings) -> RatingColumns:
+    from reelstream.batch.evaluation.evaluate import RatingColumns
+    from reelstream.batch.training import load
     from reelstream.store.ratings import RatingsStore
 
     data = load(RatingsStore(settings.warehouse))
-    return Ratings(data.user_id, data.movie_id, data.rating, data.rated_at_ms)
+    return RatingColumns(data.user_id, data.movie_id, data.rating, data.rated_at_ms)
 
 
-def _folder_name(ratings: Ratings, by: Split) -> str:
+def _folder_name(ratings: RatingColumns, by: SplitRule) -> str:
     """A folder for these ratings and this split, so that what was tried on others does not stand beside it."""
-    from reelstream.batch.tune import fingerprint
+    from reelstream.batch.evaluation.tune import fingerprint
 
     return f"{by}-{fingerprint(ratings, by)[:8]}".replace(" ", "-")
 
 
 def _tune(
-    ratings: Ratings, space: Space, settings: Settings, there: Path, bar: Progress, *, by: Split, n_random: int | None
+    ratings: RatingColumns,
+    space: Space,
+    settings: Settings,
+    there: Path,
+    bar: Progress,
+    *,
+    by: SplitRule,
+    n_random: int | None,
 ) -> Tuned:
     """With a progress bar that shows the best so far; Ctrl-C says how to go on."""
-    from reelstream.batch.heat_map import NAMES
-    from reelstream.batch.trials import FIGURES
-    from reelstream.batch.tune import best_of
-    from reelstream.batch.tune import tune as run_tune
+    from reelstream.batch.evaluation.heat_map import NAMES
+    from reelstream.batch.evaluation.trials import FIGURES
+    from reelstream.batch.evaluation.tune import best_of
+    from reelstream.batch.evaluation.tune import tune as run_tune
     from reelstream.store.adopted import adopted
 
     base = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)

@@ -19,11 +19,11 @@ from typing import Protocol
 from rich.text import Text
 
 from reelstream import child_process
+from reelstream.broker.embedded import EmbeddedBroker
 from reelstream.cli.options import broker_address, broker_folder, err
 from reelstream.cli.serve import served
-from reelstream.embedded.broker import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, HeldBack, ReelstreamError
-from reelstream.serving import check_token, listening
+from reelstream.serve.listener import check_token, listening
 from reelstream.settings import Settings
 from reelstream.stream.ingest import BatchReport
 from reelstream.stream.run import Stream

@@ -20,8 +20,8 @@ from kafka.partitioner.default import murmur2
 
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import ForgetEvent, RatingEvent
-from reelstream.kafka_client import kafka_python_options
-from reelstream.producer.connect import CONNECT_TIMEOUT_S, connect
+from reelstream.kafka_io.properties import kafka_python_options
+from reelstream.producer.connection import CONNECT_TIMEOUT_S, connect
 
 MAX_PENDING = 20_000
 """Most events that wait for their acknowledgement: kafka-python itself sets no bound on its memory."""
@@ -35,7 +35,7 @@ IDS_BELOW = 2**53
 class RatingProducer:
     """A producer that loses nothing silently: acks from all in-sync replicas, no repeats by retries, bounded memory.
 
-    The topic is there already (`reelstream.kafka_client.ensure_topic`): a broker that makes topics itself would make it
+    The topic is there already (`reelstream.kafka_io.connection.ensure_topic`): a broker that makes topics itself would make it
     with another number of partitions. One thread calls `send` and `flush`; `rate_live` may be called from any thread.
     Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if the topic can't be used.
     """

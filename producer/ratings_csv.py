@@ -41,7 +41,7 @@ from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, H
 ROW = np.dtype([("user_id", "<i8"), ("movie_id", "<i8"), ("rating", "<f8"), ("rated_at_ms", "<i8")])
 """One good row: the fields of RatingEvent, in its order."""
 
-Rows = npt.NDArray[np.void]
+RatingRows = npt.NDArray[np.void]
 
 CHUNK_BYTES = 1 << 20
 SHOWN_CHARACTERS = 200
@@ -71,7 +71,7 @@ class BadRow:
 class Block(NamedTuple):
     """The good rows (n,) of ROW in about CHUNK_BYTES of the file, their line numbers (n,), the bytes read so far."""
 
-    rows: Rows
+    rows: RatingRows
     line_numbers: Sequence[int]
     bytes_read: int
 
@@ -171,7 +171,7 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> Rows | None:
+def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | None:
     """All `line_count` rows (n,) of ROW; None unless each line is plain and good."""
     header = rules.header
     if chunk.translate(None, b"0123456789.,\r\n") or chunk.count(b"\r") != chunk.count(b"\r\n"):
@@ -212,7 +212,7 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> Rows | None:
 
 def _parse_lines(
     chunk: bytes, line_number: int, rules: Rules, on_bad: Callable[[BadRow], None]
-) -> tuple[Rows, list[int]]:
+) -> tuple[RatingRows, list[int]]:
     """The good rows (n,) of ROW and their line numbers."""
     rows, line_numbers = [], []
     checked = partial(check, rating_min=rules.rating_min, rating_max=rules.rating_max, now_ms=rules.now_ms)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reelstream.errors import MissingRequirement
-from reelstream.producer.ratings_csv import ROW, Block, Rows
+from reelstream.producer.ratings_csv import ROW, Block, RatingRows
 
 MEMORY_ROWS = 1_500_000
 """With these a replay stays below 300 MB, whatever the size of the file."""
@@ -63,7 +63,7 @@ def in_time_order(
         return
     try:
         runs: list[Path] = []
-        held: list[Rows] = []
+        held: list[RatingRows] = []
         count = held_rows = 0
         for block in read():
             if held_rows + len(block.rows) > memory_rows and held:  # 3
@@ -97,7 +97,7 @@ def _count_if_in_order(blocks: Iterable[Block]) -> int | None:
     return count
 
 
-def _by_time(blocks: list[Rows]) -> Rows:
+def _by_time(blocks: list[RatingRows]) -> RatingRows:
     """All rows (n,) of ROW, by time; the sort is stable. `blocks` is emptied, to halve the memory at the peak."""
     rows = np.concatenate(blocks) if blocks else np.empty(0, ROW)
     blocks.clear()
@@ -115,7 +115,7 @@ def _make_room(folder: Path, expected_rows: int, notice: Callable[[str], None]) 
     )
 
 
-def _write_run(blocks: list[Rows], path: Path) -> Path:
+def _write_run(blocks: list[RatingRows], path: Path) -> Path:
     rows = _by_time(blocks)
     try:
         with path.open("wb") as file:
@@ -125,17 +125,17 @@ def _write_run(blocks: list[Rows], path: Path) -> Path:
     return path
 
 
-def _read_run(path: Path) -> Iterator[Rows]:
+def _read_run(path: Path) -> Iterator[RatingRows]:
     with path.open("rb") as file:
         while data := file.read(MERGE_ROWS * ROW.itemsize):
             yield np.frombuffer(data, ROW)
 
 
-def _slices(rows: Rows) -> Iterator[Rows]:
+def _slices(rows: RatingRows) -> Iterator[RatingRows]:
     return (rows[start : start + MERGE_ROWS] for start in range(0, len(rows), MERGE_ROWS))
 
 
-def _tuples(parts: Iterable[Rows]) -> Iterator[Row]:
+def _tuples(parts: Iterable[RatingRows]) -> Iterator[Row]:
     return chain.from_iterable(part.tolist() for part in parts)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reelstream.recommender import Recommender, open
-    from reelstream.sql import connect
+    from reelstream.api.recommender import Recommender, open
+    from reelstream.api.sql import connect
 
 __version__ = "0.1.0"
 __all__ = ["Recommender", "connect", "open"]
@@ -21,5 +21,5 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("reelstream.sql" if name == "connect" else "reelstream.recommender"), name)
+        return getattr(import_module("reelstream.api.sql" if name == "connect" else "reelstream.api.recommender"), name)
     raise AttributeError(f"module 'reelstream' has no attribute {name!r}")

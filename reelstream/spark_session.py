@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reelstream.embedded.java import find_java
+from reelstream.broker.java import find_java
 from reelstream.settings import Settings
 
 if TYPE_CHECKING:

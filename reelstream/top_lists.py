@@ -12,7 +12,8 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.factors import Csr, Factors
+from reelstream.als.arrays import Csr
+from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.top_n import popular, predict, similar_movies, top_n
 from reelstream.store.movies import Titles

@@ -1,7 +1,7 @@
 """Read-your-writes: ratings that Kafka has acknowledged and that the published lists do not count yet.
 
 In: what was posted, with its place in the topic. Out: what to add to the stored ratings of a user. Next:
-`reelstream.serve.desk` works the user's list out from both, until the stream has stored and folded in the rating.
+`reelstream.serve.service` works the user's list out from both, until the stream has stored and folded in the rating.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Waiting:
     """How many there were."""
 
 
-class Acknowledged:
+class AcknowledgedRatings:
     """Thread-safe. Held in memory alone: after a restart of the server the stream's own lists answer."""
 
     def __init__(self, warehouse: Path, topic: str) -> None:

@@ -18,13 +18,13 @@ from starlette.responses import Response
 from reelstream import __version__
 from reelstream.errors import NotReady
 from reelstream.events import MAX_ID
-from reelstream.serve import catalogue, live, pipeline, users
-from reelstream.serve.desk import Desk
 from reelstream.serve.guard import Guard
-from reelstream.serve.live import Pulse
 from reelstream.serve.metrics import Metrics
-from reelstream.serve.poster import Poster
 from reelstream.serve.problems import PROBLEM_SCHEMA, handle_errors, problem
+from reelstream.serve.rating_sender import RatingSender
+from reelstream.serve.routes import events, movies, pipeline, users
+from reelstream.serve.routes.events import Pulse
+from reelstream.serve.service import Service
 from reelstream.settings import Settings
 
 DESCRIPTION = """Recommendations that count a rating as soon as it is acknowledged.
@@ -54,13 +54,13 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.desk = Desk(settings)
-    app.state.poster = Poster(settings, kafka_address)
+    app.state.desk = Service(settings)
+    app.state.poster = RatingSender(settings, kafka_address)
     app.state.pulse = pulse = Pulse(settings)
     app.state.metrics = metrics = Metrics(settings, lambda: pulse.listeners)
     app.state.closing = closing
     handle_errors(app)
-    for router in (users.router, catalogue.router, pipeline.router, live.router):
+    for router in (users.router, movies.router, pipeline.router, events.router):
         app.include_router(router)
     _serve_page(app)
     app.add_middleware(Guard, token=settings.serve_token, observe=metrics.observe)
@@ -111,7 +111,7 @@ def _exact(described: Any) -> None:
             described[key] = MAX_ID
 
 
-def _warm_up(desk: Desk) -> None:
+def _warm_up(desk: Service) -> None:
     """Loads the model and the compiled kernels, so that the first visitor does not wait for them."""
     try:
         desk.recommender.recommend_to_visitor({1: desk.settings.rating_max})

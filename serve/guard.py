@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reelstream.serve.listener import is_loopback
 from reelstream.serve.problems import problem
-from reelstream.serving import is_loopback
 
 MAX_BODY = 256 * 1024
 """Bytes of a request's body."""

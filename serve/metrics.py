@@ -1,6 +1,6 @@
 """Figures for Prometheus: of the API as it answers, of the pipeline as its pointers and run files say when asked.
 
-In: requests as they end; `reelstream.status` at a scrape. Out: Prometheus' text format. Next: Prometheus. Every one is
+In: requests as they end; `reelstream.api.status` at a scrape. Out: Prometheus' text format. Next: Prometheus. Every one is
 described in docs/metrics.md.
 """
 
@@ -23,8 +23,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from reelstream.api.status import collect
 from reelstream.settings import Settings
-from reelstream.status import collect
 from reelstream.store import run_files
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

@@ -1,7 +1,7 @@
 """What goes over the wire: the bodies that are taken and the answers that are given, with examples for OpenAPI.
 
 In: nothing. Out: pydantic models. Next: the routes name them; a request's body is checked by them. Answers are written by
-`reelstream.serve.answer` and checked against them in the tests.
+`reelstream.serve.json_response` and checked against them in the tests.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import pyarrow as pa
 import uvicorn
 
 from reelstream.serve.app import make_app
-from reelstream.serving import check_token, listening, url_of
+from reelstream.serve.listener import check_token, listening, url_of
 from reelstream.settings import Settings
 from reelstream.store import run_files
 

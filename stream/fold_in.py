@@ -1,6 +1,6 @@
 """Fold-in: fresh top-N lists of the users that just rated, from the movie factors of the current version.
 
-In: a micro-batch's ratings. Out: rows of USERS in `updates/` of the current version. Next: `reelstream.recommender`
+In: a micro-batch's ratings. Out: rows of USERS in `updates/` of the current version. Next: `reelstream.api.recommender`
 merges.
 
 When a refit publishes a new version, every user with ratings that the refit had not seen is folded into it (`refresh`),
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.factors import I64
+from reelstream.als.arrays import I64
 from reelstream.als.fold_in import FoldIn
 from reelstream.settings import Settings
 from reelstream.store import models, new_movies
@@ -27,7 +27,7 @@ from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.stream.history import COLUMNS, History
-from reelstream.stream.new_movies import NewMovies, Ratings
+from reelstream.stream.new_movies import NewMovies, RatingArrays
 from reelstream.stream.prequential import score
 from reelstream.stream.quality import Quality
 from reelstream.top_lists import folded_lists, similar_of
@@ -47,7 +47,7 @@ class Folded:
 NOTHING = Folded()
 
 
-class Folder:
+class FoldInStage:
     """Holds the current version's factors and every user's history. Its methods may be called by any thread.
 
     A micro-batch calls `forget` and `fold`; a thread beside it calls the others, again and again.
@@ -166,7 +166,7 @@ class Folder:
         loaded = self._loaded
         return loaded is not None and loaded.updates.compact()
 
-    def _ratings_of(self, user_ids: I64) -> Ratings:
+    def _ratings_of(self, user_ids: I64) -> RatingArrays:
         with self._lock:
             return self._history.of(user_ids)
 

@@ -17,7 +17,7 @@ from reelstream.store.forgotten import is_forgotten, merged
 from reelstream.store.rating_rows import next_offsets, not_yet_in
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from reelstream.stream.fold_in import NOTHING, Folded, Folder
+from reelstream.stream.fold_in import NOTHING, Folded, FoldInStage
 from reelstream.stream.parse import check
 
 
@@ -47,7 +47,7 @@ class BatchReport:
         return {**steps, "fold_in": self.folded.fold_in_s, "publish": self.folded.publish_s}
 
 
-def ingest(batch: DataFrame, store: RatingsStore, folder: Folder) -> BatchReport:
+def ingest(batch: DataFrame, store: RatingsStore, folder: FoldInStage) -> BatchReport:
     """Takes one micro-batch in.
 
     1. read: Spark reads and parses the records; the rows come here as Arrow, and what is no plain rating is checked here

@@ -1,6 +1,6 @@
 """The work beside the micro-batches: versions and movies are taken up, users forgotten, small files folded together.
 
-In: the warehouse, and the Folder that makes its lists. Out: the same tables, in few files. Next:
+In: the warehouse, and the FoldInStage that makes its lists. Out: the same tables, in few files. Next:
 `reelstream.stream.run` does it again and again, in a thread of its own.
 """
 
@@ -10,7 +10,7 @@ import time
 
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsStore
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 
 MOVIES_S = 1.0
 """Seconds between two fold-ins of new movies, at the least; more where one takes long."""
@@ -24,7 +24,7 @@ class Maintenance:
     One thread calls `once`; `error` is what went wrong in the last call.
     """
 
-    def __init__(self, store: RatingsStore, folder: Folder) -> None:
+    def __init__(self, store: RatingsStore, folder: FoldInStage) -> None:
         self.error: Exception | None = None
         self._store = store
         self._folder = folder

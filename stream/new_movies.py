@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from reelstream.als.factors import I64, Csr, Factors, index_of
+from reelstream.als.arrays import I64, Csr, index_of
+from reelstream.als.factor_rows import MOVIES, USERS, arrays_of, rows_at
+from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn, with_movies, with_users
-from reelstream.als.sides import MOVIES, USERS, at, side
 from reelstream.top_lists import known_ratings
 
-Ratings = tuple[np.ndarray, np.ndarray, np.ndarray]
+RatingArrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(row int64[L] ascending, movie_id int64[L], rating float32[L] in stars), as `History.of` gives them."""
 
 FRESH = 32
@@ -51,7 +52,7 @@ class NewMovies:
     def add(self, user_id: I64, movie_id: I64) -> None:
         """Takes a micro-batch's ratings, also those taken back, or the whole history's; the history has them by now.
 
-        user_id, movie_id: int64[L]. Ratings of movies that the version knows count where they are a user's first.
+        user_id, movie_id: int64[L]. RatingArrays of movies that the version knows count where they are a user's first.
         """
         new = self._version.movie_index(movie_id) < 0  # [L]
         with self._lock:
@@ -70,7 +71,7 @@ class NewMovies:
         with self._lock:
             return len(self._due()) > 0
 
-    def fold(self, history_of: Callable[[I64], Ratings]) -> Factors | None:
+    def fold(self, history_of: Callable[[I64], RatingArrays]) -> Factors | None:
         """The version's factors with all new movies that a user it can place has rated; None if nothing changed.
 
         history_of: all ratings of users, int64[R] ascending and unique, as `History.of` gives them. Users, mean and the
@@ -95,7 +96,10 @@ class NewMovies:
         placed = known.counts() > 0  # [R]
         others = np.flatnonzero(~np.isin(self._users.user_ids, raters))
         users = with_users(
-            at(self._users, USERS, others), raters[placed], known.select(np.flatnonzero(placed)), fold_in=self._fold_in
+            rows_at(self._users, USERS, others),
+            raters[placed],
+            known.select(np.flatnonzero(placed)),
+            fold_in=self._fold_in,
         )
 
         movie = index_of(due, movie_id)  # 3. the movies' factors; [L], -1 where it is not due
@@ -103,12 +107,12 @@ class NewMovies:
         by_movie = _by_movie(movie[counts], users.user_index(raters[row[counts]]), rating[counts], len(due))
         rated = by_movie.counts() > 0
         kept = np.flatnonzero(~np.isin(self._extended.movie_ids, due))
-        before = replace(users, **side(at(self._extended, MOVIES, kept), MOVIES))
+        before = replace(users, **arrays_of(rows_at(self._extended, MOVIES, kept), MOVIES))
         after = with_movies(before, due[rated], by_movie.select(np.flatnonzero(rated)))
 
         with self._lock:  # 4. from now on
             changed = rated.any() or len(kept) < len(self._extended.movie_ids)
-            self._users, self._extended = users, replace(after, **side(self._version, USERS))
+            self._users, self._extended = users, replace(after, **arrays_of(self._version, USERS))
             of_others = self._raters[~np.isin(self._raters["movie_id"], due)]
             of_due = _pairs(due[movie[movie >= 0]], raters[row[movie >= 0]])
             self._raters = _sorted(np.concatenate([of_others, of_due]))
@@ -127,9 +131,9 @@ class NewMovies:
         return np.union1d(movies[out | (came * FRESH >= raters)], self._lost)
 
 
-def _look_up(user_ids: I64, history_of: Callable[[I64], Ratings]) -> Ratings:
+def _look_up(user_ids: I64, history_of: Callable[[I64], RatingArrays]) -> RatingArrays:
     """The users' ratings, without those that were taken back (NaN)."""
-    parts: list[Ratings] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+    parts: list[RatingArrays] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
     for start in range(0, len(user_ids), _USERS_AT_ONCE):
         row, movie_id, rating = history_of(user_ids[start : start + _USERS_AT_ONCE])
         there = ~np.isnan(rating)
@@ -139,7 +143,7 @@ def _look_up(user_ids: I64, history_of: Callable[[I64], Ratings]) -> Ratings:
 
 
 def _by_movie(movie: I64, user: I64, rating: np.ndarray, n_movies: int) -> Csr:
-    """Ratings (position of the movie, position of the user, stars) as a Csr of a row a movie."""
+    """RatingArrays (position of the movie, position of the user, stars) as a Csr of a row a movie."""
     order = np.argsort(movie, kind="stable")
     indptr = np.concatenate([[0], np.cumsum(np.bincount(movie, minlength=n_movies))]).astype(np.int64)
     return Csr(indptr, user[order].astype(np.int32), rating[order].astype(np.float32))

@@ -17,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.factors import F32, F64, I64, Csr, Factors, index_of
+from reelstream.als.arrays import F32, F64, I64, Csr, index_of
+from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldedUsers, FoldIn
 from reelstream.als.metrics import BIAS_DAMPING
 from reelstream.als.top_n import popular, predict, top_n

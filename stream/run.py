@@ -22,22 +22,22 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from reelstream.embedded.jars import spark_kafka_jars
+from reelstream.broker.jars import spark_kafka_jars
 from reelstream.errors import DamagedStore, ReelstreamError
 from reelstream.events import RatingEvent
-from reelstream.kafka_client import kafka_python_options, load_command_config
-from reelstream.kafka_knock import knock
+from reelstream.kafka_io.preflight import check_connection
+from reelstream.kafka_io.properties import kafka_python_options, load_command_config
+from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
 from reelstream.spark_session import close_session, let_micro_batches_go_first, open_session
-from reelstream.store import leftovers, run_files
+from reelstream.store import run_files, unfinished_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
 from reelstream.stream.parse import parse
-from reelstream.stream.source import Source, lost_as_json
-from reelstream.stream.topic import Topic
+from reelstream.stream.source import TopicSource, lost_as_json
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between the tries to start a failed query again; the last one repeats."""
@@ -84,7 +84,7 @@ class Stream:
         self._notice = notice
         self._stack = ExitStack()
         self._store = RatingsStore(settings.warehouse)
-        self._source = Source(
+        self._source = TopicSource(
             settings, bootstrap_servers, self._store, accept_data_loss=accept_data_loss, notice=notice
         )
         self._stopping = threading.Event()
@@ -101,14 +101,16 @@ class Stream:
         try:
             lock = self._settings.warehouse / "run" / "stream.lock"
             self._stack.enter_context(exclusive(lock, "A stream"))
-            leftovers.remove(self._settings.warehouse)
-            knock(kafka_python_options(self._bootstrap_servers, load_command_config(self._settings.command_config)))
+            unfinished_files.remove(self._settings.warehouse)
+            check_connection(
+                kafka_python_options(self._bootstrap_servers, load_command_config(self._settings.command_config))
+            )
             self._spark = open_session(self._settings, jars=spark_kafka_jars())
             self._stack.callback(close_session, self._spark)
             let_micro_batches_go_first()
             for name, value in QUERY.items():
                 self._spark.conf.set(name, value)
-            self._folder = Folder(self._settings)
+            self._folder = FoldInStage(self._settings)
             self._stack.callback(self._folder.quality.close)
             self._folder.refresh()
             self._maintenance = Maintenance(self._store, self._folder)
@@ -204,7 +206,7 @@ class Stream:
             more = self._maintenance.once()
 
     def _report_status(self) -> None:
-        with closing(Topic(self._settings, self._bootstrap_servers)) as topic:
+        with closing(TopicOffsets(self._settings, self._bootstrap_servers)) as topic:
             while not self._stopping.wait(STATUS_S):
                 lag = self._kafka_error = None
                 try:

@@ -18,12 +18,13 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from reelstream.errors import DamagedStore
-from reelstream.kafka_client import ensure_topic, load_command_config, spark_options
+from reelstream.kafka_io.properties import load_command_config, spark_options
+from reelstream.kafka_io.topic import ensure_topic
+from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from reelstream.stream.topic import Topic
 
 FETCH = {
     "kafka.fetch.max.wait.ms": "10",  # Kafka's 500 would hold back each small micro-batch
@@ -42,7 +43,7 @@ class Gap:
     last: int
 
 
-class Source:
+class TopicSource:
     """The topic of one stream, whose query may be started many times.
 
     `accept_data_loss`: go on behind a gap, which is added to `lost` and told to `notice`, instead of raising. `lost` also
@@ -73,7 +74,7 @@ class Source:
         """
         properties = load_command_config(self._settings.command_config)
         ensure_topic(self._bootstrap_servers, self._settings.topic, self._settings.partitions, properties)
-        with closing(Topic(self._settings, self._bootstrap_servers)) as topic:
+        with closing(TopicOffsets(self._settings, self._bootstrap_servers)) as topic:
             starts = self._starts(*topic.first_and_end())
         reader = spark.readStream.format("kafka").options(**spark_options(self._bootstrap_servers, properties))
         return (

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from reelstream.broker.jars import spark_kafka_jars
 from reelstream.cli.demo import real_ratings
-from reelstream.embedded.jars import spark_kafka_jars
-from reelstream.kafka_client import ensure_topic
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.settings import load
 from reelstream.spark_session import open_session
-from tests.kafka_broker import fresh_topic, running_kafka, which_kafka
+from tests.fixtures.kafka_broker import fresh_topic, running_kafka, which_kafka
 
 TOPIC_PARTITIONS = 3
 

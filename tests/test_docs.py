@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 from bench import _report
 from docs.generate import PAGES, SHARED, all_commands, filled_in, options
 from reelstream import errors
-from reelstream.cli.main import BAD_ROWS, app
+from reelstream.api.sql import MODELS, VIEWS
+from reelstream.cli.exit_codes import BAD_ROWS
+from reelstream.cli.main import app
 from reelstream.events import REASONS, from_json
-from reelstream.kafka_client import kafka_python_options, load_command_config, spark_options
+from reelstream.kafka_io.properties import kafka_python_options, load_command_config, spark_options
 from reelstream.settings import Settings, load
-from reelstream.sql import MODELS, VIEWS
 from reelstream.store import schemas
 
 ROOT = Path(__file__).resolve().parents[1]

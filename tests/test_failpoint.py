@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import kill_points
 from reelstream.failpoint import FAILPOINTS
+from tests.crash import points
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("reelstream", "producer", "stream", "batch", "cli")
@@ -35,9 +35,9 @@ def test_each_name_is_at_one_place_in_the_code_and_in_the_tuple() -> None:
 
 
 def test_the_bench_kills_at_each_of_them() -> None:
-    rooms = (*kill_points.STREAM, *kill_points.REFIT, *kill_points.TITLES, *kill_points.TUNE)
+    rooms = (*points.STREAM, *points.REFIT, *points.TITLES, *points.TUNE)
     assert Counter(rooms) == Counter(FAILPOINTS)
-    assert set(kill_points.PREPARE) | set(kill_points.NTH) <= set(FAILPOINTS)
+    assert set(points.PREPARE) | set(points.NTH) <= set(FAILPOINTS)
 
 
 REACH_IT = (

@@ -12,8 +12,8 @@ import pytest
 import reelstream
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from tests.cli.published import TOY_STORY, publish
-from tests.store.rows import lists, ratings, rejects
+from tests.fixtures.published import TOY_STORY, publish
+from tests.fixtures.rows import lists, ratings, rejects
 
 PAGE = Path(__file__).parent.parent / "docs" / "operations.md"
 

@@ -12,11 +12,11 @@ import pandas
 import pyarrow as pa
 import pytest
 
-from reelstream.answers import Rows
+from reelstream.api.results import Rows
 from reelstream.batch.refit import refit
 from reelstream.settings import load
 from reelstream.store.movies import MoviesStore
-from tests.batch.camps import camps, fill
+from tests.fixtures.camps import camps, fill
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "python-api.md").read_text("utf-8")
 FIRST, *EXAMPLES = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

@@ -29,7 +29,7 @@ from reelstream.cli.main import app
 from reelstream.settings import load
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 
 ROOT = Path(__file__).resolve().parents[1]
 USER, NEW_USER, USERS, MOVIES = 42, 1000, 60, 40
@@ -68,7 +68,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     version = refit(settings)
     of_refit = lists_of(settings.warehouse)
 
-    folder, offset = Folder(settings), len(pairs)
+    folder, offset = FoldInStage(settings), len(pairs)
     folder.refresh()
     for number in range(10):
         more = rows([(USER, 1 + 2 * number), (NEW_USER, 2 + 2 * number), (1 + number, 2 + 3 * number)], offset)

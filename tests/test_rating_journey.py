@@ -19,7 +19,7 @@ from reelstream.settings import Settings, load
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import ingest
 from reelstream.stream.parse import parse
 from reelstream.stream.trigger import Due
@@ -66,7 +66,7 @@ def test_one_rating_from_csv_to_recommendation(
     assert (row.rating, row.rated_at_ms, row.raw) == (5.0, 1147880044000, None)
 
     # 4. and 5. it is in the store, with the offset that says so
-    store, folder = RatingsStore(warehouse), Folder(settings)
+    store, folder = RatingsStore(warehouse), FoldInStage(settings)
     report = ingest(batch, store, folder)
     assert (report.accepted, report.rejected, report.state.batch) == (len(events), 0, 1)
     [stored] = store.read(user_ids=[1]).filter(place(record)).to_pylist()

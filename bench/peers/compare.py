@@ -46,7 +46,7 @@ BIASES_ALONE = ModelSettings(rating_rank=0, rating_iterations=1, ranking_rank=1,
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Comparison:
     """How to compare. equal: (rank, iterations) of all, or None for what each library does best."""
 
     peers: Sequence[str]
@@ -58,7 +58,7 @@ class Asked:
     top_n_limit_s: float = 120.0
 
 
-def compare(table: pa.Table, asked: Asked) -> dict[str, Any]:
+def compare(table: pa.Table, asked: Comparison) -> dict[str, Any]:
     """table: columns user_id, movie_id, rating. Raises SystemExit with what to do if a peer cannot be run."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reelstream-bench-")))
@@ -90,7 +90,7 @@ def compare(table: pa.Table, asked: Asked) -> dict[str, Any]:
     }
 
 
-def jobs(asked: Asked) -> list[Job]:
+def jobs(asked: Comparison) -> list[Job]:
     """Ours, where a peer has that model, then the peers' in the order that they were asked for."""
     rank, iterations = asked.equal or (None, None)
     of_peers = [(peer, *each) for peer in asked.peers for each in CONTESTANTS[peer]]
@@ -133,7 +133,7 @@ def _floor_figures(held_out: HeldOut, floor: Factors) -> dict[str, Any]:
     }
 
 
-def _turn(worker: Worker, folder: Path, split: Path, asked: Asked) -> dict[str, Any]:
+def _turn(worker: Worker, folder: Path, split: Path, asked: Comparison) -> dict[str, Any]:
     """One round of one contestant: its seconds, its peak memory and, in a file, its answers."""
     worker.ask("load", split=str(split))
     fitted = worker.ask("fit")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.ml.recommendation import ALS
 
 from bench.peers.protocol import Job, Split
-from reelstream.als.factors import Csr
+from reelstream.als.arrays import Csr
 from reelstream.als.top_n import top_n
 from reelstream.settings import load
 from reelstream.spark_session import open_session

@@ -10,7 +10,7 @@ import numpy as np
 from bench.peers.protocol import SCALE, Job, Split, one_by_one, write_lists
 
 
-class Surprise:
+class SurpriseSvd:
     def __init__(self, job: Job) -> None:
         self.surprise = importlib.import_module("surprise")
         self.options = {"n_factors": job.rank or 100, "n_epochs": job.iterations or 20}
@@ -50,5 +50,5 @@ class Surprise:
         return np.array([self.svd.estimate(to_user(user), to_movie(movie)) for user, movie in pairs], np.float32)
 
 
-def make(job: Job) -> Surprise:
-    return Surprise(job)
+def make(job: Job) -> SurpriseSvd:
+    return SurpriseSvd(job)

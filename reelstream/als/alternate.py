@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from reelstream.als.factors import F32, F64, Csr, RatingMatrix
+from reelstream.als.arrays import F32, F64, Csr
+from reelstream.als.factors import RatingMatrix
 
-Progress = Callable[[str, int, int], None]
-"""Called with (which model, iterations done, iterations in all)."""
+StepProgress = Callable[[str, int, int], None]
+"""Called with (what is done now, steps or iterations done, and how many there are)."""
 
 
 class HalfStep(Protocol):
@@ -54,7 +55,7 @@ class Alternation:
     tolerance: float
     threads: int | None
     half_step: HalfStep
-    progress: Progress | None
+    progress: StepProgress | None
 
     def alternate(
         self, name: str, passes: tuple[int, int], system: Callable[[Csr, F32], System], movie: F32, user: F32 | None

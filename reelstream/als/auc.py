@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelstream.als import blocks
-from reelstream.als.factors import F32, F64, I32, I64, Csr
+from reelstream.als.arrays import F32, F64, I32, I64, Csr
 from reelstream.als.jit import jit
 
 _BLOCK_BYTES = 32 << 20

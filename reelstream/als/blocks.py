@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from reelstream.als.factors import I64
+from reelstream.als.arrays import I64
 
 BLOCKS_PER_THREAD = 6
 """More blocks than threads, so that a slow block does not leave the others waiting."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.factors import F32, F64, I32, I64
+from reelstream.als.arrays import F32, F64, I32, I64
 from reelstream.als.jit import jit
 
 CHUNK = 256

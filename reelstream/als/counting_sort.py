@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.factors import F32, I32, I64
+from reelstream.als.arrays import F32, I32, I64
 from reelstream.als.jit import jit
 
 _DENSE = 16

@@ -1,14 +1,15 @@
 """Why: what each rating of a user adds to a score, and which ratings the model did not expect.
 
 In: factors and one user's history. Out: parts of a ranking score that add up to it; what each rating was expected to be
-without it. Next: `reelstream.recommender` gives them titles.
+without it. Next: `reelstream.api.recommender` gives them titles.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.factors import F64, Csr, Factors
+from reelstream.als.arrays import F64, Csr
+from reelstream.als.factors import Factors
 from reelstream.als.fit import ranking_system, rating_system
 from reelstream.errors import UsageError
 

@@ -21,8 +21,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.alternate import Alternation, HalfStep, Progress, System
-from reelstream.als.factors import F32, F64, I64, Csr, Factors, ModelSettings, RatingMatrix, index_of
+from reelstream.als.alternate import Alternation, HalfStep, StepProgress, System
+from reelstream.als.arrays import F32, F64, I64, Csr, index_of
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.errors import UsageError
 
 WARM_PASSES, RATING_PASSES, RANKING_PASSES = 2, 4, 12
@@ -38,7 +39,7 @@ def fit(
     start: Factors | None = None,
     threads: int | None = None,
     half_step: HalfStep | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Factors:
     """Both models of all ratings. The same for the same seed and ratings, bit by bit, whatever the number of threads.
 

@@ -12,10 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
+from reelstream.als.arrays import F32, F64, I64, Csr
 from reelstream.als.explain import gram
-from reelstream.als.factors import F32, F64, I64, Csr, Factors
+from reelstream.als.factor_rows import MOVIES, USERS, rows_at, with_rows
+from reelstream.als.factors import Factors
 from reelstream.als.fit import movie_sums, ranking_system, rating_system
-from reelstream.als.sides import MOVIES, USERS, at, joined
 from reelstream.errors import UsageError
 
 
@@ -95,7 +96,7 @@ def with_users(
     folded = (fold_in or FoldIn(factors)).solve(histories, threads=threads)
     others = np.flatnonzero(~np.isin(factors.user_ids, user_ids))
     new = (user_ids, folded.user_bias, folded.rating, folded.ranking)
-    return joined(at(factors, USERS, others), USERS, dict(zip(USERS, new, strict=True)))
+    return with_rows(rows_at(factors, USERS, others), USERS, dict(zip(USERS, new, strict=True)))
 
 
 def with_movies(factors: Factors, movie_ids: I64, histories: Csr, *, threads: int | None = None) -> Factors:
@@ -111,7 +112,7 @@ def with_movies(factors: Factors, movie_ids: I64, histories: Csr, *, threads: in
     folded = MovieFoldIn(factors).solve(histories, threads=threads)
     counts, sums = histories.counts(), movie_sums(histories)  # [R], [R]
     new = (movie_ids, folded.movie_bias, folded.rating, folded.ranking, counts, sums)
-    return joined(factors, MOVIES, dict(zip(MOVIES, new, strict=True)))
+    return with_rows(factors, MOVIES, dict(zip(MOVIES, new, strict=True)))
 
 
 def _check(ids: I64, histories: Csr, kind: str, unrated: str) -> None:

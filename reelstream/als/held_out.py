@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.factors import F32, I64, Csr, RatingMatrix, index_of
+from reelstream.als.arrays import F32, I64, Csr, index_of
+from reelstream.als.factors import RatingMatrix
 from reelstream.errors import UsageError
 
 

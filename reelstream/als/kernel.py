@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reelstream.als import blocks, compiled
+from reelstream.als.arrays import F32, F64, Csr
 from reelstream.als.compiled import PAD
-from reelstream.als.factors import F32, F64, Csr
 from reelstream.als.reference import NOT_FINITE
 from reelstream.errors import UsageError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.factors import F32, F64, I32, I64, Csr
+from reelstream.als.arrays import F32, F64, I32, I64, Csr
 
 _ROWS = 8192
 """Lists whose vectors are gathered at once."""

@@ -1,7 +1,7 @@
 """How good both models are on ratings they have not seen, and how good the simplest models are on the same.
 
 In: Factors, their training ratings, held-out ratings. Out: figures by name. Next: `reelstream.batch.refit` publishes them,
-`reelstream.batch.evaluate` reports them.
+`reelstream.batch.evaluation.evaluate` reports them.
 
 Protocol. Rating metrics are over all test rows; predictions are clipped to the scale; a cold row (its user or its movie
 is not in training) is predicted by the mean plus whichever bias is known, and counted in `cold_rows`.
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.factors import F32, F64, I32, I64, Csr, Factors, RatingMatrix
+from reelstream.als.arrays import F32, F64, I32, I64, Csr
+from reelstream.als.factors import Factors, RatingMatrix
 from reelstream.als.held_out import HeldOut, renumbered
 from reelstream.als.list_metrics import Figures, accuracy, variety
 from reelstream.als.top_n import predict, top_n

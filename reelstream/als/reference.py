@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.factors import F32, F64, Csr
+from reelstream.als.arrays import F32, F64, Csr
 from reelstream.errors import UsageError
 
 NOT_FINITE = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.factors import I64
+from reelstream.als.arrays import I64
 from reelstream.errors import UsageError
 
 

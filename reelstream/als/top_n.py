@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from reelstream.als import blocks
-from reelstream.als.factors import F32, I32, I64, Csr, Factors
+from reelstream.als.arrays import F32, I32, I64, Csr
+from reelstream.als.factors import Factors
 from reelstream.errors import UsageError
 
 _WORTH = 8_000_000

@@ -3,7 +3,7 @@
 In: the version's factors with the new movies in them, and their similar movies. Out:
 `models/version=…/new_movies.parquet` in the columns of `movies.parquet`, and
 `recommendations/version=…/similar/new.parquet` in those of SIMILAR. Next: the stream goes on from them when it starts
-again; `reelstream.recommender` reads them.
+again; `reelstream.api.recommender` reads them.
 
 Each file is replaced whole, in one step, and needs no other: a reader sees the old one or the new one. The factors come
 first, so a movie that has similar movies can be predicted too.
@@ -16,8 +16,9 @@ import contextlib
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reelstream.als.factors import I64, Factors
-from reelstream.als.sides import MOVIES, at, joined
+from reelstream.als.arrays import I64
+from reelstream.als.factor_rows import MOVIES, rows_at, with_rows
+from reelstream.als.factors import Factors
 from reelstream.failpoint import failpoint
 from reelstream.store import models, pointer
 from reelstream.store.recommendations import Version
@@ -32,7 +33,7 @@ def save(version: Version, factors: Factors, new_ids: I64, similar: pa.Table) ->
 
     The caller holds the stream's lock.
     """
-    new = at(factors, MOVIES, factors.movie_index(new_ids))
+    new = rows_at(factors, MOVIES, factors.movie_index(new_ids))
     pointer.write_table(models.movies_table(new), version.model_path / FACTORS)
     failpoint("movies-folded")
     pointer.write_table(similar.cast(SIMILAR), version.path / _SIMILAR, row_group_rows=20_000)
@@ -44,7 +45,7 @@ def load_factors(version: Version, base: Factors) -> Factors:
     new = {}
     with contextlib.suppress(FileNotFoundError):
         new = models.movie_arrays(pointer.read_table(version.model_path / FACTORS))
-    return joined(base, MOVIES, new) if len(new.get("movie_ids", ())) else base
+    return with_rows(base, MOVIES, new) if len(new.get("movie_ids", ())) else base
 
 
 def read_similar(version: Version, movie_id: int | None = None) -> pa.Table:

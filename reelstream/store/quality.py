@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
+from reelstream.store.compaction import run_to_merge
 from reelstream.store.names import inside
 from reelstream.store.schemas import QUALITY
-from reelstream.store.tiers import run_to_merge
 
 GRACE_S = 60.0
 """How long a file that was folded into another stays on disk, for readers that had read the pointer before."""

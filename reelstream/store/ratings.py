@@ -1,6 +1,6 @@
 """The ratings store: accepted ratings and rejected events, a folder a micro-batch, and one pointer over both.
 
-In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `reelstream.batch.ratings` reads
+In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `reelstream.batch.training` reads
 them for a refit, `reelstream.stream.history` for the fold-in.
 
 The pointer also holds the Kafka offsets up to which events are in, so data and progress move in the same atomic step:
@@ -23,11 +23,11 @@ import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, pointer
+from reelstream.store.compaction import run_to_merge
 from reelstream.store.forgotten import Forgotten, Removed
 from reelstream.store.names import inside
 from reelstream.store.rating_rows import Offsets, latest
 from reelstream.store.schemas import RATINGS, REJECTS
-from reelstream.store.tiers import run_to_merge
 
 SNAPSHOT_FROM_ROWS = 50_000
 """Rows that must have come since the last snapshot before another one pays for itself."""
@@ -37,7 +37,7 @@ GRACE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class StoredDirectory:
     """One complete folder of a table. `last` is the number of the newest micro-batch in it."""
 
     name: str
@@ -55,9 +55,9 @@ class RatingsState:
     """
 
     batch: int = 0
-    snapshot: Folder | None = None
-    ratings: tuple[Folder, ...] = ()
-    rejects: tuple[Folder, ...] = ()
+    snapshot: StoredDirectory | None = None
+    ratings: tuple[StoredDirectory, ...] = ()
+    rejects: tuple[StoredDirectory, ...] = ()
     offsets: Offsets = field(default_factory=dict)
     accepted: int = 0
     rejected: int = 0
@@ -65,7 +65,7 @@ class RatingsState:
     forgetting: Mapping[int, int] = field(default_factory=dict)
 
     @property
-    def folders(self) -> tuple[Folder, ...]:
+    def folders(self) -> tuple[StoredDirectory, ...]:
         """All folders with ratings, oldest first."""
         return (*([self.snapshot] if self.snapshot else []), *self.ratings)
 
@@ -101,8 +101,8 @@ class RatingsStore:
             state = self.state()
             batch = state.batch + 1
             name = f"batch={batch:012d}"
-            added: list[Folder] = []
-            set_aside: list[Folder] = []
+            added: list[StoredDirectory] = []
+            set_aside: list[StoredDirectory] = []
             for table, root, schema, folders in (
                 (ratings, self.path, RATINGS, added),
                 (rejects, self.rejects_path, REJECTS, set_aside),
@@ -111,7 +111,7 @@ class RatingsStore:
                 if table.num_rows:
                     pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
                     pointer.sync_folder(root)
-                    folders.append(Folder(name, batch, 0, table.num_rows))
+                    folders.append(StoredDirectory(name, batch, 0, table.num_rows))
                     failpoint("folder-written")
             asked = forgotten.merged(self.forgotten(state), forget, batch)
             forgotten_name = self._write_forgotten(state, asked) if forget else state.forgotten
@@ -216,7 +216,7 @@ class RatingsStore:
     def _snapshot(self, state: RatingsState) -> None:
         table = latest(_read(self.path, state.folders, RATINGS, None, None), taken_back=True)
         last = state.folders[-1].last
-        folder = Folder(f"snapshot={last:012d}", last, 0, table.num_rows)
+        folder = StoredDirectory(f"snapshot={last:012d}", last, 0, table.num_rows)
         self._write_aside(table, self.path, folder.name)
         failpoint("snapshot-written")
         self._replace("ratings", state.folders, folder)
@@ -224,10 +224,10 @@ class RatingsStore:
 
     def _merge(self, state: RatingsState, kind: str, run: slice) -> None:
         root, schema = (self.path, RATINGS) if kind == "ratings" else (self.rejects_path, REJECTS)
-        old: tuple[Folder, ...] = getattr(state, kind)[run]
+        old: tuple[StoredDirectory, ...] = getattr(state, kind)[run]
         table = _read(root, old, schema, None, None)
         first = old[0].name.removeprefix("batch=").split("-")[0]
-        folder = Folder(f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows)
+        folder = StoredDirectory(f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows)
         self._write_aside(table, root, folder.name)
         failpoint("compaction-written")
         self._replace(kind, old, folder)
@@ -238,7 +238,7 @@ class RatingsStore:
         pointer.write_table(table, root / name / "part-0.parquet")
         pointer.sync_folder(root)
 
-    def _replace(self, kind: str, old: Sequence[Folder], new: Folder) -> None:
+    def _replace(self, kind: str, old: Sequence[StoredDirectory], new: StoredDirectory) -> None:
         with self._lock:
             state = self.state()
             gone = set(old)
@@ -274,7 +274,7 @@ class RatingsStore:
 
 
 def _read(
-    root: Path, folders: Sequence[Folder], schema: pa.Schema, columns: Sequence[str] | None, filters: Any
+    root: Path, folders: Sequence[StoredDirectory], schema: pa.Schema, columns: Sequence[str] | None, filters: Any
 ) -> pa.Table:
     names = list(columns) if columns else schema.names
     tables = [
@@ -284,14 +284,16 @@ def _read(
     return pa.concat_tables([empty, *tables])
 
 
-def _put_in_place(folders: Sequence[Folder], gone: set[Folder], new: Folder) -> tuple[Folder, ...]:
+def _put_in_place(
+    folders: Sequence[StoredDirectory], gone: set[StoredDirectory], new: StoredDirectory
+) -> tuple[StoredDirectory, ...]:
     kept = [folder for folder in folders if folder not in gone]
     at = sum(folder.last < new.last for folder in kept)
     return (*kept[:at], new, *kept[at:])
 
 
 def _state_to_json(state: RatingsState) -> dict[str, Any]:
-    def folder(item: Folder) -> list[Any]:
+    def folder(item: StoredDirectory) -> list[Any]:
         return [item.name, item.last, item.level, item.rows]
 
     return {
@@ -308,8 +310,8 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
 
 
 def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
-    def folder(item: Sequence[Any]) -> Folder:
-        return Folder(inside(item[0]), *item[1:])
+    def folder(item: Sequence[Any]) -> StoredDirectory:
+        return StoredDirectory(inside(item[0]), *item[1:])
 
     return RatingsState(
         batch=value["batch"],

@@ -2,7 +2,7 @@
 
 In: the tables of a refit, and the lists of users folded in since. Out:
 `recommendations/version=…/{users,similar,popular}`,
-its `updates/`, `recommendations/CURRENT`, and the symlink `recommendations/latest`. Next: `reelstream.recommender`
+its `updates/`, `recommendations/CURRENT`, and the symlink `recommendations/latest`. Next: `reelstream.api.recommender`
 reads.
 """
 
@@ -26,9 +26,9 @@ import pyarrow.compute as pc
 from reelstream.errors import NotReady
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
+from reelstream.store.compaction import run_to_merge
 from reelstream.store.names import inside
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
-from reelstream.store.tiers import run_to_merge
 
 GRACE_S = 60.0
 """How long an update file that was folded into another stays on disk, for readers that had read the pointer before."""

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelstream.als import kernel, reference
+from reelstream.als.arrays import F32, I64, Csr
 from reelstream.als.compiled import CHUNK
-from reelstream.als.factors import F32, I64, Csr, Factors, ModelSettings, RatingMatrix
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.top_n import predict, top_n
 from reelstream.errors import UsageError
-from tests.als.data import exact, tastes
+from tests.fixtures.rating_data import exact, tastes
 
 SMALL = ModelSettings(rating_rank=6, rating_iterations=4, ranking_rank=5, ranking_iterations=4)
 SOLVERS = (kernel.half_step, reference.half_step)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from reelstream.als import reference
+from reelstream.als.arrays import Csr
 from reelstream.als.explain import expected_without, gram, score_parts
-from reelstream.als.factors import Csr, Factors, ModelSettings, RatingMatrix
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit, rating_system
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import UsageError
-from tests.batch.camps import camps
+from tests.fixtures.camps import camps
 
 
 @pytest.fixture(scope="module")

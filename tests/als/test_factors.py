@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from reelstream.als.factors import Csr, ModelSettings, RatingMatrix, index_of
+from reelstream.als.arrays import Csr, index_of
+from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.errors import UsageError
-from tests.als.data import csr, tastes
+from tests.fixtures.rating_data import csr, tastes
 
 
 def dense(rows: Csr, n_columns: int) -> np.ndarray:

@@ -8,13 +8,14 @@ import pytest
 
 from reelstream.als import kernel, reference
 from reelstream.als.alternate import HalfStep
-from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
+from reelstream.als.arrays import F32, Csr
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit, ranking_system
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.splits import split_random
 from reelstream.als.top_n import predict
 from reelstream.errors import UsageError
-from tests.als.data import csr, exact, matrix, movielens, tastes
+from tests.fixtures.rating_data import csr, exact, matrix, movielens, tastes
 
 SMALL = ModelSettings(
     rating_rank=5,

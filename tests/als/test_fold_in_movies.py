@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reelstream.als.factors import F32, Csr, Factors, ModelSettings, RatingMatrix
+from reelstream.als.arrays import F32, Csr
+from reelstream.als.factor_rows import MOVIES, USERS
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn, MovieFoldIn, with_movies, with_users
-from reelstream.als.sides import MOVIES, USERS
 from reelstream.als.top_n import predict, similar_movies, top_n
 from reelstream.errors import UsageError
-from tests.als.data import exact, matrix
-from tests.batch.camps import FIRST_MOVIE, camps
+from tests.fixtures.camps import FIRST_MOVIE, camps
+from tests.fixtures.rating_data import exact, matrix
 
 MODEL = ModelSettings(
     rating_rank=5,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelstream.als import compiled, kernel, reference
-from reelstream.als.factors import Csr
+from reelstream.als.arrays import Csr
 from reelstream.errors import UsageError
 
 

@@ -11,7 +11,7 @@ from reelstream.als import auc as auc_module
 from reelstream.als.auc import auc
 from reelstream.als.list_metrics import accuracy, ndcg, variety
 from tests.als import brute_force
-from tests.als.data import csr
+from tests.fixtures.rating_data import csr
 
 N_MOVIES = 9
 NAMES = {

@@ -12,7 +12,7 @@ from reelstream.als.metrics import evaluate, measure, popularity, rating_metrics
 from reelstream.als.splits import split_random
 from reelstream.als.top_n import top_n
 from reelstream.errors import UsageError
-from tests.als.data import csr, movielens
+from tests.fixtures.rating_data import csr, movielens
 
 
 def by_hand() -> tuple[Factors, RatingMatrix]:

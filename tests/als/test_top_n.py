@@ -11,7 +11,7 @@ from reelstream.als.factors import ModelSettings
 from reelstream.als.fit import fit
 from reelstream.als.top_n import popular, predict, similar_movies, top_n
 from reelstream.errors import UsageError
-from tests.als.data import csr, matrix
+from tests.fixtures.rating_data import csr, matrix
 
 
 def brute_force(scores: np.ndarray, seen: list[list[int]], n: int) -> list[list[int]]:

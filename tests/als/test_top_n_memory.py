@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from reelstream.als.top_n import top_n
-from tests.als.data import csr
+from tests.fixtures.rating_data import csr
 
 MEASURE = """
 import json, resource, sys
 import numpy as np
-from reelstream.als.factors import Csr
+from reelstream.als.arrays import Csr
 from reelstream.als.top_n import top_n
 
 def peak_mb():

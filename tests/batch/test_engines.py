@@ -21,7 +21,7 @@ from reelstream.settings import load
 from reelstream.store import models
 from reelstream.store.movies import MoviesStore
 from reelstream.top_lists import user_lists
-from tests.batch.camps import Triples, camps, own_camp
+from tests.fixtures.camps import Triples, camps, own_camp
 
 MODEL = ModelSettings(
     rating_rank=15,

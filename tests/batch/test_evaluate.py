@@ -1,4 +1,4 @@
-"""`reelstream.batch.evaluate`: what is split, what is measured beside what, and the page that shows it."""
+"""`reelstream.batch.evaluation.evaluate`: what is split, what is measured beside what, and the page that shows it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from reelstream.als.factors import ModelSettings
-from reelstream.batch import report_page, report_plots
-from reelstream.batch.evaluate import Evaluation, Ratings, evaluate, split, unseen
+from reelstream.batch.evaluation import page as module
+from reelstream.batch.evaluation import plots
+from reelstream.batch.evaluation.evaluate import Evaluation, RatingColumns, evaluate, split, unseen
 from reelstream.batch.refit import refit
 from reelstream.errors import UsageError
 from reelstream.settings import Settings, load
 from reelstream.store.adopted import adopt
-from tests.batch.camps import add, camps, fill
+from tests.fixtures.camps import add, camps, fill
 
 K = 10
 
@@ -28,12 +29,12 @@ def settings(warehouse: Path) -> Settings:
     return load(warehouse=warehouse)
 
 
-def rows(*rows: tuple[int, int, float, int]) -> Ratings:
+def rows(*rows: tuple[int, int, float, int]) -> RatingColumns:
     user, movie, rating, at = (np.array(column) for column in zip(*rows, strict=True))
-    return Ratings(user, movie, rating.astype(np.float32), at)
+    return RatingColumns(user, movie, rating.astype(np.float32), at)
 
 
-def columns(ratings: Ratings) -> list[tuple[int, int, float, int]]:
+def columns(ratings: RatingColumns) -> list[tuple[int, int, float, int]]:
     return list(
         zip(
             *(c.tolist() for c in (ratings.user_id, ratings.movie_id, ratings.rating, ratings.rated_at_ms)), strict=True
@@ -41,9 +42,9 @@ def columns(ratings: Ratings) -> list[tuple[int, int, float, int]]:
     )
 
 
-def of_camps() -> Ratings:
+def of_camps() -> RatingColumns:
     user, movie, rating = camps()
-    return Ratings(user, movie, rating, np.arange(len(user)))
+    return RatingColumns(user, movie, rating, np.arange(len(user)))
 
 
 def evaluated(settings: Settings, **more: float) -> Evaluation:
@@ -136,7 +137,9 @@ def test_a_version_of_other_movies_is_no_baseline(settings: Settings) -> None:
     add(fill(settings.warehouse, camps(n_users=2, n_movies=2, density=1)), (1, 5, 4.0))
     refit(settings)
     train, test = split(of_camps(), "random", 0.2, 42)
-    other = [Ratings(part.user_id, part.movie_id + 10**6, part.rating, part.rated_at_ms) for part in (train, test)]
+    other = [
+        RatingColumns(part.user_id, part.movie_id + 10**6, part.rating, part.rated_at_ms) for part in (train, test)
+    ]
     assert evaluate(*other, settings).figures["baselines"]["last_version"] is None
 
 
@@ -151,7 +154,7 @@ def test_the_mllib_engine_is_measured_the_same_way(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = ModelSettings(ranking_rank=8, rating_iterations=1, ranking_iterations=2)
-    monkeypatch.setattr("reelstream.batch.evaluate.adopted", lambda *_, **__: few)
+    monkeypatch.setattr("reelstream.batch.evaluation.evaluate.adopted", lambda *_, **__: few)
     settings = load(warehouse=tmp_path / "none", engine="mllib")
     figures = evaluated(settings).figures
     assert figures["engine"] == "mllib"
@@ -161,7 +164,7 @@ def test_the_mllib_engine_is_measured_the_same_way(
 
 def test_tests_of_strangers_are_refused(settings: Settings) -> None:
     train, test = split(of_camps(), "random", 0.2, 42)
-    strangers = Ratings(test.user_id + 10**6, test.movie_id, test.rating, test.rated_at_ms)
+    strangers = RatingColumns(test.user_id + 10**6, test.movie_id, test.rating, test.rated_at_ms)
     with pytest.raises(UsageError, match="are these ratings of the same people and films"):
         evaluate(train, strangers, settings)
     with pytest.raises(UsageError, match="relevant from 6 stars on; the scale ends at 5"):
@@ -196,7 +199,7 @@ class Tags(HTMLParser):
 
 
 def page_of(evaluation: Evaluation, folder: Path) -> tuple[str, Tags]:
-    path = report_page.write(folder, evaluation, ["<b> & co."], ("", "this model"), [("RMSE", "0.9"), ("AUC", None)])
+    path = module.write(folder, evaluation, ["<b> & co."], ("", "this model"), [("RMSE", "0.9"), ("AUC", None)])
     assert path == folder / "index.html"
     page = path.read_text("utf-8")
     return page, Tags(page)
@@ -238,11 +241,11 @@ def test_readings_say_what_the_arrays_hold(settings: Settings) -> None:
     evaluation = evaluated(settings)
     lists, counts = evaluation.measured.lists, evaluation.held_out.train.by_movie.counts()
     first = np.argsort(-counts, kind="stable")[: len(counts) // 10]
-    said = report_plots.popularity_bias(evaluation).reading
+    said = plots.popularity_bias(evaluation).reading
     assert f"has {counts[first].sum() / counts.sum():.1%} of the ratings" in said
     assert f"and {np.isin(lists, first).mean():.1%} of the places on lists" in said
     predicted, rating = evaluation.measured.predicted, evaluation.held_out.rating
     quarters = [np.floor(predicted * 4) == quarter for quarter in np.unique(np.floor(predicted * 4))]
-    off = [(abs(predicted[q].mean() - rating[q].mean()), q.sum()) for q in quarters if q.sum() >= report_plots.FEW]
+    off = [(abs(predicted[q].mean() - rating[q].mean()), q.sum()) for q in quarters if q.sum() >= plots.FEW]
     gap = sum(apart * n for apart, n in off) / sum(n for _, n in off)
-    assert f"On average they were {gap:.2f} stars apart" in report_plots.calibration(evaluation).reading
+    assert f"On average they were {gap:.2f} stars apart" in plots.calibration(evaluation).reading

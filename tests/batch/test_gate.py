@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import reelstream
 from reelstream.als.factors import ModelSettings
-from reelstream.batch.gate import GATE_FROM_USERS, Measured, reasons_against
+from reelstream.batch.gate import GATE_FROM_USERS, GateMeasurement, reasons_against
 from reelstream.batch.refit import refit
 from reelstream.cli.main import app
 from reelstream.errors import HeldBack
@@ -18,13 +18,13 @@ from reelstream.store import run_files
 from reelstream.store.adopted import adopt, place
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from tests.batch.camps import add, camps, fill
+from tests.fixtures.camps import add, camps, fill
 
 GOOD = {"ranked_users": 100, "ndcg_at_10": 0.3, "rmse": 0.9}
 
 
-def measured(popularity: float = 0.2, last: dict[str, Any] | None = None, **changed: float) -> Measured:
-    return Measured(
+def measured(popularity: float = 0.2, last: dict[str, Any] | None = None, **changed: float) -> GateMeasurement:
+    return GateMeasurement(
         None,  # type: ignore[arg-type]
         {**GOOD, "baselines": {"popularity": {"ndcg_at_10": popularity}}, **changed},
         last,
@@ -45,7 +45,7 @@ def measured(popularity: float = 0.2, last: dict[str, Any] | None = None, **chan
         (None, 0),
     ],
 )
-def test_what_is_worse_by_more_than_the_margin_is_a_reason(what: Measured | None, reasons: int) -> None:
+def test_what_is_worse_by_more_than_the_margin_is_a_reason(what: GateMeasurement | None, reasons: int) -> None:
     assert len(reasons_against(what, 0.05)) == reasons
 
 

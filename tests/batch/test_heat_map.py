@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 from reelstream.als.factors import ModelSettings
-from reelstream.batch.heat_map import draw
-from reelstream.batch.search_space import parse
-from reelstream.batch.trials import row, trials
-from reelstream.batch.tune import best_of
+from reelstream.batch.evaluation.heat_map import draw
+from reelstream.batch.evaluation.search_space import parse
+from reelstream.batch.evaluation.trials import row, trials
+from reelstream.batch.evaluation.tune import best_of
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 BASE = ModelSettings(

@@ -16,20 +16,20 @@ import pytest
 from pyspark.sql import SparkSession
 
 from reelstream.als.factors import ModelSettings, RatingMatrix
-from reelstream.batch import mllib
+from reelstream.batch.engines import mllib
 from reelstream.errors import UsageError
 from reelstream.settings import load, to_env
-from tests.batch.camps import camps
+from tests.fixtures.camps import camps
 
 MODEL = ModelSettings(rating_iterations=1, ranking_rank=3, ranking_iterations=1)
 
 FIT = """
 import sys
 import numpy as np
-from reelstream.batch import mllib
+from reelstream.batch.engines import mllib
 from reelstream.als.factors import RatingMatrix
 from reelstream.settings import load
-from tests.batch.camps import camps
+from tests.fixtures.camps import camps
 from tests.batch.test_mllib import MODEL
 
 factors = mllib.fit(RatingMatrix.from_triples(*camps()), MODEL, load())
@@ -71,7 +71,7 @@ def test_many_iterations_are_cut_by_checkpoints(
         written.extend(Path(folder).glob("*/rdd-*/part-*"))
         remove(folder, **options)
 
-    monkeypatch.setattr("reelstream.batch.mllib.shutil.rmtree", removed)
+    monkeypatch.setattr("reelstream.batch.engines.mllib.shutil.rmtree", removed)
     model = replace(MODEL, rating_iterations=25, ranking_rank=11, ranking_iterations=25)
 
     factors = mllib.fit(RatingMatrix.from_triples(*camps(20, 30)), model, load(warehouse=tmp_path))

@@ -16,9 +16,9 @@ import pytest
 
 import reelstream
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
-from reelstream.batch import native
-from reelstream.batch import ratings as training
 from reelstream.batch import refit as module
+from reelstream.batch import training as training
+from reelstream.batch.engines import native
 from reelstream.batch.refit import refit
 from reelstream.errors import Busy, NotReady
 from reelstream.settings import Settings, load
@@ -27,7 +27,7 @@ from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
-from tests.batch.camps import add, camps, fill
+from tests.fixtures.camps import add, camps, fill
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reelstream.als.factors import ModelSettings
-from reelstream.batch.search_space import DEFAULT_GRID, DEFAULT_RANGES, SETTINGS, WHOLE, Range, parse
-from reelstream.batch.trials import TRIALS, Trial, trials
+from reelstream.batch.evaluation.search_space import DEFAULT_GRID, DEFAULT_RANGES, SETTINGS, WHOLE, Range, parse
+from reelstream.batch.evaluation.trials import TRIALS, Trial, trials
 from reelstream.errors import UsageError
 from tests.batch.small import SMALL
 from tests.test_docs import section

@@ -15,27 +15,27 @@ from pyspark.sql import SparkSession
 from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
-from reelstream.batch.evaluate import Ratings
-from reelstream.batch.search_space import MODELS, SETTINGS, parse
-from reelstream.batch.trials import TRIALS
-from reelstream.batch.tune import Split, Tuned, fingerprint, tune
+from reelstream.batch.evaluation.evaluate import RatingColumns
+from reelstream.batch.evaluation.search_space import MODELS, SETTINGS, parse
+from reelstream.batch.evaluation.trials import TRIALS
+from reelstream.batch.evaluation.tune import SplitRule, Tuned, fingerprint, tune
 from reelstream.errors import DamagedStore, UsageError
 from reelstream.settings import load
-from tests.batch.camps import camps
 from tests.batch.small import SMALL
+from tests.fixtures.camps import camps
 
 GRID = ("rating_regularization=0.05,0.5", "ranking_alpha0=0.1,0.3,1")
-USER_TIME = Split()
+USER_TIME = SplitRule()
 
 
-def ratings() -> Ratings:
+def ratings() -> RatingColumns:
     """1,000 or so, each user's in a random order of time."""
     user_id, movie_id, stars = camps()
-    return Ratings(user_id, movie_id, stars, np.random.default_rng(1).permutation(len(stars)).astype(np.int64))
+    return RatingColumns(user_id, movie_id, stars, np.random.default_rng(1).permutation(len(stars)).astype(np.int64))
 
 
 def tuned(
-    out: Path, *words: str, given: Ratings | None = None, by: Split = USER_TIME, seen: list[Any] | None = None
+    out: Path, *words: str, given: RatingColumns | None = None, by: SplitRule = USER_TIME, seen: list[Any] | None = None
 ) -> Tuned:
     """With the settings SMALL in use; each call of `progress` goes to `seen`."""
 
@@ -51,7 +51,7 @@ def table(out: Path) -> list[dict[str, Any]]:
     return list(pq.read_table(out / "trials", schema=TRIALS).to_pylist())
 
 
-def figures(train: Ratings, test: Ratings, settings: ModelSettings) -> dict[str, Any]:
+def figures(train: RatingColumns, test: RatingColumns, settings: ModelSettings) -> dict[str, Any]:
     """What a fit of both models on `train` is worth on `test`, without Spark."""
     matrix = RatingMatrix.from_triples(train.user_id, train.movie_id, train.rating)
     return evaluate(fit(matrix, settings), matrix, test.user_id, test.movie_id, test.rating)
@@ -66,8 +66,8 @@ def test_a_tune_compares_on_validation_and_measures_the_winner_on_the_test(spark
     assert seen[0] == (None, 0, 6)
     assert {trial for trial, _, _ in seen[1:]} == rows.keys()
     assert [done for _, done, _ in seen] == list(range(7))
-    known, test = Split().of(ratings())
-    fitted, held_out = Split().of(known)
+    known, test = SplitRule().of(ratings())
+    fitted, held_out = SplitRule().of(known)
     for row in rows.values():
         expected = figures(fitted, held_out, replace(SMALL, **{name: row[name] for name in SETTINGS[row["model"]]}))
         assert row["error"] is None
@@ -113,9 +113,9 @@ def test_other_ratings_or_another_split_are_other_trials(spark: SparkSession, tm
 
     fewer = ratings().rows(np.arange(1, len(ratings())))
     assert tuned(tmp_path, "rating_rank=1", given=fewer).kept == 0
-    assert tuned(tmp_path, "rating_rank=1", by=Split("time")).kept == 0
-    assert tuned(tmp_path, "rating_rank=1", by=Split("random", seed=1)).kept == 0
-    assert tuned(tmp_path, "rating_rank=1", by=Split("random", seed=2)).kept == 0
+    assert tuned(tmp_path, "rating_rank=1", by=SplitRule("time")).kept == 0
+    assert tuned(tmp_path, "rating_rank=1", by=SplitRule("random", seed=1)).kept == 0
+    assert tuned(tmp_path, "rating_rank=1", by=SplitRule("random", seed=2)).kept == 0
     assert len(table(tmp_path)) == 10
 
 
@@ -123,8 +123,8 @@ def test_times_count_only_where_the_split_looks_at_them() -> None:
     mine = ratings()
     later = replace(mine, rated_at_ms=mine.rated_at_ms + 1)
 
-    assert fingerprint(mine, Split("random")) == fingerprint(later, Split("random"))
-    assert fingerprint(mine, Split("time")) != fingerprint(later, Split("time"))
+    assert fingerprint(mine, SplitRule("random")) == fingerprint(later, SplitRule("random"))
+    assert fingerprint(mine, SplitRule("time")) != fingerprint(later, SplitRule("time"))
 
 
 def test_a_trial_that_fails_is_a_row_with_its_error_and_runs_again(spark: SparkSession, tmp_path: Path) -> None:
@@ -159,11 +159,11 @@ def test_a_row_that_cannot_be_read_is_said_to_be(spark: SparkSession, tmp_path: 
 @pytest.mark.parametrize(
     ("by", "says"),
     [
-        (Split("newest"), "'newest'"),
-        (Split(test_fraction=1.5), "1.5"),
-        (Split("time", test_fraction=1e-9), "ratings leave"),
+        (SplitRule("newest"), "'newest'"),
+        (SplitRule(test_fraction=1.5), "1.5"),
+        (SplitRule("time", test_fraction=1e-9), "ratings leave"),
     ],
 )
-def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, by: Split, says: str) -> None:
+def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, by: SplitRule, says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
         tuned(tmp_path, by=by)

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 import reelstream
 from reelstream.batch.refit import refit
-from reelstream.batch.warehouse_figures import gather
-from reelstream.batch.warehouse_page import page, stands_out
-from reelstream.batch.warehouse_plots import _points
+from reelstream.batch.report.warehouse_figures import gather
+from reelstream.batch.report.warehouse_page import page, stands_out
+from reelstream.batch.report.warehouse_plots import _points
 from reelstream.cli.main import app
 from reelstream.settings import Settings, load
 from reelstream.store.forget import forget
@@ -26,8 +26,8 @@ from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import QUALITY, RATINGS
-from tests.batch.camps import FIRST_MOVIE, camps, fill
-from tests.store.rows import rejects
+from tests.fixtures.camps import FIRST_MOVIE, camps, fill
+from tests.fixtures.rows import rejects
 
 HOSTILE = "<script>alert('x')</script>"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench.peers.compare import Asked, compare, jobs, quality, ratios
+from bench.peers.compare import Comparison, compare, jobs, quality, ratios
 from bench.peers.ours import model_settings
 from bench.peers.process import Worker, thread_limits
 from bench.peers.protocol import Job, Split, TooSlow, one_by_one
@@ -20,9 +20,9 @@ from reelstream.als.fit import fit
 from reelstream.als.held_out import HeldOut
 from reelstream.als.metrics import evaluate
 from reelstream.als.splits import split_random
-from tests.als.data import tastes
+from tests.fixtures.rating_data import tastes
 
-ASKED = Asked(peers=["mllib"], python=Path(sys.executable), rounds=2, seeds=[3], threads=2, equal=(3, 4))
+ASKED = Comparison(peers=["mllib"], python=Path(sys.executable), rounds=2, seeds=[3], threads=2, equal=(3, 4))
 
 
 def test_ours_and_mllib_side_by_side() -> None:

@@ -17,18 +17,18 @@ from bench.processes import command, cpu_s, family, open_files, resident_mb
 from bench.soak import EVENTS, MOST_FILES, TENTHS, soak
 from bench.soak_events import FORGET_EVERY, PARTITIONS, Events, left, real_rows
 from bench.synthetic import RATINGS_PER_USER
-from reelstream.producer.ratings_csv import Rows
+from reelstream.producer.ratings_csv import RatingRows
 from reelstream.settings import load
 from reelstream.store import ratings as ratings_module
 from reelstream.store.ratings import RatingsStore
 from reelstream.stream.parse import CHECKED
-from tests.batch.camps import camps
+from tests.fixtures.camps import camps
 
 BATCHES = 60
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Rows:
+def rows(tmp_path: Path) -> RatingRows:
     """Ratings of two camps, read from a ratings.csv."""
     csv = tmp_path / "ratings.csv"
     lines = [
@@ -38,7 +38,7 @@ def rows(tmp_path: Path) -> Rows:
     return real_rows(csv)
 
 
-def test_a_small_soak_adds_up(tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_soak_adds_up(tmp_path: Path, rows: RatingRows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ratings_module, "SNAPSHOT_FROM_ROWS", 500)  # so that there are snapshots
     settings = load(warehouse=tmp_path / "warehouse")
 
@@ -64,7 +64,7 @@ def test_a_small_soak_adds_up(tmp_path: Path, rows: Rows, monkeypatch: pytest.Mo
     assert table_files.on_disk(settings.warehouse)["ratings"] >= len(state.folders)
 
 
-def test_events_are_the_same_by_their_seed_and_have_places_of_their_own(rows: Rows) -> None:
+def test_events_are_the_same_by_their_seed_and_have_places_of_their_own(rows: RatingRows) -> None:
     def made(seed: int) -> list[pa.Table]:
         events = Events(rows, seed, 20)
         return [events.real(), *(events.batch() for _ in range(FORGET_EVERY))]
@@ -106,7 +106,7 @@ def test_what_is_left_goes_by_the_last_word() -> None:
     }
 
 
-def test_the_events_of_a_load_come_in_time_order_from_users_who_come_and_go(tmp_path: Path, rows: Rows) -> None:
+def test_the_events_of_a_load_come_in_time_order_from_users_who_come_and_go(tmp_path: Path, rows: RatingRows) -> None:
     csv = tmp_path / "events.csv"
 
     write_events(csv, rows, rate=200.0, seconds=300.0)

@@ -8,8 +8,8 @@ import pytest
 
 from reelstream.batch.refit import refit
 from reelstream.settings import load
-from tests.batch.camps import camps, fill
 from tests.cli.conftest import Reelstream
+from tests.fixtures.camps import camps, fill
 
 HEADER = "userId,movieId,rating,timestamp\n"
 KEYS = {

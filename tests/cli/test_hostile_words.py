@@ -11,9 +11,9 @@ import pytest
 from reelstream.cli.options import err, print_table
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
-from tests.cli import published
 from tests.cli.conftest import Answer, Reelstream
-from tests.store.rows import ratings, rejects
+from tests.fixtures import published
+from tests.fixtures.rows import ratings, rejects
 
 TITLE = "\x1b]0;owned\x07\x1b[2JPulp\x08\x7f \x9b31mFiction\r (1994)"
 SHOWN = "␛]0;owned␛[2JPulp␡ �31mFiction (1994)"  # rich itself drops \a, \b and \r

@@ -9,7 +9,7 @@ import pytest
 
 from reelstream.store.movies import MoviesStore
 from tests.cli.conftest import Answer, Reelstream
-from tests.cli.published import MARKUP, PULP_FICTION, TOY_STORY, publish
+from tests.fixtures.published import MARKUP, PULP_FICTION, TOY_STORY, publish
 from tests.producer.topic import records_of
 
 CSV = """userId,movieId,rating,timestamp

@@ -14,10 +14,10 @@ from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from tests.batch.camps import add
 from tests.cli.conftest import Reelstream
-from tests.cli.published import AS_OF, MARKUP, METRICS, PULP_FICTION, TITLES, TOY_STORY, publish
-from tests.store.rows import ratings, rejects
+from tests.fixtures.camps import add
+from tests.fixtures.published import AS_OF, MARKUP, METRICS, PULP_FICTION, TITLES, TOY_STORY, publish
+from tests.fixtures.rows import ratings, rejects
 
 HOSTILE = (b"[red]x[/red]", b"\\[blue]\x1b[31m\x00", b"\xff\xfe{", "é".encode() * 100)
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from reelstream.cli.main import app
 from reelstream.cli.serve import served
 from reelstream.settings import Settings, load, to_env
-from tests.processes import running, wait_until
+from tests.fixtures.processes import running, wait_until
 from tests.serve.conftest import publish
 
 

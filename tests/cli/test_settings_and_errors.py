@@ -11,9 +11,9 @@ from docs.generate import all_commands
 from reelstream.settings import Settings
 from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore
-from tests.batch.camps import camps, fill
 from tests.cli.conftest import Reelstream
-from tests.cli.published import publish
+from tests.fixtures.camps import camps, fill
+from tests.fixtures.published import publish
 
 
 def test_movies_load_loads_titles_and_counts_them(reelstream: Reelstream, warehouse: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import Reelstream
-from tests.cli.published import MARKUP, TITLES, publish
+from tests.fixtures.published import MARKUP, TITLES, publish
 
 LIST = "SELECT rank, title, score FROM recommendations WHERE user_id = 1 ORDER BY rank"
 

@@ -22,10 +22,10 @@ from reelstream.als.factors import ModelSettings
 from reelstream.settings import load, to_env
 from reelstream.store.adopted import adopted
 from reelstream.store.ratings import RatingsStore
-from tests.batch.camps import add, camps
 from tests.cli.conftest import Reelstream
-from tests.processes import descendants, running, wait_until
-from tests.processes import reelstream as real_process
+from tests.fixtures.camps import add, camps
+from tests.fixtures.processes import descendants, running, wait_until
+from tests.fixtures.processes import reelstream as real_process
 
 GRID = ("--param", "rating_rank=1,2", "--param", "ranking_rank=1,2,3")
 TRIALS = 7

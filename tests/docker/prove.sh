@@ -23,7 +23,7 @@ main() {
   say "build and start"
   compose build >"$OUT/build.log" 2>&1 || { tail -n 20 "$OUT/build.log"; fail "the image can't be built"; }
   docker run --rm --network none --entrypoint python reelstream -c \
-    'from reelstream.embedded.jars import spark_kafka_jars; spark_kafka_jars(exit)' || fail "the image lacks the jars"
+    'from reelstream.broker.jars import spark_kafka_jars; spark_kafka_jars(exit)' || fail "the image lacks the jars"
   [ "$(docker run --rm --entrypoint id reelstream -u)" != 0 ] || fail "the image runs as root"
   compose up -d kafka pipeline
   healthy kafka; healthy pipeline

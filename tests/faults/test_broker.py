@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from reelstream.embedded.broker import running_broker
+from reelstream.broker.embedded import running_broker
 from reelstream.errors import ReelstreamError
 from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings, load
 from reelstream.store.ratings import RatingsStore
-from tests.faults.command import command, stream_status
-from tests.faults.exact import stored
-from tests.processes import reelstream, stream_runs, wait_until
+from tests.fixtures.command import command, stream_status
+from tests.fixtures.exact import stored
+from tests.fixtures.processes import reelstream, stream_runs, wait_until
 from tests.producer.refused import refused_connections
 
 OUTAGE_S = 60.0

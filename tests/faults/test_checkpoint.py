@@ -9,10 +9,10 @@ import pytest
 
 from reelstream.events import RatingEvent
 from reelstream.settings import Settings, load
-from tests.faults.command import stream_status
-from tests.faults.exact import exactly_stored, stored
-from tests.kafka_topic import send_to
-from tests.processes import reelstream, stream_runs, wait_until
+from tests.fixtures.command import stream_status
+from tests.fixtures.exact import exactly_stored, stored
+from tests.fixtures.kafka_topic import send_to
+from tests.fixtures.processes import reelstream, stream_runs, wait_until
 
 PARTITIONS, EACH = 3, 20
 

@@ -22,18 +22,18 @@ from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.stream import fold_in as fold_in_module
 from reelstream.stream import trigger as trigger_module
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.history import COLUMNS, History
 from reelstream.stream.trigger import Trigger
-from tests.batch.camps import FIRST_MOVIE, camps, fill
-from tests.store.rows import ratings, rejects, triples
+from tests.fixtures.camps import FIRST_MOVIE, camps, fill
+from tests.fixtures.rows import ratings, rejects, triples
 
 CLOCKED = (refit_module, fold_in_module, recommendations_module, trigger_module)
 HOUR = timedelta(hours=1)
 USER, NEW_USER = 1, 900
 
 
-class Clock:
+class MovedClock:
     """`set_back` moves what the modules take for the time; the steady clock goes on."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -55,8 +55,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    return MovedClock(monkeypatch)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def rate(settings: Settings, folder: Folder, user: int, movie: int, stars: float) -> None:
+def rate(settings: Settings, folder: FoldInStage, user: int, movie: int, stars: float) -> None:
     """As a micro-batch does."""
     store = RatingsStore(settings.warehouse)
     offset = store.state().offsets["ratings"][0]
@@ -81,10 +81,10 @@ def seen(settings: Settings, user: int) -> tuple[set[str], set[str], set[int]]:
     return {f.source for f in films}, {f.version for f in films}, {f.movie_id for f in films}
 
 
-def test_a_list_folded_in_after_the_clock_went_back_wins(settings: Settings, clock: Clock) -> None:
+def test_a_list_folded_in_after_the_clock_went_back_wins(settings: Settings, clock: MovedClock) -> None:
     version = refit(settings)
     assert version.as_of > datetime.now(UTC) + HOUR / 2
-    folder = Folder(settings)
+    folder = FoldInStage(settings)
     folder.refresh()
     rate(settings, folder, NEW_USER, FIRST_MOVIE, 5.0)
     before = api.open(settings.warehouse).recommend(NEW_USER)[0].as_of
@@ -92,7 +92,7 @@ def test_a_list_folded_in_after_the_clock_went_back_wins(settings: Settings, clo
     clock.set_back()
 
     rate(settings, folder, NEW_USER, shown, 1.0)
-    again = Folder(settings)  # a restart knows the time of no list that was written before
+    again = FoldInStage(settings)  # a restart knows the time of no list that was written before
     again.refresh()
     rate(settings, again, USER, FIRST_MOVIE + 30, 5.0)
     rate(settings, again, NEW_USER, api.open(settings.warehouse).recommend(NEW_USER)[0].movie_id, 1.0)
@@ -107,10 +107,10 @@ def test_a_list_folded_in_after_the_clock_went_back_wins(settings: Settings, clo
 
 
 def test_a_refit_after_the_clock_went_back_has_a_higher_version_and_its_lists_win(
-    settings: Settings, clock: Clock
+    settings: Settings, clock: MovedClock
 ) -> None:
     first = refit(settings)
-    folder = Folder(settings)
+    folder = FoldInStage(settings)
     folder.refresh()
     rate(settings, folder, USER, FIRST_MOVIE, 5.0)
     assert seen(settings, USER)[:2] == ({"fold_in"}, {first.name})
@@ -152,7 +152,7 @@ def test_the_time_of_the_rating_decides_not_the_order_in_which_they_come(
 
 
 def test_the_trigger_goes_by_the_steady_clock(
-    settings: Settings, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trigger_module, "TICK_S", 0.01)
     monkeypatch.setattr(trigger_module, "RETRY_S", (0.05,))

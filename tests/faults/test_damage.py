@@ -29,9 +29,9 @@ from reelstream.store.quality import QualityStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import MOVIES
-from reelstream.stream.fold_in import Folder
-from tests.batch.camps import FIRST_MOVIE, camps, fill
-from tests.store.rows import ratings, rejects
+from reelstream.stream.fold_in import FoldInStage
+from tests.fixtures.camps import FIRST_MOVIE, camps, fill
+from tests.fixtures.rows import ratings, rejects
 
 FLIPS = 40
 NEW_MOVIE = FIRST_MOVIE + 500
@@ -52,7 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = zip(*titles, strict=True)
     MoviesStore(warehouse).load(pa.table(dict(zip(MOVIES.names, map(list, columns), strict=True))).cast(MOVIES))
     refit(settings)
-    folder = Folder(settings)
+    folder = FoldInStage(settings)
     folder.refresh()
     offset = store.state().offsets["ratings"][0]
     rows = ratings((NEW_USER, FIRST_MOVIE, 5.0), (USER, NEW_MOVIE, 4.5), (NEW_USER, NEW_MOVIE, 1.0), offset=offset)

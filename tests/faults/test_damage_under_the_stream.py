@@ -16,10 +16,10 @@ from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from reelstream.stream.fold_in import Folder
-from tests.faults.seed import seed_ratings
-from tests.processes import reelstream, stream_runs, wait_until
-from tests.store.rows import ratings, rejects
+from reelstream.stream.fold_in import FoldInStage
+from tests.fixtures.processes import reelstream, stream_runs, wait_until
+from tests.fixtures.rows import ratings, rejects
+from tests.fixtures.seed import seed_ratings
 
 FIRST_USER = 5_000_000_000
 
@@ -83,7 +83,7 @@ def test_users_of_a_version_that_cannot_be_read_are_folded_into_the_next(warehou
     settings = load(warehouse=warehouse)
     offset = seed_ratings(settings)
     refit(settings)
-    store, folder = RatingsStore(warehouse), Folder(settings)
+    store, folder = RatingsStore(warehouse), FoldInStage(settings)
     folder.refresh()
     damaged = publish_damaged(warehouse)
 

@@ -23,11 +23,11 @@ from reelstream.store import pointer, run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import REJECTS
-from reelstream.stream.fold_in import Folder
-from tests.faults.seed import seed_ratings
+from reelstream.stream.fold_in import FoldInStage
 from tests.faults.small_disk import SmallDisk, small_disk
-from tests.processes import reelstream, stream_runs, wait_until
-from tests.store.rows import ratings
+from tests.fixtures.processes import reelstream, stream_runs, wait_until
+from tests.fixtures.rows import ratings
+from tests.fixtures.seed import seed_ratings
 
 DISK_BYTES = 16 << 20
 FIRST_USER = 5_000_000_000
@@ -104,7 +104,7 @@ def test_users_whose_lists_found_no_space_get_them_once_there_is_some(disk: Smal
     settings = load(warehouse=disk.path / "warehouse")
     offset = seed_ratings(settings)
     refit(settings)
-    folder, store = Folder(settings), RatingsStore(settings.warehouse)
+    folder, store = FoldInStage(settings), RatingsStore(settings.warehouse)
     folder.refresh()
     rows = ratings((FIRST_USER, 1, 4.5), offset=offset)
     state = store.append(rows, REJECTS.empty_table(), {"ratings": {0: offset + 1}})

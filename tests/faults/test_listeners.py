@@ -9,8 +9,8 @@ from pathlib import Path
 
 from reelstream.settings import load
 from reelstream.store.recommendations import RecommendationsStore
-from tests.faults.seed import seed_ratings
-from tests.processes import descendants, reelstream, stream_runs, wait_until
+from tests.fixtures.processes import descendants, reelstream, stream_runs, wait_until
+from tests.fixtures.seed import seed_ratings
 
 LISTEN = "0A"
 

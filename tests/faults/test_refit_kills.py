@@ -20,8 +20,8 @@ import reelstream as api
 from reelstream.settings import Settings, load
 from reelstream.store import models, run_files
 from reelstream.store.recommendations import RecommendationsStore
-from tests.faults.seed import MOVIES, USERS, seed_ratings
-from tests.processes import reelstream
+from tests.fixtures.processes import reelstream
+from tests.fixtures.seed import MOVIES, USERS, seed_ratings
 
 RANDOM_KILLS = 4
 KEPT = 2

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from reelstream.errors import BrokerUnavailable
-from reelstream.kafka_client import admin_client
+from reelstream.kafka_io.connection import admin_client
 from reelstream.settings import Settings, load, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
-from tests.processes import stream_runs, wait_until
-from tests.secure_kafka import PASSWORD, SecureKafka, secure_kafka
+from tests.fixtures.processes import stream_runs, wait_until
+from tests.fixtures.secure_kafka import PASSWORD, SecureKafka, secure_kafka
 
 WRONG = "not-the-password"
 AT_DEBUG_LEVEL = "import logging; logging.basicConfig(level=logging.DEBUG); from reelstream.cli.main import run; run()"

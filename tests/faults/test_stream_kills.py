@@ -8,10 +8,10 @@ from threading import Event, Thread
 
 import pytest
 
-from bench.kill_audit import all_taken, audit, look
-from bench.kill_points import STREAM, crashes
-from bench.kill_seed import USERS
 from reelstream.settings import Settings, load
+from tests.crash.audit import all_taken, audit, look
+from tests.crash.points import STREAM, crashes
+from tests.crash.seed import USERS
 
 TOGETHER = 8
 PARTS = [STREAM[start : start + TOGETHER] for start in range(0, len(STREAM), TOGETHER)]
@@ -25,7 +25,7 @@ def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
     return load(warehouse=warehouse, bootstrap_servers=bootstrap_servers, topic=topic)
 
 
-class Reader(Thread):
+class SteadyReader(Thread):
     """Reads all the time, until it is stopped or an answer is wrong."""
 
     def __init__(self, warehouse: Path) -> None:
@@ -43,7 +43,7 @@ class Reader(Thread):
         except Exception as error:
             self.wrong = error
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> SteadyReader:
         self.start()
         return self
 
@@ -57,7 +57,7 @@ class Reader(Thread):
 def test_killed_between_every_two_steps_nothing_is_lost_and_nothing_is_twice(
     settings: Settings, points: tuple[str, ...]
 ) -> None:
-    with crashes(settings) as crash, Reader(settings.warehouse) as reader:
+    with crashes(settings) as crash, SteadyReader(settings.warehouse) as reader:
         for point in points:
             crash.kill(point)
             assert reader.wrong is None, point

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from reelstream.events import RatingEvent
-from reelstream.kafka_client import ensure_topic
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.settings import Settings, load
-from tests.faults.command import command, stream_status
-from tests.faults.exact import exactly_stored, stored
-from tests.kafka_topic import Place, delete_before, delete_topic, send_to, set_partitions
-from tests.processes import descendants, reelstream, wait_until
+from tests.fixtures.command import command, stream_status
+from tests.fixtures.exact import exactly_stored, stored
+from tests.fixtures.kafka_topic import Place, delete_before, delete_topic, send_to, set_partitions
+from tests.fixtures.processes import descendants, reelstream, wait_until
 
 DAMAGED = 7
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reelstream.embedded.broker import running_broker
+from reelstream.broker.embedded import running_broker
 from reelstream.producer.send import RatingProducer
 from reelstream.settings import load
-from tests.faults.command import command
-from tests.faults.exact import exactly_stored, stored
-from tests.processes import reelstream, stream_runs, wait_until
+from tests.fixtures.command import command
+from tests.fixtures.exact import exactly_stored, stored
+from tests.fixtures.processes import reelstream, stream_runs, wait_until
 
 BUSY = 6
 

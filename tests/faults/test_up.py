@@ -9,9 +9,9 @@ from pathlib import Path
 from reelstream.settings import load
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from tests.faults.command import command
-from tests.faults.seed import seed_ratings
-from tests.processes import descendants, reelstream, running, stream_runs, wait_until
+from tests.fixtures.command import command
+from tests.fixtures.processes import descendants, reelstream, running, stream_runs, wait_until
+from tests.fixtures.seed import seed_ratings
 
 
 def test_up_takes_a_rating_refits_and_ends_in_order(warehouse: Path) -> None:

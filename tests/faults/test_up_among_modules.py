@@ -8,8 +8,8 @@ from pathlib import Path
 from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.recommendations import RecommendationsStore
-from tests.faults.seed import seed_ratings
-from tests.processes import reelstream, wait_until
+from tests.fixtures.processes import reelstream, wait_until
+from tests.fixtures.seed import seed_ratings
 
 NAMES = ("cli", "stream", "batch", "serve", "producer", "reelstream")
 

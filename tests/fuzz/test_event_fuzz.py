@@ -26,10 +26,10 @@ from reelstream.events import MAX_BRACKETS, MAX_DIGITS, REASONS, ForgetEvent, Ra
 from reelstream.settings import load
 from reelstream.store.adopted import adopt
 from reelstream.store.ratings import RatingsStore
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import ingest
 from reelstream.stream.parse import check, parse
-from tests.batch.camps import camps, fill
+from tests.fixtures.camps import camps, fill
 from tests.fuzz.events import NOW_MS, generate, shown
 
 COUNT = 60_000
@@ -127,7 +127,7 @@ def test_a_store_adds_up_after_them(spark: SparkSession, tmp_path: Path) -> None
     store = fill(warehouse, camps())
     adopt(warehouse, ModelSettings(rating_rank=4, ranking_rank=4), {})
     refit(load(warehouse=warehouse))
-    folder = Folder(load(warehouse=warehouse))
+    folder = FoldInStage(load(warehouse=warehouse))
     assert folder.refresh()
     before = store.state()
     sent, expected = events()[:INGESTED], Expected()

@@ -7,7 +7,7 @@ from reelstream.events import RatingEvent
 from reelstream.producer.pace import LONGEST_SLEEP_S, SHORTEST_SLEEP_S, check_pace, pace
 
 
-class Clock:
+class SleepingClock:
     """Time passes only by sleeping, and each sleep takes a little too long, as real ones do."""
 
     def __init__(self, overshoot_s: float = 0.0007) -> None:
@@ -29,14 +29,14 @@ def events(*times_ms: int) -> list[RatingEvent]:
 
 @pytest.mark.parametrize("rate_per_s", [0.5, 7, 1000, 33_333])
 def test_a_rate_does_not_drift(rate_per_s: float) -> None:
-    clock, count = Clock(), 500
+    clock, count = SleepingClock(), 500
     taken = [clock.now_s for _ in pace(events(*range(count)), rate_per_s=rate_per_s, clock=clock, sleep=clock.sleep)]
     for i, at_s in enumerate(taken):
         assert at_s - 100.0 == pytest.approx(i / rate_per_s, abs=SHORTEST_SLEEP_S + 1e-6)
 
 
 def test_speed_follows_the_times_of_rating() -> None:
-    clock = Clock()
+    clock = SleepingClock()
     day_ms = 86_400_000
     paced = pace(events(0, day_ms, day_ms, 3 * day_ms), speed=86_400.0, clock=clock, sleep=clock.sleep)
     assert [clock.now_s - 100.0 for _ in paced] == pytest.approx([0, 1, 1, 3], abs=0.002)
@@ -46,7 +46,7 @@ def test_no_sleep_is_long_so_that_someone_may_stop_it() -> None:
     class Stop(Exception):
         pass
 
-    clock = Clock(0)
+    clock = SleepingClock(0)
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
@@ -61,7 +61,7 @@ def test_no_sleep_is_long_so_that_someone_may_stop_it() -> None:
 
 
 def test_after_a_pause_late_events_go_at_once() -> None:
-    clock = Clock(0)
+    clock = SleepingClock(0)
     paced = pace(events(*range(21)), rate_per_s=10, clock=clock, sleep=clock.sleep)
     next(paced)
     clock.now_s += 1.5
@@ -71,7 +71,7 @@ def test_after_a_pause_late_events_go_at_once() -> None:
 
 
 def test_without_a_pace_nothing_sleeps() -> None:
-    clock = Clock()
+    clock = SleepingClock()
     assert len(list(pace(events(0, 10**12), clock=clock, sleep=clock.sleep))) == 2
     assert clock.sleeps == []
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reelstream.embedded.broker import EmbeddedBroker
+from reelstream.broker.embedded import EmbeddedBroker
 from reelstream.errors import BrokerUnavailable, UsageError
-from reelstream.kafka_client import ensure_topic
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.producer.send import MAX_AHEAD_OF_STATE, replay
 from tests.producer.conftest import Replay
 from tests.producer.refused import refused_connections

@@ -12,11 +12,11 @@ from kafka.partitioner.default import DefaultPartitioner
 
 from reelstream.errors import BrokerUnavailable, Busy, UsageError
 from reelstream.events import RatingEvent
-from reelstream.producer import connect, rating_producer
+from reelstream.producer import connection, rating_producer
 from reelstream.producer.ratings_csv import BadRow
 from reelstream.producer.send import RatingProducer, new_user_id, replay
 from reelstream.store.locks import exclusive
-from tests.kafka_broker import fresh_topic
+from tests.fixtures.kafka_broker import fresh_topic
 from tests.producer.conftest import Replay
 from tests.producer.refused import refused_connections
 from tests.producer.topic import records_of
@@ -182,7 +182,7 @@ def test_a_delivery_that_the_broker_refuses_reaches_the_caller(
 
 
 def test_without_a_broker_it_says_so(replay_csv: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.5)
     with socket.socket() as unused, refused_connections():
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"

@@ -10,17 +10,17 @@ import pytest
 
 from reelstream.errors import MissingRequirement
 from reelstream.producer import sort
-from reelstream.producer.ratings_csv import ROW, Block, Rows
+from reelstream.producer.ratings_csv import ROW, Block, RatingRows
 from reelstream.producer.sort import in_time_order
 
 
-def blocks_of(rows: Rows, size: int = 100) -> Iterator[Block]:
+def blocks_of(rows: RatingRows, size: int = 100) -> Iterator[Block]:
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         yield Block(part, range(start, start + len(part)), start + len(part))
 
 
-def some_rows(count: int, seed: int = 3) -> Rows:
+def some_rows(count: int, seed: int = 3) -> RatingRows:
     """(count,) of ROW; user_id numbers them, and many share a time."""
     rng = np.random.default_rng(seed)
     rows = np.zeros(count, ROW)
@@ -29,7 +29,7 @@ def some_rows(count: int, seed: int = 3) -> Rows:
     return rows
 
 
-def expected(rows: Rows) -> list[Any]:
+def expected(rows: RatingRows) -> list[Any]:
     return sorted(rows.tolist(), key=lambda row: (row[3], row[0]))
 
 

@@ -14,10 +14,10 @@ import uvicorn
 from reelstream.batch.refit import refit
 from reelstream.errors import BrokerUnavailable
 from reelstream.serve.app import make_app
-from reelstream.serving import listening, url_of
+from reelstream.serve.listener import listening, url_of
 from reelstream.settings import Settings, load
 from reelstream.store.movies import MoviesStore, read_csv
-from tests.batch.camps import FIRST_MOVIE, camps, fill
+from tests.fixtures.camps import FIRST_MOVIE, camps, fill
 
 TITLES = "movieId,title,genres\n" + "".join(
     f'{FIRST_MOVIE + i},"{name} ({1980 + i % 40})",{genres}\n'

@@ -9,7 +9,7 @@ import pytest
 
 import reelstream
 from reelstream.settings import Settings
-from tests.batch.camps import FIRST_MOVIE, own_camp
+from tests.fixtures.camps import FIRST_MOVIE, own_camp
 
 
 def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:

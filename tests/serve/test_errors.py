@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from reelstream.errors import UsageError
-from reelstream.serving import check_token, listening
+from reelstream.serve.listener import check_token, listening
 from reelstream.settings import Settings, load
 from tests.serve.conftest import publish, served
 

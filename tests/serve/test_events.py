@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from reelstream.batch.refit import refit
-from reelstream.serve import live
+from reelstream.serve.routes import events as routes
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
-from tests.batch.camps import FIRST_MOVIE, add
+from tests.fixtures.camps import FIRST_MOVIE, add
 from tests.serve.conftest import publish, served
 
 Event = tuple[str, dict[str, Any]]
@@ -94,7 +94,7 @@ def test_before_the_first_version_and_with_a_damaged_store_the_pipeline_is_told(
 
 
 def test_too_many_listeners_are_turned_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_LISTENERS", 1)
+    monkeypatch.setattr(routes, "MAX_LISTENERS", 1)
     with httpx.stream("GET", f"{url}/v1/events", timeout=30) as first:
         lines = first.iter_lines()  # kept: when it goes, so does the connection
         next(lines)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from reelstream.serve.metrics import Metrics
 from reelstream.settings import Settings
 from reelstream.store import run_files
-from tests.batch.camps import FIRST_MOVIE
+from tests.fixtures.camps import FIRST_MOVIE
 from tests.serve.conftest import publish, served
 
 ROOT = Path(__file__).resolve().parents[2]

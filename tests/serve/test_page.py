@@ -11,10 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from reelstream.embedded.loopback import choose_ports
+from reelstream.broker.loopback import choose_ports
 from reelstream.settings import Settings, load
-from tests.batch.camps import FIRST_MOVIE
-from tests.processes import reelstream, wait_until
+from tests.fixtures.camps import FIRST_MOVIE
+from tests.fixtures.processes import reelstream, wait_until
 from tests.serve.browser import chromium
 from tests.serve.conftest import publish, served
 from tests.serve.test_errors import TOKEN

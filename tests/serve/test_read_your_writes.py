@@ -9,17 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
-from reelstream.embedded.loopback import choose_ports
+from reelstream.broker.loopback import choose_ports
 from reelstream.serve import acknowledged
-from reelstream.serve.acknowledged import Acknowledged
+from reelstream.serve.acknowledged import AcknowledgedRatings
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import REJECTS, USERS
-from reelstream.stream.fold_in import Folder
-from tests.batch.camps import FIRST_MOVIE
+from reelstream.stream.fold_in import FoldInStage
+from tests.fixtures.camps import FIRST_MOVIE
+from tests.fixtures.rows import ratings
 from tests.serve.conftest import publish, served
-from tests.store.rows import ratings
 
 USER = 7_000_000
 
@@ -95,7 +95,7 @@ def test_a_known_users_new_rating_leaves_the_list(client: httpx.Client) -> None:
 def test_when_the_stream_has_folded_it_in_the_published_list_answers(client: httpx.Client, settings: Settings) -> None:
     posted = client.put(f"/v1/users/{USER}/ratings/{FIRST_MOVIE}", json={"rating": 5}).json()
     of_overlay = listed(client)
-    store, folder = RatingsStore(settings.warehouse), Folder(settings)
+    store, folder = RatingsStore(settings.warehouse), FoldInStage(settings)
     folder.refresh()
     rows = ratings((USER, FIRST_MOVIE, 5.0), partition=posted["partition"], offset=posted["offset"])
     state = store.append(rows, REJECTS.empty_table(), {settings.topic: {posted["partition"]: posted["offset"] + 1}})
@@ -110,7 +110,7 @@ def test_when_the_stream_has_folded_it_in_the_published_list_answers(client: htt
 
 
 def test_only_the_newest_of_a_movie_waits_and_only_what_the_store_has_not(settings: Settings) -> None:
-    waiting = Acknowledged(settings.warehouse, settings.topic)
+    waiting = AcknowledgedRatings(settings.warehouse, settings.topic)
     assert waiting.pending(1) is None
     waiting.add(1, [(5, 3.0)], [(0, 11)])
     waiting.add(1, [(5, 1.0)], [(0, 10)])  # a slower thread brings an older one
@@ -129,7 +129,7 @@ def test_only_the_newest_of_a_movie_waits_and_only_what_the_store_has_not(settin
 
 def test_a_bounded_number_of_users_waits(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledged, "MAX_USERS", 2)
-    waiting = Acknowledged(settings.warehouse, settings.topic)
+    waiting = AcknowledgedRatings(settings.warehouse, settings.topic)
     for user_id in (1, 2, 3):
         waiting.add(user_id, [(5, 3.0)], [(0, user_id)])
 

@@ -13,10 +13,10 @@ from hypothesis import settings as effort
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from reelstream.kafka_client import ensure_topic
+from reelstream.kafka_io.topic import ensure_topic
 from reelstream.serve.app import make_app
 from reelstream.settings import load
-from tests.kafka_broker import fresh_topic
+from tests.fixtures.kafka_broker import fresh_topic
 from tests.serve.conftest import no_broker, publish, served
 
 SCHEMA = schemathesis.openapi.from_dict(make_app(load(), no_broker).openapi())

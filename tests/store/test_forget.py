@@ -18,8 +18,8 @@ from reelstream.store.forgotten import Removed
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from tests.cli.published import publish
-from tests.store.rows import lists, ratings, rejects, triples
+from tests.fixtures.published import publish
+from tests.fixtures.rows import lists, ratings, rejects, triples
 
 GONE, STAYS = 1, 2
 NAMES_GONE = (b'{"user_id":1,"rating":"x"}', b'half a line "user_id": 1, ', b'{"user_id":"1"}')

@@ -18,7 +18,7 @@ from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.store.schemas import MOVIES, POPULAR, SIMILAR
-from tests.store.rows import lists, ratings, rejects
+from tests.fixtures.rows import lists, ratings, rejects
 
 OUTSIDE = "secret.parquet"
 TABLE = pa.table({"secret": [1]})

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reelstream.als.factor_rows import MOVIES, USERS, rows_at
 from reelstream.als.factors import Factors, ModelSettings
-from reelstream.als.sides import MOVIES, USERS, at
 from reelstream.errors import DamagedStore
 from reelstream.store import models, new_movies
 from reelstream.store.movies import Titles
@@ -46,7 +46,7 @@ def factors() -> Factors:
 
 
 def base() -> Factors:
-    return at(factors(), MOVIES, np.flatnonzero(~np.isin(factors().movie_ids, NEW)))
+    return rows_at(factors(), MOVIES, np.flatnonzero(~np.isin(factors().movie_ids, NEW)))
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 
 from reelstream.errors import DamagedStore
 from reelstream.store import ratings as module
+from reelstream.store.compaction import FAN
 from reelstream.store.rating_rows import latest, next_offsets, not_yet_in
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.tiers import FAN
-from tests.store.rows import ratings, rejects, triples
+from tests.fixtures.rows import ratings, rejects, triples
 
 NOTHING = ratings()
 NO_REJECTS = rejects()

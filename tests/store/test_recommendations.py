@@ -11,7 +11,7 @@ from reelstream.errors import NotReady
 from reelstream.store import pointer
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.store.schemas import POPULAR, SIMILAR
-from tests.store.rows import lists
+from tests.fixtures.rows import lists
 
 AS_OF = datetime.fromtimestamp(1, UTC)
 

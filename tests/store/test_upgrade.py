@@ -14,8 +14,8 @@ from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 from reelstream.store.schemas import FORMAT, MOVIES
-from tests.cli.published import TOY_STORY, publish
-from tests.store.rows import lists, ratings, rejects, triples
+from tests.fixtures.published import TOY_STORY, publish
+from tests.fixtures.rows import lists, ratings, rejects, triples
 
 ADDED = {"crc32", "forgotten", "forgetting"}
 """What format 2 added to the pointers."""

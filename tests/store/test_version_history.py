@@ -14,7 +14,7 @@ from reelstream.errors import HeldBack
 from reelstream.settings import Settings, load
 from reelstream.store import models, pointer, version_history
 from reelstream.store.version_history import read
-from tests.batch.camps import camps, fill
+from tests.fixtures.camps import camps, fill
 
 
 def versions(warehouse: Path) -> list[tuple[str, bool]]:

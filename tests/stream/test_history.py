@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.stream.history import COLUMNS, History
-from tests.store.rows import ratings, rejects, triples
+from tests.fixtures.rows import ratings, rejects, triples
 
 Row = tuple[int, int, float]
 

@@ -22,12 +22,12 @@ from reelstream.store.adopted import adopt
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
 from reelstream.stream.parse import parse
-from tests.batch.camps import camps, fill
-from tests.store.rows import triples
+from tests.fixtures.camps import camps, fill
+from tests.fixtures.rows import triples
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 USER, FILM, OTHER = 900, 1000, 1002
@@ -41,18 +41,18 @@ def settings(warehouse: Path) -> Settings:
 
 
 @pytest.fixture
-def folder(settings: Settings) -> Folder:
+def folder(settings: Settings) -> FoldInStage:
     """A published version of two camps is loaded, with few factors, as there are few ratings."""
     fill(settings.warehouse, camps())
     adopt(settings.warehouse, ModelSettings(rating_rank=4, ranking_rank=4), {})
     refit(settings)
-    folder = Folder(settings)
+    folder = FoldInStage(settings)
     assert folder.refresh()
     return folder
 
 
 @pytest.fixture
-def take(settings: Settings, spark: SparkSession, folder: Folder) -> Take:
+def take(settings: Settings, spark: SparkSession, folder: FoldInStage) -> Take:
     """Takes events in as one micro-batch."""
     offsets = itertools.count()
     store = RatingsStore(settings.warehouse)
@@ -106,7 +106,7 @@ def test_a_rating_taken_back_is_as_if_never_given(settings: Settings, take: Take
     assert listed(settings)[0] == {"fold_in"}
 
 
-def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: Folder) -> None:
+def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: FoldInStage) -> None:
     store = RatingsStore(settings.warehouse)
     take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 11))
     accepted = store.state().accepted
@@ -124,11 +124,11 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
     assert (late.accepted, late.rejected) == (0, 1)
     assert known(settings) == [(OTHER, 2.0)]
     assert [(row["reason"], row["raw"]) for row in store.read_rejects().to_pylist()] == [("forgotten", None)] * 2
-    assert known(settings) == [(m, s) for _, m, s in _of(Folder(settings), USER)]
+    assert known(settings) == [(m, s) for _, m, s in _of(FoldInStage(settings), USER)]
 
 
 def test_lists_that_a_full_disk_refused_are_written_later(
-    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(rated(FILM, 5.0, 10))
     [before, *_] = reelstream.open(settings.warehouse).recommend(USER)
@@ -144,7 +144,7 @@ def test_lists_that_a_full_disk_refused_are_written_later(
 
 
 def test_movies_that_a_full_disk_refused_are_folded_in_later(
-    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_movie = 5_000
     take(rated(FILM, 5.0, 10), rated(new_movie, 5.0, 11))
@@ -163,7 +163,7 @@ def no_space(*_: object) -> None:
     raise OSError("No space left on device")
 
 
-def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, folder: Folder) -> None:
+def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, folder: FoldInStage) -> None:
     recommender = reelstream.open(settings.warehouse)
     foretold = recommender.predict(1, 1001).predicted_rating
 
@@ -177,7 +177,7 @@ def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take
 
 
 def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(
-    settings: Settings, take: Take, folder: Folder
+    settings: Settings, take: Take, folder: FoldInStage
 ) -> None:
     new = 5000
     take(*(rated(new, 5.0, 10, user_id=user) for user in range(1, 40, 2)))  # all of one camp
@@ -195,7 +195,7 @@ def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(
 
 
 def test_a_fold_in_that_failed_is_made_up_for(
-    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("reelstream.stream.fold_in.folded_lists", _fails)
@@ -209,7 +209,7 @@ def test_a_fold_in_that_failed_is_made_up_for(
 
 
 def test_a_request_that_is_done_in_the_files_before_its_micro_batch_goes_on(
-    settings: Settings, take: Take, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = RatingsStore.append
 
@@ -234,6 +234,6 @@ def _fails(*_: object, **__: object) -> None:
     raise RuntimeError
 
 
-def _of(folder: Folder, user_id: int) -> list[tuple[int, int, float]]:
+def _of(folder: FoldInStage, user_id: int) -> list[tuple[int, int, float]]:
     row, movie_id, rating = folder._ratings_of(np.array([user_id]))
     return list(zip(row.tolist(), movie_id.tolist(), rating.tolist(), strict=True))

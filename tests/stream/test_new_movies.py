@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelstream.als.factors import F32, I64, Factors, ModelSettings, RatingMatrix
+from reelstream.als.arrays import F32, I64
+from reelstream.als.factor_rows import MOVIES, USERS, rows_at
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn, with_movies
-from reelstream.als.sides import MOVIES, USERS, at
 from reelstream.als.top_n import predict, similar_movies
 from reelstream.stream import new_movies as module
-from reelstream.stream.new_movies import NewMovies, Ratings
+from reelstream.stream.new_movies import NewMovies, RatingArrays
 from stream.history import History
-from tests.als.data import movielens
-from tests.batch.camps import FIRST_MOVIE, camps
+from tests.fixtures.camps import FIRST_MOVIE, camps
+from tests.fixtures.rating_data import movielens
 
 MODEL = ModelSettings(
     rating_rank=5,
@@ -43,7 +44,7 @@ def version() -> Factors:
     return fit(RatingMatrix.from_triples(*camps()), MODEL)
 
 
-class Stream:
+class FedStream:
     """A history and the new movies of a version, fed alike, as the stream does."""
 
     def __init__(self, factors: Factors, user_id: I64, movie_id: I64, stars: F32, kept: Factors | None = None) -> None:
@@ -74,16 +75,16 @@ class Stream:
 
 
 @pytest.fixture
-def stream() -> Stream:
-    return Stream(version(), *camps())
+def stream() -> FedStream:
+    return FedStream(version(), *camps())
 
 
 def row(factors: Factors, movie_id: int) -> Factors:
     """That movie alone."""
-    return at(factors, MOVIES, factors.movie_index(np.array([movie_id])))
+    return rows_at(factors, MOVIES, factors.movie_index(np.array([movie_id])))
 
 
-def test_nothing_is_pending_while_all_movies_are_known(stream: Stream) -> None:
+def test_nothing_is_pending_while_all_movies_are_known(stream: FedStream) -> None:
     stream.rate((1, FIRST_MOVIE, 4.0), (NEW_USER, FIRST_MOVIE + 1, 2.0))
 
     assert not stream.movies.pending()
@@ -91,7 +92,7 @@ def test_nothing_is_pending_while_all_movies_are_known(stream: Stream) -> None:
     assert stream.movies.movie_ids.tolist() == []
 
 
-def test_new_movies_are_the_half_step_and_all_else_is_as_it_was(stream: Stream) -> None:
+def test_new_movies_are_the_half_step_and_all_else_is_as_it_was(stream: FedStream) -> None:
     of_a = [(user, A, 5.0) for user in range(1, 30, 2)] + [(2, A, 1.0)]
     of_b = [(user, B, 4.5) for user in range(2, 30, 2)]
     stream.rate(*of_a, *of_b)
@@ -127,7 +128,7 @@ def test_new_movies_are_the_half_step_and_all_else_is_as_it_was(stream: Stream) 
     assert (near[1] % 2 == 1).all()
 
 
-def test_a_new_user_counts_once_a_known_movie_is_rated(stream: Stream) -> None:
+def test_a_new_user_counts_once_a_known_movie_is_rated(stream: FedStream) -> None:
     stream.rate((NEW_USER, A, 5.0), (NEW_USER + 1, A, 4.0))
     assert stream.movies.pending()
     assert stream.fold() is None
@@ -146,10 +147,10 @@ def test_a_new_user_counts_once_a_known_movie_is_rated(stream: Stream) -> None:
     assert (near % 2 == 0).all()
 
 
-def test_ratings_that_come_while_it_folds_are_not_missed(stream: Stream) -> None:
+def test_ratings_that_come_while_it_folds_are_not_missed(stream: FedStream) -> None:
     stream.rate((NEW_USER, A, 5.0), (1, B, 4.0))
 
-    def meanwhile(user_ids: I64) -> Ratings:
+    def meanwhile(user_ids: I64) -> RatingArrays:
         ratings = stream.history.of(user_ids)
         stream.rate((NEW_USER, FIRST_MOVIE, 5.0), (2, B, 2.0), (3, C, 3.0))
         return ratings
@@ -163,7 +164,7 @@ def test_ratings_that_come_while_it_folds_are_not_missed(stream: Stream) -> None
     assert more.movie_counts[-3:].tolist() == [1, 2, 1]
 
 
-def test_a_rating_changed_or_taken_back_changes_the_movie_or_has_it_leave(stream: Stream) -> None:
+def test_a_rating_changed_or_taken_back_changes_the_movie_or_has_it_leave(stream: FedStream) -> None:
     stream.rate((1, A, 5.0), (3, A, 5.0), (2, B, 4.0))
     before = stream.fold()
     assert before is not None
@@ -175,7 +176,7 @@ def test_a_rating_changed_or_taken_back_changes_the_movie_or_has_it_leave(stream
     assert stream.movies.movie_ids.tolist() == [A]
     assert row(after, A).movie_sums.tolist() == [5.5]
     assert row(after, A).movie_bias[0] < row(before, A).movie_bias[0]
-    again = Stream(version(), *camps())
+    again = FedStream(version(), *camps())
     again.rate((1, A, 0.5), (3, A, 5.0))
     same = again.fold()
     assert same is not None
@@ -189,7 +190,7 @@ def test_a_rating_changed_or_taken_back_changes_the_movie_or_has_it_leave(stream
     assert stream.movies.movie_ids.tolist() == [B]
 
 
-def test_a_forgotten_user_is_left_out(stream: Stream) -> None:
+def test_a_forgotten_user_is_left_out(stream: FedStream) -> None:
     stream.rate((1, A, 5.0), (3, A, 4.0), (3, B, 4.0), (5, C, 2.0))
     assert stream.fold() is not None
 
@@ -204,11 +205,11 @@ def test_a_forgotten_user_is_left_out(stream: Stream) -> None:
     assert not stream.movies.pending()
 
 
-def test_what_an_earlier_process_kept_is_solved_anew_or_leaves(stream: Stream) -> None:
+def test_what_an_earlier_process_kept_is_solved_anew_or_leaves(stream: FedStream) -> None:
     stream.rate((1, A, 5.0), (2, B, 4.0))
     kept = stream.fold()
     user_id, movie_id, stars = camps()
-    again = Stream(version(), np.append(user_id, 3), np.append(movie_id, A), np.append(stars, np.float32(2)), kept)
+    again = FedStream(version(), np.append(user_id, 3), np.append(movie_id, A), np.append(stars, np.float32(2)), kept)
     assert again.movies.movie_ids.tolist() == [A, B]
 
     more = again.fold()
@@ -217,12 +218,12 @@ def test_what_an_earlier_process_kept_is_solved_anew_or_leaves(stream: Stream) -
     assert again.movies.movie_ids.tolist() == [A]
     assert row(more, A).movie_sums.tolist() == [2.0]
     assert not again.movies.pending()
-    left = Stream(version(), *camps(), kept).fold()
+    left = FedStream(version(), *camps(), kept).fold()
     assert left is not None
     assert left.movie_ids.tolist() == version().movie_ids.tolist()
 
 
-def test_a_movie_with_many_raters_waits_for_more_than_one(monkeypatch: pytest.MonkeyPatch, stream: Stream) -> None:
+def test_a_movie_with_many_raters_waits_for_more_than_one(monkeypatch: pytest.MonkeyPatch, stream: FedStream) -> None:
     monkeypatch.setattr(module, "FRESH", 4)
     stream.rate(*((user, A, 4.0) for user in range(1, 13)), (1, B, 3.0))
     assert stream.fold() is not None
@@ -251,7 +252,7 @@ def test_after_each_fold_the_movies_and_their_counts_are_those_of_the_history(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_USERS_AT_ONCE", users_at_once)
-        stream = Stream(version(), *camps())
+        stream = FedStream(version(), *camps())
         for batch in batches:
             stream.rate(*batch)
             folded = stream.fold()
@@ -266,7 +267,7 @@ def test_after_each_fold_the_movies_and_their_counts_are_those_of_the_history(
 
 
 def counted(history: History) -> tuple[dict[int, int], dict[int, float]]:
-    """Ratings, and stars, of each new movie by users with a rating of a known one."""
+    """RatingArrays, and stars, of each new movie by users with a rating of a known one."""
     counts: dict[int, int] = {}
     sums: dict[int, float] = {}
     for user in (1, 2, 3, NEW_USER, NEW_USER + 1):
@@ -296,7 +297,7 @@ def test_on_real_ratings_new_movies_are_nearly_as_good_as_after_a_refit() -> Non
     old = fit(RatingMatrix.from_triples(user_id[~new], movie_id[~new], stars[~new]), model)
     refitted = fit(RatingMatrix.from_triples(user_id[learn], movie_id[learn], stars[learn]), model)
 
-    folded = Stream(old, user_id[learn], movie_id[learn], stars[learn]).fold()
+    folded = FedStream(old, user_id[learn], movie_id[learn], stars[learn]).fold()
 
     assert folded is not None
     assert folded.movie_ids.tolist() == refitted.movie_ids.tolist()

@@ -10,11 +10,11 @@ from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.producer.send import RatingProducer
 from reelstream.settings import load
 from reelstream.store.ratings import RatingsStore
-from reelstream.stream.fold_in import Folder
+from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.parse import parse
-from reelstream.stream.source import Source
-from tests.processes import wait_until
+from reelstream.stream.source import TopicSource
+from tests.fixtures.processes import wait_until
 
 ROUNDS = 3
 
@@ -23,13 +23,13 @@ def test_a_micro_batch_is_one_spark_job(
     warehouse: Path, bootstrap_servers: str, topic: str, spark: SparkSession
 ) -> None:
     settings = load(warehouse=warehouse, topic=topic, bootstrap_servers=bootstrap_servers)
-    store, folder = RatingsStore(warehouse), Folder(settings)
+    store, folder = RatingsStore(warehouse), FoldInStage(settings)
     reports: list[BatchReport] = []
 
     def take(batch: DataFrame, _batch_id: int) -> None:
         reports.append(ingest(batch, store, folder))
 
-    records = Source(settings, bootstrap_servers, store).records(spark)
+    records = TopicSource(settings, bootstrap_servers, store).records(spark)
     query = parse(records, rating_min=0.5, rating_max=5.0).writeStream.foreachBatch(take).start()
     try:
         with RatingProducer(bootstrap_servers, topic, {}) as producer:

@@ -8,15 +8,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from reelstream.als.factors import Csr, ModelSettings, RatingMatrix
+from reelstream.als.arrays import Csr
+from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.metrics import BIAS_DAMPING, evaluate
 from reelstream.als.splits import split_random
 from reelstream.stream.history import History
 from reelstream.stream.prequential import LIKED_FROM, Scores, score
-from tests.als.data import movielens, tastes
-from tests.store.rows import ratings
+from tests.fixtures.rating_data import movielens, tastes
+from tests.fixtures.rows import ratings
 
 Row = tuple[int, int, float]
 MODEL = ModelSettings(rating_rank=5, ranking_rank=6, rating_prior_count=2, ranking_regularization=0.006)

@@ -12,8 +12,8 @@ from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from reelstream.stream.source import Gap, Source, check_same_topic, gaps_before, lost_as_json
-from tests.kafka_topic import delete_before, send_to
+from reelstream.stream.source import Gap, TopicSource, check_same_topic, gaps_before, lost_as_json
+from tests.fixtures.kafka_topic import delete_before, send_to
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_gaps_are_what_is_neither_in_the_store_nor_in_the_topic() -> None:
 
 
 @pytest.fixture
-def source(warehouse: Path, bootstrap_servers: str, topic: str) -> Callable[..., Source]:
+def source(warehouse: Path, bootstrap_servers: str, topic: str) -> Callable[..., TopicSource]:
     settings = load(warehouse=warehouse, bootstrap_servers=bootstrap_servers, topic=topic)
-    return lambda **more: Source(settings, bootstrap_servers, RatingsStore(warehouse), **more)
+    return lambda **more: TopicSource(settings, bootstrap_servers, RatingsStore(warehouse), **more)
 
 
 def ten_events_each(bootstrap_servers: str, topic: str) -> None:
@@ -66,7 +66,7 @@ def took(warehouse: Path, topic: str, offsets: dict[int, int]) -> None:
 
 
 def test_a_new_store_takes_what_the_topic_still_has_and_later_gaps_are_gaps(
-    source: Callable[..., Source], spark: SparkSession, warehouse: Path, bootstrap_servers: str, topic: str
+    source: Callable[..., TopicSource], spark: SparkSession, warehouse: Path, bootstrap_servers: str, topic: str
 ) -> None:
     ten_events_each(bootstrap_servers, topic)
     delete_before(bootstrap_servers, topic, {0: 4, 1: 10})
@@ -80,7 +80,7 @@ def test_a_new_store_takes_what_the_topic_still_has_and_later_gaps_are_gaps(
 
 
 def test_events_deleted_before_the_first_one_was_taken_are_a_gap_to_the_same_stream(
-    source: Callable[..., Source], spark: SparkSession, bootstrap_servers: str, topic: str
+    source: Callable[..., TopicSource], spark: SparkSession, bootstrap_servers: str, topic: str
 ) -> None:
     started = source()
     started.records(spark)
@@ -92,7 +92,7 @@ def test_events_deleted_before_the_first_one_was_taken_are_a_gap_to_the_same_str
 
 
 def test_a_gap_that_is_accepted_is_told_once_and_skipped_for_good(
-    source: Callable[..., Source], spark: SparkSession, warehouse: Path, bootstrap_servers: str, topic: str
+    source: Callable[..., TopicSource], spark: SparkSession, warehouse: Path, bootstrap_servers: str, topic: str
 ) -> None:
     ten_events_each(bootstrap_servers, topic)
     took(warehouse, topic, {0: 2, 1: 9})
@@ -116,7 +116,7 @@ def test_a_gap_that_is_accepted_is_told_once_and_skipped_for_good(
 
 
 def test_a_topic_made_anew_is_refused_even_where_loss_is_accepted(
-    source: Callable[..., Source], spark: SparkSession, warehouse: Path, topic: str
+    source: Callable[..., TopicSource], spark: SparkSession, warehouse: Path, topic: str
 ) -> None:
     took(warehouse, topic, {0: 9})
     with pytest.raises(DamagedStore, match=r"the topic was made anew\. Use another --topic"):

@@ -13,7 +13,7 @@ from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings, load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
-from tests.processes import reelstream, stream_runs, wait_until
+from tests.fixtures.processes import reelstream, stream_runs, wait_until
 
 POISON = {
     b"\xff\xfe": "not_utf8",

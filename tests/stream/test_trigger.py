@@ -17,7 +17,7 @@ from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.stream import trigger as module
 from reelstream.stream.trigger import RETRY_S, Due, Trigger
-from tests.batch.camps import add
+from tests.fixtures.camps import add
 
 DEADLINE_S = 30.0
 

@@ -1,0 +1,66 @@
+"""Trials over Spark, each one a job of one task: on a laptop they fill its cores, on a cluster its executors.
+
+In: trials, and the ratings that all of them share. Out: their rows, as they finish. Next: `reelstream.batch.evaluation.tune`
+writes them down. The executors need this package installed; they read and write no file of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reelstream.batch.evaluation.trials import Material, Trial, row, run
+from reelstream.settings import Settings
+from reelstream.spark_session import close_session, open_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+AT_ONCE = 64
+"""Jobs handed to Spark at once; it runs as many of them as it has cores."""
+TAG = "reelstream-tune"
+
+
+def over_spark(found: Sequence[Trial], material: Material, settings: Settings, out: Path) -> Iterator[dict[str, Any]]:
+    """The row of each trial as soon as it is done. Where this ends early, so do the trials that still run."""
+    from py4j.protocol import Py4JJavaError
+
+    with _session(settings, out) as spark, ThreadPoolExecutor(AT_ONCE) as pool:
+        context = spark.sparkContext
+        shared = context.broadcast(material)
+
+        def job(trial: Trial) -> dict[str, Any]:
+            started_at = datetime.now(UTC)
+            context.addJobTag(TAG)
+            try:
+                [done] = context.parallelize([trial], 1).map(lambda one: run(one, shared.value)).collect()
+            except Py4JJavaError as error:  # the task's process ended: out of memory, or the worker is gone
+                return row(trial, started_at, error=str(error.java_exception).splitlines()[0])
+            return done
+
+        jobs = [pool.submit(job, trial) for trial in found]
+        try:
+            for done in as_completed(jobs):
+                yield done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            context.cancelJobsWithTag(TAG)
+            shared.unpersist()
+
+
+@contextmanager
+def _session(settings: Settings, out: Path) -> Iterator[SparkSession]:
+    """The session of this process, or one for the time of the trials, whose log is `run/spark.log` in `out`."""
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    spark = running or open_session(settings.model_copy(update={"warehouse": out}))
+    try:
+        yield spark
+    finally:
+        if running is None:
+            close_session(spark)

@@ -1,0 +1,186 @@
+"""What a person wants to know of a warehouse, as plain figures.
+
+In: the tables of a warehouse. Out: `WarehouseFigures`. Next: `reelstream.batch.report.warehouse_page` shows them,
+`reelstream report --json` prints them. Needs neither Kafka nor Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reelstream.als.arrays import I64
+from reelstream.api.recommender import Recommender
+from reelstream.api.status import collect
+from reelstream.errors import NotReady
+from reelstream.settings import Settings
+from reelstream.store import version_history
+from reelstream.store.movies import MoviesStore
+from reelstream.store.quality import QualityStore
+from reelstream.store.rating_rows import latest
+from reelstream.store.ratings import RatingsStore
+
+LOVED, LISTED = 5, 10
+"""Films of an example: the best rated ones, and those recommended."""
+TOP_SHARE = 0.01
+"""The share of the listed films whose part of all places is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseFigures:
+    """Each field is JSON-ready; `live` and `catalogue` are None where there is nothing to tell yet."""
+
+    made_at: str
+    warehouse: str
+    came_in: dict[str, Any]
+    versions: list[dict[str, Any]]
+    live: dict[str, Any] | None
+    freshness: dict[str, Any]
+    catalogue: dict[str, Any] | None
+    examples: list[dict[str, Any]]
+    popular: list[dict[str, Any]]
+
+
+def gather(settings: Settings, user_ids: Sequence[int] = ()) -> WarehouseFigures:
+    """user_ids: whose lists to show; without any, those of users with few, a usual number of and many ratings.
+
+    Raises NotReady if there is no warehouse, DamagedStore if a table can't be read.
+    """
+    status = collect(settings)
+    store = RatingsStore(settings.warehouse)
+    ratings = latest(store.read())
+    recommender = Recommender(settings.warehouse)
+    catalogue, examples, popular = None, [], []
+    try:
+        lists = recommender.recommendations()
+        catalogue = _catalogue(lists, status["current"], MoviesStore(settings.warehouse).read().num_rows)
+        examples = [_example(recommender, user_id) for user_id in user_ids or _typical(ratings)]
+        popular = [{"movie_id": film.movie_id, "title": film.title} for film in recommender.popular(LISTED)]
+    except NotReady:
+        pass  # nothing is published yet, which the page says
+    return WarehouseFigures(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        warehouse=str(settings.warehouse),
+        came_in=_came_in(status, ratings, store.read_rejects()),
+        versions=version_history.read(settings.warehouse),
+        live=_live(QualityStore(settings.warehouse).read()),
+        freshness=_freshness(status),
+        catalogue=catalogue,
+        examples=examples,
+        popular=popular,
+    )
+
+
+def _came_in(status: dict[str, Any], ratings: pa.Table, rejects: pa.Table) -> dict[str, Any]:
+    reasons = rejects.group_by("reason").aggregate([("reason", "count")]).to_pylist()
+    stars = ratings.group_by("rating").aggregate([("rating", "count")]).sort_by("rating").to_pylist()
+    months = pc.strftime(ratings["rated_at"], "%Y-%m")
+    by_month = (
+        pa.table({"month": months}).group_by("month").aggregate([("month", "count")]).sort_by("month").to_pylist()
+    )
+    _, of_user = np.unique(ratings["user_id"].to_numpy(), return_counts=True)
+    ends = pc.min_max(ratings["rated_at"]).as_py() if ratings.num_rows else {"min": None, "max": None}
+    return {
+        "accepted": status["ratings"]["accepted"],
+        "rejected": status["ratings"]["rejected"],
+        "rejected_for": {row["reason"]: row["reason_count"] for row in reasons},
+        "micro_batches": status["ratings"]["batch"],
+        "ratings": ratings.num_rows,
+        "users": len(of_user),
+        "movies": pc.count_distinct(ratings["movie_id"]).as_py(),
+        "median_ratings_of_a_user": float(np.median(of_user)) if len(of_user) else None,
+        "mean_rating": pc.mean(ratings["rating"]).as_py(),
+        "first": ends["min"] and ends["min"].isoformat(),
+        "last": ends["max"] and ends["max"].isoformat(),
+        "by_stars": [[round(row["rating"], 2), row["rating_count"]] for row in stars],
+        "by_month": [[row["month"], row["month_count"]] for row in by_month],
+    }
+
+
+def _live(quality: pa.Table) -> dict[str, Any] | None:
+    """Sums of all rows, and the same over time."""
+    if not quality.num_rows:
+        return None
+    sums = {name: pc.sum(quality[name]).as_py() for name in ("ratings", "liked", "hits", "popular_hits")}
+    squared = {name: pc.sum(quality[name]).as_py() for name in ("squared_error", "bias_only_squared_error")}
+    over_time = quality.select(["ended_at", "ratings", "rmse", "bias_only_rmse"]).to_pylist()
+    return {
+        "ratings": sums["ratings"],
+        "rmse": _root(squared["squared_error"], sums["ratings"]),
+        "bias_only_rmse": _root(squared["bias_only_squared_error"], sums["ratings"]),
+        "hit_rate": sums["hits"] / sums["liked"] if sums["liked"] else None,
+        "popular_hit_rate": sums["popular_hits"] / sums["liked"] if sums["liked"] else None,
+        "over_time": [{**row, "ended_at": row["ended_at"].isoformat()} for row in over_time],
+    }
+
+
+def _freshness(status: dict[str, Any]) -> dict[str, Any]:
+    stream, current = status["stream"], status["current"]
+    return {
+        "stream": "never ran" if not stream else stream["state"] if stream["alive"] else "does not run",
+        "lag_events": stream["lag_events"] if stream and stream["alive"] else None,
+        "median_micro_batch": (stream or {}).get("median_batch") or {},
+        "version": current and current["version"],
+        "age_s": current and current["age_s"],
+        "ratings_since": current and current["ratings_since"],
+    }
+
+
+def _catalogue(lists: pa.Table, current: dict[str, Any], titles: int) -> dict[str, Any]:
+    """How the places of all lists are shared out among the films."""
+    _, counts = np.unique(lists["movie_id"].to_numpy(), return_counts=True)
+    places = np.sort(counts)[::-1].astype(np.int64)  # [films on a list]
+    top = max(1, round(TOP_SHARE * len(places)))
+    return {
+        "titles": titles,
+        "movies": current["movies"],
+        "on_a_list": len(places),
+        "coverage": len(places) / current["movies"] if current["movies"] else None,
+        "lists": pc.count_distinct(lists["user_id"]).as_py(),
+        "top_films": top,
+        "share_of_top_films": float(places[:top].sum() / places.sum()) if len(places) else None,
+        "places_held": _shares(places),
+    }
+
+
+def _shares(places: I64) -> list[float]:
+    """The share of all places that the first 0, 1, … 100 % of the films hold."""
+    held = np.concatenate([[0], np.cumsum(places)]) / max(1, places.sum())
+    at = np.linspace(0, len(places), 101)
+    return [round(float(share), 4) for share in np.interp(at, np.arange(len(held)), held)]
+
+
+def _typical(ratings: pa.Table) -> list[int]:
+    user_ids, counts = np.unique(ratings["user_id"].to_numpy(), return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    wanted = dict.fromkeys(int(at) for at in (0, (len(order) - 1) // 2, len(order) - 1) if len(order))
+    return [int(user_ids[order[at]]) for at in wanted]
+
+
+def _example(recommender: Recommender, user_id: int) -> dict[str, Any]:
+    ratings = recommender.ratings(user_id).sort_by([("rating", "descending"), ("rated_at", "descending")])
+    best = ratings.slice(0, LOVED).to_pylist()
+    films = recommender.recommend(user_id, LISTED)
+    return {
+        "user_id": user_id,
+        "ratings": ratings.num_rows,
+        "source": films[0].source if films else None,
+        "loved": [
+            {"movie_id": row["movie_id"], "title": recommender.title(row["movie_id"]), "rating": row["rating"]}
+            for row in best
+        ],
+        "recommended": [
+            {"movie_id": film.movie_id, "title": film.title, "predicted_rating": film.predicted_rating}
+            for film in films
+        ],
+    }
+
+
+def _root(squared: float, n: int) -> float | None:
+    return float(np.sqrt(squared / n)) if n else None

@@ -1,0 +1,83 @@
+"""Arrays with a name: the dtypes, sparse rows, and places in ascending ids.
+
+In: arrays. Out: `Csr`, checked once, here. Next: every module of the array maths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelstream.errors import UsageError
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Csr:
+    """Sparse rows: the entries of row i are `indices[indptr[i]:indptr[i + 1]]` with the `values` at the same places.
+
+    Raises UsageError if a dtype or a length does not fit. Who knows the columns calls
+    `check_columns`.
+    """
+
+    indptr: I64
+    """int64[R + 1], ascending from 0."""
+    indices: I32
+    """int32[nnz], the columns; ascending within a row where it comes from `RatingMatrix`."""
+    values: F32
+    """float32[nnz]: ratings in stars."""
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("values", np.float32)):
+            array = getattr(self, name)
+            if array.dtype != dtype or array.ndim != 1:
+                raise UsageError(
+                    f"Csr.{name} is {array.dtype}[{array.ndim}-d]; give a one-dimensional {np.dtype(dtype)} array."
+                )
+        if not len(self.indptr) or self.indptr[0] != 0 or self.indptr[-1] != len(self.indices):
+            raise UsageError(
+                "Csr.indptr must run from 0 to the number of entries; build it with np.cumsum of the counts."
+            )
+        if len(self.indices) != len(self.values):
+            raise UsageError(
+                f"Csr has {len(self.indices)} indices and {len(self.values)} values; they must be as many."
+            )
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indptr) - 1
+
+    def row(self, i: int) -> tuple[I32, F32]:
+        """(indices, values) of row i, as views."""
+        entries = slice(int(self.indptr[i]), int(self.indptr[i + 1]))
+        return self.indices[entries], self.values[entries]
+
+    def counts(self) -> I64:
+        """Entries of each row, int64[R]."""
+        return np.diff(self.indptr)
+
+    def check_columns(self, n_columns: int) -> None:
+        """Raises UsageError if an index lies outside the columns: the kernels do not look."""
+        if len(self.indices) and not 0 <= int(self.indices.min()) <= int(self.indices.max()) < n_columns:
+            raise UsageError(f"an index of a sparse row lies outside the {n_columns} columns.")
+
+    def select(self, rows: I64) -> Csr:
+        """The given rows, in that order, as a Csr of their own."""
+        counts = self.counts()[rows]  # [S]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)  # [S + 1]
+        entry = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], counts)  # [entries of those rows]
+        return Csr(indptr, self.indices[entry], self.values[entry])
+
+
+def index_of(known: I64, ids: I64) -> I64:
+    """Positions of `ids` in the ascending `known`, int64; -1 where it is not there."""
+    if not len(known):
+        return np.full(np.shape(ids), -1, np.int64)
+    at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    return np.where(known[at] == ids, at, -1).astype(np.int64)

@@ -1,0 +1,72 @@
+"""Ratings into Kafka, for as long as the server runs.
+
+In: a user's ratings. Out: their places in the topic, acknowledged. Next: the stream takes them from there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from reelstream.errors import BrokerUnavailable
+from reelstream.events import RatingEvent, check
+from reelstream.kafka_io.properties import load_command_config
+from reelstream.kafka_io.topic import ensure_topic
+from reelstream.producer.rating_producer import RatingProducer
+from reelstream.settings import Settings
+
+DELIVERY_TIMEOUT_S = 10.0
+"""A person waits for the answer."""
+
+
+class RatingSender:
+    """Connects at the first rating, and anew after a failure: the embedded broker may come back on another port.
+
+    Thread-safe.
+    """
+
+    def __init__(self, settings: Settings, address: Callable[[], str]) -> None:
+        self._settings = settings
+        self._address = address
+        self._lock = threading.Lock()
+        self._producer: RatingProducer | None = None
+
+    def post(self, user_id: int, ratings: Sequence[tuple[int, float | None]]) -> list[tuple[int, int]]:
+        """Sends (movie_id, stars), None to take a rating back; returns (partition, offset) of each, acknowledged.
+
+        Raises BadRating, and BrokerUnavailable if Kafka does not take them within DELIVERY_TIMEOUT_S.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        for movie_id, stars in ratings:
+            event = RatingEvent(user_id, movie_id, stars, now_ms)
+            check(event, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max, now_ms=now_ms)
+        producer = self._connected()
+        try:
+            return producer.rate_live(user_id, ratings)
+        except BrokerUnavailable:
+            self._forget(producer)
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
+
+    def _connected(self) -> RatingProducer:
+        with self._lock:
+            if self._producer is None:
+                address = self._address()
+                properties = load_command_config(self._settings.command_config)
+                ensure_topic(address, self._settings.topic, self._settings.partitions, properties)
+                self._producer = RatingProducer(
+                    address, self._settings.topic, properties, delivery_timeout_s=DELIVERY_TIMEOUT_S
+                )
+            return self._producer
+
+    def _forget(self, producer: RatingProducer) -> None:
+        with self._lock:
+            if self._producer is producer:
+                self._producer = None
+                producer.__exit__(BrokerUnavailable)

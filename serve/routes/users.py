@@ -1,0 +1,141 @@
+"""The routes about users: their lists, and why; their ratings, read and posted.
+
+In: requests. Out: answers of `reelstream.serve.service`. Next: `reelstream.serve.app` puts the routes together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from reelstream.producer.rating_producer import new_user_id
+from reelstream.serve import schema
+from reelstream.serve.json_response import json_response
+from reelstream.serve.problems import READ, documented
+from reelstream.serve.rating_sender import RatingSender
+from reelstream.serve.service import service_of
+
+router = APIRouter(prefix="/v1")
+
+ListQuery = Annotated[schema.ListQuery, Query()]
+GroupQuery = Annotated[schema.GroupQuery, Query()]
+BODY = documented(400, 413)
+WRITE = {**documented(422, 503), **BODY}
+
+
+@router.get(
+    "/users/{user_id}/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
+)
+async def recommendations(request: Request, user_id: schema.UserId, query: ListQuery) -> Response:
+    """The user's best films; for an unknown user the popular ones, with `source` "popular"."""
+    desk, wanted = service_of(request), query.wanted()
+    published = query.plain and query.n + query.offset <= desk.settings.top_n
+    if published and desk.ready_at_once(user_id):
+        return json_response(desk.recommendations(user_id, **wanted))
+    return json_response(await run_in_threadpool(desk.recommendations, user_id, **wanted))
+
+
+@router.post(
+    "/visitors/recommendations", response_model=schema.Recommendations, responses=READ | BODY, tags=["recommendations"]
+)
+def recommendations_of_a_visitor(request: Request, visitor: schema.Visitor, query: ListQuery) -> Response:
+    """The list of somebody who is no user, from the ratings in the body. Nothing is stored."""
+    desk, ratings = service_of(request), stars_of(visitor)
+    films = desk.recommender.recommend_to_visitor(ratings, **query.wanted())
+    return json_response(desk.list_of(films, ratings if query.include_seen else {}))
+
+
+@router.get(
+    "/groups/recommendations", response_model=schema.GroupRecommendations, responses=READ, tags=["recommendations"]
+)
+def recommendations_of_a_group(request: Request, query: GroupQuery) -> Response:
+    """Films for several users together: of the highest mean score, and rated by none of them."""
+    return json_response(service_of(request).for_group(query.user_id, **query.wanted()))
+
+
+@router.get("/users/{user_id}/predictions/{movie_id}", response_model=schema.Prediction, responses=READ, tags=["why"])
+def prediction(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:
+    """How many stars the user will give the movie, and what they are made of."""
+    return json_response(service_of(request).prediction(user_id, movie_id))
+
+
+@router.get("/users/{user_id}/because/{movie_id}", response_model=schema.Because, responses=READ, tags=["why"])
+def because(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, n: schema.N = 5) -> Response:
+    """Which of the user's own ratings give the movie its score, in exact shares."""
+    return json_response(service_of(request).because(user_id, movie_id, n))
+
+
+@router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ | BODY, tags=["why"])
+def because_of_a_visitor(
+    request: Request, visitor: schema.Visitor, movie_id: schema.MovieId, n: schema.N = 5
+) -> Response:
+    """The same for the ratings in the body. Nothing is stored."""
+    desk = service_of(request)
+    return json_response(desk.reasons(desk.recommender.because_visitor(stars_of(visitor), movie_id), n))
+
+
+@router.get("/users/{user_id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])
+def surprises(request: Request, user_id: schema.UserId, n: schema.N = 10) -> Response:
+    """The user's ratings that are furthest from what all the others let expect."""
+    return json_response(service_of(request).surprises(user_id, n))
+
+
+@router.get("/users/{user_id}/ratings", response_model=schema.UsersRatings, responses=READ, tags=["ratings"])
+def ratings(request: Request, user_id: schema.UserId, n: schema.N = 100, offset: schema.Offset = 0) -> Response:
+    """What the user has rated, the newest first; also what was acknowledged a moment ago."""
+    return json_response(service_of(request).ratings(user_id, n, offset))
+
+
+@router.post("/users", status_code=201, response_model=schema.NewUser, tags=["ratings"])
+def new_user() -> Response:
+    """An id for a new user, by chance. Nothing is stored until the first rating."""
+    return json_response({"user_id": new_user_id()}, 201)
+
+
+@router.post(
+    "/users/{user_id}/ratings",
+    status_code=201,
+    response_model=schema.Acknowledged,
+    responses=WRITE,
+    tags=["ratings"],
+)
+def rate(request: Request, user_id: schema.UserId, given: schema.GivenRating) -> Response:
+    """A rating, or another one in its place. Answers when Kafka has acknowledged it."""
+    return json_response(_post(request, user_id, given.movie_id, given.rating, "rate"), 201)
+
+
+@router.put(
+    "/users/{user_id}/ratings/{movie_id}",
+    response_model=schema.Acknowledged,
+    responses=WRITE,
+    tags=["ratings"],
+)
+def change(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, given: schema.Stars) -> Response:
+    """The rating of that movie, whether there was one before or not. Answers when Kafka has acknowledged it."""
+    return json_response(_post(request, user_id, movie_id, given.rating, "change"))
+
+
+@router.delete(
+    "/users/{user_id}/ratings/{movie_id}",
+    response_model=schema.Acknowledged,
+    responses=WRITE,
+    tags=["ratings"],
+)
+def take_back(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:
+    """Takes the rating of that movie back. Answers when Kafka has acknowledged it."""
+    return json_response(_post(request, user_id, movie_id, None, "delete"))
+
+
+def stars_of(visitor: schema.Visitor) -> dict[int, float]:
+    return {one.movie_id: one.rating for one in visitor.ratings}
+
+
+def _post(request: Request, user_id: int, movie_id: int, stars: float | None, action: str) -> dict[str, Any]:
+    poster: RatingSender = request.app.state.poster
+    [(partition, offset)] = places = poster.post(user_id, [(movie_id, stars)])
+    service_of(request).acknowledged.add(user_id, [(movie_id, stars)], places)
+    request.app.state.metrics.posted(action)
+    return {"user_id": user_id, "movie_id": movie_id, "rating": stars, "partition": partition, "offset": offset}

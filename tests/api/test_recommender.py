@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import reelstream
+from reelstream.als.arrays import Csr
+from reelstream.als.fold_in import with_movies
+from reelstream.api.recommender import Recommender
+from reelstream.batch.refit import refit
+from reelstream.errors import AmbiguousTitle, NotReady, UsageError
+from reelstream.settings import load
+from reelstream.store import models, new_movies
+from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.top_lists import similar_of
+from tests.fixtures.camps import FIRST_MOVIE, add, camps, fill
+from tests.fixtures.rows import lists
+
+TITLES = """movieId,title,genres
+1000,"Matrix, The (1999)",Action
+1001,Toy Story (1995),Animation
+1002,Toy Story 2 (1999),Animation
+5000,300 (2006),Action
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with a version of the two camps; the tests only read it."""
+    warehouse = tmp_path_factory.mktemp("published")
+    csv = warehouse / "movies.csv"
+    csv.write_text(TITLES)
+    MoviesStore(warehouse).load(read_csv(csv))
+    fill(warehouse, camps())
+    refit(load(warehouse=warehouse, top_n=12))
+    return warehouse
+
+
+@pytest.fixture
+def recommender(published: Path) -> Recommender:
+    return reelstream.open(published)
+
+
+def test_a_list_is_the_users_from_the_first_place(recommender: Recommender) -> None:
+    films = recommender.recommend(1, 5)
+
+    assert [film.rank for film in films] == [1, 2, 3, 4, 5]
+    assert {(film.source, film.version) for film in films} == {("refit", "000001")}
+    rated = set(recommender.ratings(1)["movie_id"].to_pylist())
+    assert rated
+    whole = recommender.recommend(1, 1000)
+    assert len(whole) == 80 - len(rated)
+    assert whole[:12] == recommender.recommend(1, 12)  # so many are published
+    assert {film.source for film in whole} == {"refit"}
+    assert not rated & {film.movie_id for film in recommender.recommend(1, 12)}
+    for film in films:
+        assert film.title == {1000: "Matrix, The (1999)", 1001: "Toy Story (1995)", 1002: "Toy Story 2 (1999)"}.get(
+            film.movie_id
+        )
+
+
+def test_a_user_without_a_rating_gets_the_popular_films(recommender: Recommender) -> None:
+    films = recommender.recommend(12345, 10)
+
+    assert [film.movie_id for film in films] == [film.movie_id for film in recommender.popular(10)]
+    assert {film.source for film in films} == {"popular"}
+
+
+def test_the_popular_list_of_one_who_took_all_back_goes_on_too(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse, top_n=3))
+    recommender = reelstream.open(warehouse)
+    popular = [film.movie_id for film in recommender.popular(50)]
+    later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    Updates(version.path).append(lists(999, popular[:3], later_ms, source="popular"), 2)
+
+    assert [film.movie_id for film in recommender.recommend(999, 3)] == popular[:3]
+    assert [film.movie_id for film in recommender.recommend(999, 50)] == popular
+    assert {film.source for film in recommender.recommend(999, 50)} == {"popular"}
+
+
+def test_a_visitor_gets_the_list_that_a_user_with_these_ratings_gets(recommender: Recommender) -> None:
+    own = recommender.ratings(3)
+    ratings = dict(zip(own["movie_id"].to_pylist(), own["rating"].to_pylist(), strict=True))
+
+    films = recommender.recommend_to_visitor(ratings, 12)
+
+    assert {film.source for film in films} == {"fold_in"}
+    assert not set(ratings) & {film.movie_id for film in films}
+    of_user = recommender.recommend(3, 12)
+    assert [film.movie_id for film in films[:3]] == [film.movie_id for film in of_user[:3]]
+    assert [film.predicted_rating for film in films[:3]] == pytest.approx(
+        [recommender.predict(3, film.movie_id).predicted_rating for film in films[:3]], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("ratings", [{}, {99: 5.0}])
+def test_a_visitor_of_whom_nothing_is_known_gets_the_popular_films(
+    recommender: Recommender, ratings: dict[int, float]
+) -> None:
+    films = recommender.recommend_to_visitor(ratings, 10)
+
+    assert [film.movie_id for film in films] == [film.movie_id for film in recommender.popular(10)]
+    assert {film.source for film in films} == {"popular"}
+
+
+@pytest.mark.parametrize("stars", [0.0, 5.5, float("nan"), float("inf")])
+def test_a_visitors_rating_off_the_scale_is_refused(recommender: Recommender, stars: float) -> None:
+    with pytest.raises(UsageError, match=r"from 0\.5 to 5\.0"):
+        recommender.recommend_to_visitor({FIRST_MOVIE: stars})
+
+
+def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(warehouse, camps())
+    refit(load(warehouse=warehouse))
+    recommender = reelstream.open(warehouse)
+    read: list[Path] = []
+    from_disk = models.load
+
+    def counted(path: Path) -> object:
+        read.append(path)
+        return from_disk(path)
+
+    monkeypatch.setattr("reelstream.api.current_model.models.load", counted)
+    for user in range(1, 6):
+        recommender.predict(user, FIRST_MOVIE)
+    assert len(read) == 1
+
+    refit(load(warehouse=warehouse), force=True)
+    assert recommender.predict(1, FIRST_MOVIE).version == "000002"
+    assert [path.name for path in read if path.name != models.MEASURED][-1] == "version=000002"
+
+
+def test_popular_films_have_the_most_stars_in_all(recommender: Recommender) -> None:
+    _, movie_id, stars = camps()
+    total = {movie: float(stars[movie_id == movie].sum()) for movie in set(movie_id.tolist())}
+
+    films = recommender.popular(80)
+
+    assert [film.score for film in films] == sorted(total.values(), reverse=True)
+    assert all(total[film.movie_id] == film.score for film in films)
+    assert all(film.n_ratings == (movie_id == film.movie_id).sum() for film in films)
+
+
+@pytest.mark.parametrize(
+    ("user", "movie", "source"),
+    [(1, FIRST_MOVIE, "model"), (12345, FIRST_MOVIE, "movie"), (1, 99, "user"), (12345, 99, "mean")],
+)
+def test_a_prediction_is_the_sum_of_its_parts(recommender: Recommender, user: int, movie: int, source: str) -> None:
+    p = recommender.predict(user, movie)
+
+    assert p.source == source
+    assert (p.user_bias != 0, p.movie_bias != 0) == (user == 1, movie == FIRST_MOVIE)
+    assert (p.taste != 0) == (source == "model")
+    assert p.predicted_rating == min(max(p.mean + p.user_bias + p.movie_bias + p.taste, 0.5), 5.0)
+    assert p.user_ratings == recommender.ratings(user).num_rows
+    assert (p.movie_ratings > 0) == (movie == FIRST_MOVIE)
+    assert p.title == ("Matrix, The (1999)" if movie == FIRST_MOVIE else None)
+
+
+def test_a_prediction_knows_what_was_rated_just_now(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    refit(load(warehouse=warehouse))
+    recommender = reelstream.open(warehouse)
+    assert recommender.predict(700, FIRST_MOVIE).source == "movie"
+
+    own = [(700, movie, 5.0) for movie in range(FIRST_MOVIE, FIRST_MOVIE + 20, 2)]
+    other = [(700, movie, 1.0) for movie in range(FIRST_MOVIE + 1, FIRST_MOVIE + 20, 2)]
+    add(store, *own, *other)
+    add(store, (700, FIRST_MOVIE, 4.5))
+
+    p = recommender.predict(700, FIRST_MOVIE)
+    assert (p.source, p.user_ratings, p.rated) == ("model", 20, 4.5)
+    liked, disliked = (recommender.predict(700, FIRST_MOVIE + film) for film in (40, 41))
+    assert liked.rated is None
+    assert liked.predicted_rating > disliked.predicted_rating + 1
+
+
+def test_predicted_stars_of_a_list_are_those_of_predict(recommender: Recommender) -> None:
+    for film in recommender.recommend(2, 12):
+        assert film.predicted_rating == pytest.approx(recommender.predict(2, film.movie_id).predicted_rating, abs=1e-3)
+
+
+def test_films_of_the_same_camp_are_similar(recommender: Recommender) -> None:
+    films = recommender.similar(FIRST_MOVIE, 5)
+
+    assert [film.rank for film in films] == [1, 2, 3, 4, 5]
+    assert [film.score for film in films] == sorted((film.score for film in films), reverse=True)
+    assert {film.movie_id % 2 for film in films} == {0}
+    assert FIRST_MOVIE not in {film.movie_id for film in films}
+    with pytest.raises(UsageError, match="movie 5000 has no rating"):
+        recommender.similar(5000)
+
+
+def test_all_lists_at_once_hold_the_newest_of_each_user(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse, top_n=3))
+    recommender = reelstream.open(warehouse)
+    later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+
+    Updates(version.path).append(lists(1, [77, 78], later_ms), 2)
+
+    table = recommender.recommendations()
+    assert table.num_rows == 59 * 3 + 2
+    assert table["user_id"].to_pylist() == sorted(table["user_id"].to_pylist())
+    assert [film.movie_id for film in recommender.recommend(1, 2)] == [77, 78]
+    assert {film.source for film in recommender.recommend(1, 2)} == {"fold_in"}
+
+
+def test_a_new_version_is_seen_by_the_same_object(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    settings = load(warehouse=warehouse)
+    refit(settings)
+    recommender = reelstream.open(warehouse)
+    assert {film.version for film in recommender.recommend(1)} == {"000001"}
+
+    add(store, (1, 4000, 5.0))
+    refit(settings)
+
+    assert {film.version for film in recommender.recommend(1)} == {"000002"}
+    assert recommender.predict(1, 4000).version == "000002"
+    assert len(recommender.similar(4000)) == 10
+
+
+def test_a_movie_folded_in_since_the_refit_is_like_others_and_is_predicted(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse))
+    recommender = reelstream.open(warehouse)
+    add(store, *((user, 4000, 5.0 - 4 * (user % 2)) for user in range(1, 41)))
+    unknown = recommender.predict(50, 4000)
+    assert (unknown.source, unknown.movie_bias, unknown.taste, unknown.movie_ratings) == ("user", 0, 0, 0)
+    with pytest.raises(UsageError, match="movie 4000 has no rating"):
+        recommender.similar(4000)
+
+    factors = models.load(version.model_path)
+    users = factors.user_index(np.arange(1, 41)).astype(np.int32)
+    rated = Csr(np.array([0, 40]), users, np.where(np.arange(1, 41) % 2, 1, 5).astype(np.float32))
+    more = with_movies(factors, np.array([4000]), rated)
+    titles = MoviesStore(warehouse).titles()
+    similar = similar_of(more, np.array([4000]), titles, n=7, version=version.name)
+    new_movies.save(version, more, np.array([4000]), similar)
+
+    films = recommender.similar(4000)
+    assert [film.rank for film in films] == [1, 2, 3, 4, 5, 6, 7]
+    assert {(film.movie_id - FIRST_MOVIE) % 2 for film in films} == {1}  # what even users like
+    liked, disliked = recommender.predict(50, 4000), recommender.predict(51, 4000)
+    assert (liked.source, liked.movie_ratings) == ("model", 40)
+    assert liked.movie_bias == pytest.approx(float(more.movie_bias[-1]))
+    assert liked.predicted_rating > disliked.predicted_rating + 1
+    assert recommender.predict(12345, 4000).source == "movie"
+    assert len(recommender.similar(FIRST_MOVIE)) == 10
+
+
+def test_titles_are_the_newest(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    movies = MoviesStore(warehouse)
+    ids = list(range(FIRST_MOVIE, FIRST_MOVIE + 40))
+    movies.load(pa.table({"movie_id": ids, "title": [f"Old {i}" for i in ids], "genres": [""] * 40}))
+    refit(load(warehouse=warehouse, top_n=100))
+    recommender = reelstream.open(warehouse)
+
+    def shown() -> dict[int, str | None]:
+        lists = [recommender.recommend(1, 100), recommender.recommend(12345, 100), recommender.popular(100)]
+        films = [film for films in [*lists, recommender.similar(FIRST_MOVIE, 100)] for film in films]
+        titles = {(film.movie_id, film.title) for film in films}
+        titles |= set(zip(*(recommender.recommendations()[c].to_pylist() for c in ("movie_id", "title")), strict=True))
+        assert len(titles) == len({movie for movie, _ in titles})  # they all say the same
+        return dict(titles)
+
+    expected = {i: f"Old {i}" if i in ids else None for i in range(FIRST_MOVIE, FIRST_MOVIE + 80)}
+    assert shown() == expected
+    movies.load(pa.table({"movie_id": [1002, 1078], "title": ["New", "Now known"], "genres": ["", ""]}))
+    assert shown() == {**expected, 1002: "New", 1078: "Now known"}
+    assert recommender.predict(1, 1002).title == "New"
+    for file in movies.path.iterdir():
+        file.unlink()
+    assert shown() == expected  # the refit's
+
+
+def test_a_movie_is_found_by_id_or_title(recommender: Recommender) -> None:
+    assert recommender.find_movie("1002") == 1002
+    assert recommender.find_movie("the matrix") == 1000
+    assert recommender.find_movie("toy story") == 1001
+    assert recommender.find_movie("300 (2006)") == 5000
+    assert recommender.find_movie("300") == 300  # digits are an id
+    with pytest.raises(AmbiguousTitle, match=r"1001 = Toy Story \(1995\), 1002 = Toy Story 2 \(1999\)") as error:
+        recommender.find_movie("toy")
+    assert error.value.candidates == [(1001, "Toy Story (1995)"), (1002, "Toy Story 2 (1999)")]
+    for text in ("Jaws", "", "²"):
+        with pytest.raises(UsageError, match="no movie is called"):
+            recommender.find_movie(text)
+
+
+def test_ids_beyond_64_bits_are_wrong_usage(recommender: Recommender) -> None:
+    for ask in (
+        lambda: recommender.recommend(2**63),
+        lambda: recommender.predict(1, 10**30),
+        lambda: recommender.predict(-(2**64), 1),
+        lambda: recommender.similar(2**63),
+        lambda: recommender.ratings(2**63),
+        lambda: recommender.find_movie("9" * 30),
+    ):
+        with pytest.raises(UsageError, match="beyond 64 bits"):
+            ask()
+    assert {film.source for film in recommender.recommend(2**63 - 1)} == {"popular"}
+
+
+def test_what_is_not_there_yet_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="reelstream up --warehouse"):
+        reelstream.open(tmp_path / "nowhere")
+    recommender = reelstream.open(str(tmp_path))
+    assert recommender.ratings(1).num_rows == 0
+    for ask in (
+        lambda: recommender.recommend(1),
+        lambda: recommender.predict(1, 2),
+        lambda: recommender.similar(1),
+        recommender.popular,
+        recommender.recommendations,
+    ):
+        with pytest.raises(NotReady, match="reelstream refit"):
+            ask()
+    add(RatingsStore(tmp_path), (1, 2, 3.0))
+    assert RecommendationsStore(tmp_path).current_or_none() is None
+    assert recommender.ratings(1).num_rows == 1
+
+
+def test_reading_loads_neither_kafka_nor_spark_and_a_list_no_numba(published: Path) -> None:
+    code = f"""
+import sys, reelstream
+recommender = reelstream.open({str(published)!r})
+recommender.recommend(1), recommender.similar(1000), recommender.popular()
+print(sorted({{"kafka", "pyspark", "numba"}} & set(sys.modules)))
+recommender.predict(1, 1000)
+print(sorted({{"kafka", "pyspark"}} & set(sys.modules)))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert said.split("\n") == ["[]", "[]", ""]
