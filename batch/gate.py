@@ -67,7 +67,7 @@ def reasons_against(measured: GateMeasurement | None, margin: float) -> list[str
     ndcg, popularity = metrics["ndcg_at_10"], metrics["baselines"]["popularity"]["ndcg_at_10"]
     reasons = []
     if ndcg < popularity:
-        reasons.append(f"nDCG@10 {ndcg:.4f} is below {popularity:.4f} of the popular films")
+        reasons.append(f"nDCG@10 {ndcg:.4f} is below {popularity:.4f} of the popular movies")
     if last and ndcg < last["ndcg_at_10"] * (1 - margin):
         reasons.append(
             f"nDCG@10 {ndcg:.4f} is more than {margin:.0%} below {last['ndcg_at_10']:.4f} of the last version"

@@ -171,7 +171,7 @@ def _last_measured(current: Version | None, force: bool) -> Factors | None:
 
 
 def _agreement(current: Version | None, users: pa.Table) -> dict[str, Any]:
-    """overlap_at_10: the share of the 10 films that a user's folded-in list and the new one have in common, mean over
+    """overlap_at_10: the share of the 10 movies that a user's folded-in list and the new one have in common, mean over
     the folded_in_users that were folded in since the last version. Shorter lists are compared at their length."""
     folded = None
     with suppress(DamagedStore):

@@ -5,7 +5,7 @@
 
 A pipeline with the 100,004 real ratings and a published version takes live ratings, of known and of new users in turn, with
 `--background` while a replay of so many events a second runs. Each list is read as a reader would, and must be a folded-in
-one without the film just rated. `where` says where the time of a micro-batch with events goes, as medians: queue (in Kafka,
+one without the movie just rated. `where` says where the time of a micro-batch with events goes, as medians: queue (in Kafka,
 until the micro-batch begins), read (Spark and Kafka), parse (measured apart, on as many events), store, score (live
 quality), fold_in and publish.
 """
@@ -213,11 +213,11 @@ def _watch(
         folded = max(version.batch, Updates(version.path).batch())
         for one in open_ones:
             if one.batch is not None and one.batch <= folded:
-                films = published.read_users(version, [one.user_id]).to_pylist()
-                assert films, f"user {one.user_id} has no list"
+                movies = published.read_users(version, [one.user_id]).to_pylist()
+                assert movies, f"user {one.user_id} has no list"
                 seen_by_refit = one.batch <= version.batch
-                assert seen_by_refit or films[0]["source"] == "fold_in", f"user {one.user_id} has an old list"
-                assert one.movie_id not in {film["movie_id"] for film in films}, f"user {one.user_id} has seen it"
+                assert seen_by_refit or movies[0]["source"] == "fold_in", f"user {one.user_id} has an old list"
+                assert one.movie_id not in {movie["movie_id"] for movie in movies}, f"user {one.user_id} has seen it"
                 one.seconds = time.perf_counter() - one.acknowledged
                 waiting.remove(one)
                 done.append(one)

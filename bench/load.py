@@ -104,12 +104,12 @@ def load(live: Settings, folder: Path, rate: float, seconds: float) -> dict[str,
 
 def write_events(csv: Path, real: RatingRows, rate: float, seconds: float) -> None:
     """A ratings.csv in time order: users of `bench.synthetic`, each of whom rates within STAY_S, and now and then any known
-    user. The film that is the most popular there is the one that is the most popular in the real ratings, and so on."""
+    user. The movie that is the most popular there is the one that is the most popular in the real ratings, and so on."""
     draw, count = np.random.default_rng(SEED), int(rate * seconds)
     made = generate(count, SEED)  # sorted by user
     order = np.argsort(np.arange(count) + draw.random(count) * STAY_S * rate)
-    users, films, stars = (made[name].to_numpy()[order] for name in ("user_id", "movie_id", "rating"))
-    movie_ids, place = np.unique(films, return_inverse=True)
+    users, movies, stars = (made[name].to_numpy()[order] for name in ("user_id", "movie_id", "rating"))
+    movie_ids, place = np.unique(movies, return_inverse=True)
     rank = np.empty(len(movie_ids), np.int64)
     rank[np.argsort(-np.bincount(place), kind="stable")] = np.arange(len(movie_ids))
     real_ids, counts = np.unique(real["movie_id"], return_counts=True)

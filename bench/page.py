@@ -3,7 +3,7 @@
     python -m bench.page [--clicks 100]
 
 `reelstream up` with the 100,004 real ratings and a published version serves the page to a real Chromium, in which a new user
-rates film after film. The page itself takes the time, from the click until the list has changed and the browser has drawn
+rates movie after movie. The page itself takes the time, from the click until the list has changed and the browser has drawn
 the frame. Chromium: $CHROMIUM, or the one that the machine has.
 """
 
@@ -85,14 +85,14 @@ def main() -> None:
 
 
 def clicks(page: Page, url: str, number: int) -> list[float]:
-    """Milliseconds of each click on a star of a film that was not rated before."""
+    """Milliseconds of each click on a star of a movie that was not rated before."""
     page.goto(url)
     page.wait_for_selector("#recommendations li")
     page.evaluate(WATCH)
     rated: set[str] = set()
     for done in range(1, number + 1):
         for word in WORDS[done % len(WORDS) :] + WORDS:
-            page.get_by_label("Search films").fill(word)
+            page.get_by_label("Search movies").fill(word)
             page.wait_for_timeout(350)
             row = next(
                 (one for one in page.locator("#results > li").all() if one.get_attribute("data-key") not in rated), None
@@ -100,7 +100,7 @@ def clicks(page: Page, url: str, number: int) -> list[float]:
             if row is not None:
                 break
         else:
-            raise SystemExit("no unrated film is found any more; ask for fewer --clicks")
+            raise SystemExit("no unrated movie is found any more; ask for fewer --clicks")
         rated.add(row.get_attribute("data-key") or "")
         row.locator("label").nth(5 + done % 5).click()
         page.wait_for_function("done => window.took.length === done", arg=done)

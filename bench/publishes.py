@@ -138,10 +138,10 @@ def looks(recommender: api.Recommender, user: int, movie: int) -> dict[str, Call
         return set(rows["version"].to_pylist())
 
     return {
-        "recommend": lambda: {film.version for film in recommender.recommend(user)},
+        "recommend": lambda: {entry.version for entry in recommender.recommend(user)},
         "recommendations": whole_lists,
-        "similar": lambda: {film.version for film in recommender.similar(movie)},
-        "popular": lambda: {film.version for film in recommender.popular()},
+        "similar": lambda: {entry.version for entry in recommender.similar(movie)},
+        "popular": lambda: {entry.version for entry in recommender.popular()},
         "predict": lambda: {recommender.predict(user, movie).version},
         "ratings": of_ratings,
     }

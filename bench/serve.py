@@ -4,7 +4,7 @@
 
 A warehouse with a published version is served by `reelstream serve`, with no pipeline beside it. The client is a process of
 its own on the same CPUs. Three rounds, of which the medians are taken: `known` users' lists over 64 connections; a
-`visitor` with 20 ratings, one request after the other; a `search` with a typo. Then the server's memory, also after more
+`anonymous` user with 20 ratings, one request after the other; a `search` with a typo. Then the server's memory, also after more
 versions were published. Without a file: the 100,004 real ratings of the demo.
 """
 
@@ -43,7 +43,7 @@ from reelstream.store.movies import MoviesStore, read_csv
 ROUNDS = 3
 WARM_UP_S = 3.0
 REFITS = 4
-RATINGS_OF_A_VISITOR = 20
+RATINGS_OF_AN_ANONYMOUS_USER = 20
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--movies", type=Path, help="its movies.csv")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=10, help="how long a round of known users lasts")
-    parser.add_argument("--visitors", type=int, default=500, help="visitors of a round")
+    parser.add_argument("--users", type=int, default=500, help="anonymous users of a round")
     asked = parser.parse_args()
     started = time.perf_counter()
     with temporary_settings() as settings:
@@ -73,7 +73,7 @@ def main() -> None:
             memory = {"at_first": round(at_first_mb, 1), "at_last": round(resident_mb(pid), 1)}
             for _ in range(REFITS):
                 refit(settings, force=True)
-                client.submit(visitors, port, movies, 20, 0).result()
+                client.submit(anonymous_users, port, movies, 20, 0).result()
                 client.submit(known, port, users, 4, 1.0, 0).result()
             memory[f"after_{REFITS}_refits"] = round(resident_mb(pid), 1)
     figures = {kind: medians([one[kind] for one in rounds]) for kind in rounds[0]}
@@ -96,8 +96,8 @@ def one_round(
 ) -> dict[str, dict[str, float]]:
     return {
         "known": client.submit(known, port, users, asked.connections, asked.seconds, seed).result(),
-        "visitor": client.submit(visitors, port, movies, asked.visitors, seed).result(),
-        "search": client.submit(searches, port, asked.visitors).result(),
+        "anonymous": client.submit(anonymous_users, port, movies, asked.users, seed).result(),
+        "search": client.submit(searches, port, asked.users).result(),
     }
 
 
@@ -112,12 +112,12 @@ def known(port: int, users: list[int], connections: int, seconds: float, seed: i
     return {"requests_per_s": len(took) / seconds, **quantiles(took), "errors": len(bad)}
 
 
-def visitors(port: int, movies: np.ndarray, number: int, seed: int) -> dict[str, float]:
+def anonymous_users(port: int, movies: np.ndarray, number: int, seed: int) -> dict[str, float]:
     draw = np.random.default_rng(seed)
     requests = []
     for _ in range(number):
-        rated = draw.choice(movies, RATINGS_OF_A_VISITOR, replace=False).tolist()
-        stars = (draw.integers(1, 11, RATINGS_OF_A_VISITOR) / 2).tolist()
+        rated = draw.choice(movies, RATINGS_OF_AN_ANONYMOUS_USER, replace=False).tolist()
+        stars = (draw.integers(1, 11, RATINGS_OF_AN_ANONYMOUS_USER) / 2).tolist()
         body = {"ratings": [{"movie_id": m, "rating": r} for m, r in zip(rated, stars, strict=True)]}
         requests.append(
             http_load.request("POST", "/v1/visitors/recommendations?n=10", "127.0.0.1", json.dumps(body).encode())

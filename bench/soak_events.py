@@ -51,7 +51,7 @@ class Events:
     """`real()` once, then `batch()` again and again.
 
     New users rate as a real one each, so that refits find tastes to learn; the next generation of them comes after
-    GENERATION of their ratings. Known users rate films by popularity. Some change their stars or take them back, some rate
+    GENERATION of their ratings. Known users rate movies by popularity. Some change their stars or take them back, some rate
     a new movie; there are events that are not JSON, and users who ask to be forgotten.
     """
 
@@ -95,10 +95,10 @@ class Events:
         else:
             user_id, movie_id, stars = next(self._new)
             self._newcomers.append(user_id)
-        film = self._choose.random()
-        if film < 0.001:
+        movie = self._choose.random()
+        if movie < 0.001:
             self._movies.append(next(self._new_movies))
-        if film < 0.03:
+        if movie < 0.03:
             movie_id = self._choose.choice(self._movies)
         self._recent.append((user_id, movie_id))
         return self._event(user_id, movie_id, stars, next(self._time_ms))
@@ -156,7 +156,7 @@ def left(batches: Iterable[pa.Table]) -> dict[tuple[int, int], float]:
             stars.get(event["user_id"], {}).pop(event["movie_id"], None)
         else:
             stars.setdefault(event["user_id"], {})[event["movie_id"]] = event["rating"]
-    return {(user, movie): rating for user, films in stars.items() for movie, rating in films.items()}
+    return {(user, movie): rating for user, movies in stars.items() for movie, rating in movies.items()}
 
 
 def _rows_of(batches: Iterable[pa.Table]) -> Iterator[dict[str, Any]]:

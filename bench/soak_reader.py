@@ -71,9 +71,9 @@ def _read(
     while not stopping.is_set():
         user_id = choose.choice(user_ids)
         try:
-            films = recommender.recommend(user_id)
-            if len({film.version for film in films}) != 1:
-                raise ValueError(f"user {user_id} has a list of {len(films)} films of the wrong versions")
+            movies = recommender.recommend(user_id)
+            if len({movie.version for movie in movies}) != 1:
+                raise ValueError(f"user {user_id} has a list of {len(movies)} movies of the wrong versions")
             if reads.value % RATINGS_EVERY == 0:
                 recommender.ratings(user_id)
         except Exception as error:  # whatever it is, no reader may see it

@@ -10,7 +10,7 @@ The numbered steps of `generate`, the same numbers in the code:
 3. tastes: vectors p of users and q of movies, K numbers each, of which everything else follows
 4. what a user rates: K shelves; a user goes to shelf g with odds exp(s p_g), and takes from it by weight · exp(t q_g)
 5. how it is liked: μ + b_u + b_i + c p·q + noise, in half stars; some users give whole stars only
-6. when: a user comes at some day in 25 years, and again a few times, and rates a film each half minute or so
+6. when: a user comes at some day in 25 years, and again a few times, and rates a movie each half minute or so
 """
 
 from __future__ import annotations

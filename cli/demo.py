@@ -1,7 +1,7 @@
 """`demo`: the main job on real ratings, by the same calls as the other commands; it ends by itself.
 
 1. titles   2. broker and stream   3. replay   4. every event readable   5. refit and publish   6. a known user's top 10
-7. a new user rates five films live, and the fresh top 10 follows   8. where the tables are, and how to query them
+7. a new user rates five movies live, and the fresh top 10 follows   8. where the tables are, and how to query them
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
 
         recommender = reelstream.open(warehouse)
         known = _most_active_user(warehouse)
-        films = recommender.recommend(known, 10)  # 6
-        with _took(seconds, "live", "A new user rates five films", as_json):  # 7
+        listed = recommender.recommend(known, 10)  # 6
+        with _took(seconds, "live", "A new user rates five movies", as_json):  # 7
             popular = recommender.popular(100)
             chosen = _taste(popular)
-            rated = rate(settings, "new", [f"{film.movie_id}={stars}" for film, stars in chosen], 10)
+            rated = rate(settings, "new", [f"{movie.movie_id}={stars}" for movie, stars in chosen], 10)
         stored = RatingsStore(warehouse).state()
     seconds["all"] = time.perf_counter() - started
     answer: dict[str, Any] = {
@@ -79,7 +79,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
         "version": version.name,
         "metrics": version.info["metrics"],
         "known_user": known,
-        "known_user_films": films,
+        "known_user_movies": listed,
         "new_user": rated,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "tables": str(RecommendationsStore(warehouse).path / "latest"),
@@ -97,11 +97,11 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
     )
     print_metrics(version.info)
     out.print()
-    show_recommendations(f"User {known} has rated the most; the top 10 of what is left", films)
+    show_recommendations(f"User {known} has rated the most; the top 10 of what is left", listed)
     out.print()
-    out.print("A new user comes and rates five films:")
-    for film, stars in chosen:
-        out.print(f"  {stars:g}  {film.title or film.movie_id}", markup=False)
+    out.print("A new user comes and rates five movies:")
+    for movie, stars in chosen:
+        out.print(f"  {stars:g}  {movie.title or movie.movie_id}", markup=False)
     fresh = (
         "not in time" if rated.fresh_after_s is None else f"{rated.fresh_after_s * 1000:.0f} ms after Kafka had them"
     )
@@ -159,7 +159,7 @@ def queries(warehouse: Path, user_id: int) -> str:
   reelstream recommend {user_id} --warehouse {warehouse}
   python -c "import reelstream; print(reelstream.open('{warehouse}').recommendations().to_pandas())"
   python -c "import pandas; print(pandas.read_parquet('{latest}/users').query('user_id == {user_id}'))"
-The same on a web page, where you rate films yourself:
+The same on a web page, where you rate movies yourself:
   reelstream up --warehouse {warehouse}"""
 
 
@@ -183,7 +183,7 @@ def _most_active_user(warehouse: Path) -> int:
 
 
 def _taste(popular: list[Any]) -> list[tuple[Any, float]]:
-    """Five of the popular films, by a person who likes every twelfth of them more or less."""
+    """Five of the popular movies, by a person who likes every twelfth of them more or less."""
     return list(zip(popular[::12][:5], (5.0, 4.5, 4.0, 5.0, 1.0), strict=False))
 
 

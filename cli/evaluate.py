@@ -41,7 +41,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=f"Of the random split. \\[default: {SEED}]")] = None,
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
-    relevant_from: Annotated[float, typer.Option(help="A film is relevant if rated so many stars or more.")] = 4.0,
+    relevant_from: Annotated[float, typer.Option(help="A movie is relevant if rated so many stars or more.")] = 4.0,
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Movies in each list.")] = 10,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write index.html there: the figures with plots, in one page.")
@@ -120,13 +120,16 @@ def show(figures: dict[str, Any]) -> None:
 
 def summary(figures: dict[str, Any]) -> list[str]:
     """What was measured on what, in sentences."""
-    left_out = {"duplicates": "older ratings of the same film", "test_rows_in_training": "test ratings in training too"}
+    left_out = {
+        "duplicates": "older ratings of the same movie",
+        "test_rows_in_training": "test ratings in training too",
+    }
     sentences = [
         f"Learned from {figures['train_rows']:,} ratings of {figures['train_users']:,} users and "
         f"{figures['train_movies']:,} movies, measured on {figures['test_rows']:,}: {described(figures['held_out'])}.",
         *(f"{figures[key]:,} {what} were left out." for key, what in left_out.items() if figures[key]),
         f"Cold, with a user or movie that is not in training: {figures['cold_rows']:,}. Lists were measured for "
-        f"{figures['ranked_users']:,} users with a film of {figures['relevant_from']:g} stars or more among these.",
+        f"{figures['ranked_users']:,} users with a movie of {figures['relevant_from']:g} stars or more among these.",
         f"The {figures['engine']} engine took {figures['fit_seconds']:.2f} s to fit, "
         f"{figures['top_n_seconds']:.2f} s for the lists.",
     ]

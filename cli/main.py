@@ -101,7 +101,7 @@ def up(
 ) -> None:
     """Run all of it: broker, stream, refits, HTTP API and page. Ctrl-C ends it in order.
 
-    Examples: `reelstream up` · `reelstream up --warehouse /data/films --bootstrap-servers kafka:9092`
+    Examples: `reelstream up` · `reelstream up --warehouse /data/movies --bootstrap-servers kafka:9092`
     """
     from reelstream.cli import up as running
 
@@ -197,7 +197,7 @@ def rate(
     command_config: CommandConfig = None,
     topic: Topic = None,
     user: Annotated[str | None, typer.Option(help="The user's id, or `new`; instead of the first argument.")] = None,
-    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many fresh films; 0: do not wait.")] = 10,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many fresh movies; 0: do not wait.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Rate movies now, and see the fresh recommendations. A rating again replaces the one before, `none` takes it back.
@@ -225,17 +225,17 @@ def recommend(
     count: Count = 10,
     as_json: AsJson = False,
 ) -> None:
-    """The best films that a user has not rated; the popular ones for a user that is not known.
+    """The best movies that a user has not rated; the popular ones for a user that is not known.
 
     Example: `reelstream recommend 42 -n 20 --json`
     """
     import reelstream
 
-    films = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).recommend(user, count)
+    listed = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).recommend(user, count)
     if as_json:
-        print_json(films)
+        print_json(listed)
         return
-    show_recommendations(f"For user {user}", films)
+    show_recommendations(f"For user {user}", listed)
 
 
 @app.command()
@@ -246,7 +246,7 @@ def predict(
     bootstrap_servers: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Will this user like that film: the predicted rating, and how it came about.
+    """Will this user like that movie: the predicted rating, and how it came about.
 
     Example: `reelstream predict 42 "Pulp Fiction"`
     """
@@ -259,16 +259,16 @@ def predict(
         return
     p = prediction
     because = {
-        "model": f"from {p.user_ratings} ratings of the user and {p.movie_ratings} of the film",
-        "movie": f"the user has no rating yet; from {p.movie_ratings} ratings of the film",
-        "user": f"the film has no rating yet; from {p.user_ratings} ratings of the user",
-        "mean": "neither the user nor the film has a rating yet",
+        "model": f"from {p.user_ratings} ratings of the user and {p.movie_ratings} of the movie",
+        "movie": f"the user has no rating yet; from {p.movie_ratings} ratings of the movie",
+        "user": f"the movie has no rating yet; from {p.user_ratings} ratings of the user",
+        "mean": "neither the user nor the movie has a rating yet",
     }[p.source]
-    film = escape(p.title or f"movie {p.movie_id}")
-    out.print(f"[bold]{p.predicted_rating:.2f}[/] stars for {film} by user {p.user_id}")
+    name = escape(p.title or f"movie {p.movie_id}")
+    out.print(f"[bold]{p.predicted_rating:.2f}[/] stars for {name} by user {p.user_id}")
     out.print(f"  {because}")
     out.print(
-        f"  {p.mean:.2f} mean of all {p.user_bias:+.2f} this user {p.movie_bias:+.2f} this film {p.taste:+.2f} taste"
+        f"  {p.mean:.2f} mean of all {p.user_bias:+.2f} this user {p.movie_bias:+.2f} this movie {p.taste:+.2f} taste"
         f"  (version {p.version})"
     )
     if p.rated is not None:
@@ -283,21 +283,21 @@ def similar(
     count: Count = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Films that the same people like.
+    """Movies that the same people like.
 
     Example: `reelstream similar "Toy Story"`
     """
     import reelstream
 
     recommender = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse)
-    films = recommender.similar(recommender.find_movie(movie), count)
+    listed = recommender.similar(recommender.find_movie(movie), count)
     if as_json:
-        print_json(films)
+        print_json(listed)
         return
     print_table(
         f"Like {movie}",
         ("rank", "movie", "title", "similarity"),
-        [(film.rank, film.movie_id, film.title, film.score) for film in films],
+        [(entry.rank, entry.movie_id, entry.title, entry.score) for entry in listed],
     )
 
 
@@ -305,20 +305,20 @@ def similar(
 def popular(
     warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, count: Count = 10, as_json: AsJson = False
 ) -> None:
-    """The popular films: what a user with no rating gets.
+    """The popular movies: what a user with no rating gets.
 
     Example: `reelstream popular -n 5`
     """
     import reelstream
 
-    films = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).popular(count)
+    listed = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).popular(count)
     if as_json:
-        print_json(films)
+        print_json(listed)
         return
     print_table(
         "Popular",
         ("rank", "movie", "title", "stars", "ratings"),
-        [(film.rank, film.movie_id, film.title, film.predicted_rating, film.n_ratings) for film in films],
+        [(movie.rank, movie.movie_id, movie.title, movie.predicted_rating, movie.n_ratings) for movie in listed],
     )
 
 
@@ -335,7 +335,7 @@ def refit(
     """Fit both models on all ratings now and publish a new version.
 
     It is measured on each user's newest ratings; one that is worse than the last version by more than `gate_margin`, or
-    than the popular films, is kept aside, and the exit code is 9. Examples: `reelstream refit --engine mllib` ·
+    than the popular movies, is kept aside, and the exit code is 9. Examples: `reelstream refit --engine mllib` ·
     `reelstream refit --force`
     """
     from reelstream.batch.refit import refit as run_refit

@@ -102,7 +102,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Title and cells are shown as they are: what looks like markup may be a film's title or a hostile event."""
+    """Title and cells are shown as they are: what looks like markup may be a movie's title or a hostile event."""
     table = Table(
         title=None if title is None else Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False
     )

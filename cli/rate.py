@@ -56,10 +56,10 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     fresh = wait_until_counted(settings, places)
     fresh_after_s = time.perf_counter() - acknowledged if fresh else None
     try:
-        films = reelstream.open(settings.warehouse).recommend(user_id, count)
+        movies = reelstream.open(settings.warehouse).recommend(user_id, count)
     except NotReady:
-        films = Rows()
-    return Rated(user_id, ratings, films, fresh_after_s)
+        movies = Rows()
+    return Rated(user_id, ratings, movies, fresh_after_s)
 
 
 def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, float | None]]:

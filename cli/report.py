@@ -21,7 +21,7 @@ def report(
     """Write one page for a person: what came in, quality by version, freshness, the catalogue, and lists.
 
     The page needs no network, no script and no other file. With --json the same figures are printed, and no page is
-    written. Examples: `reelstream report` · `reelstream report --user 42 --output films.html`
+    written. Examples: `reelstream report` · `reelstream report --user 42 --output movies.html`
     """
     from reelstream.batch.report import warehouse_page
     from reelstream.batch.report.warehouse_figures import gather

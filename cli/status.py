@@ -101,7 +101,7 @@ def print_metrics(info: dict[str, Any]) -> None:
     print_table("On each user's newest ratings, held out", ("", *columns), cells)
     if metrics.get("overlap_at_10") is not None:
         out.print(
-            f"Folded-in lists had {metrics['overlap_at_10']:.0%} of their 10 films in common with the refit's "
+            f"Folded-in lists had {metrics['overlap_at_10']:.0%} of their 10 movies in common with the refit's "
             f"({metrics['folded_in_users']:,} users)."
         )
 

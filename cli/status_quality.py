@@ -14,7 +14,7 @@ def print_quality(summary: dict[str, Any]) -> None:
     """Both models beside their baselines, over all scored ratings and over the newest ones."""
     columns = (summary["total"], summary["sliding"])
     if not summary["total"]["ratings"]:
-        text = "No live rating was scored yet: that takes a published version, and a film new to its user."
+        text = "No live rating was scored yet: that takes a published version, and a movie new to its user."
         out.print(text, soft_wrap=True)
         return
     figures = {"rmse": "RMSE", "bias_only_rmse": "biases only"}

@@ -7,10 +7,10 @@ from typing import Any
 from reelstream.cli.options import print_table
 
 
-def show_recommendations(title: str, films: Any) -> None:
+def show_recommendations(title: str, movies: Any) -> None:
     """A list of Recommendation as a table."""
     print_table(
         title,
         ("rank", "movie", "title", "stars", "score", "source"),
-        [(f.rank, f.movie_id, f.title, f.predicted_rating, f.score, f.source) for f in films],
+        [(f.rank, f.movie_id, f.title, f.predicted_rating, f.score, f.source) for f in movies],
     )

@@ -1,7 +1,7 @@
 """reelstream: a streaming, incremental movie recommender.
 
 >>> import reelstream
->>> films = reelstream.open("warehouse").recommend(42)  # doctest: +SKIP
+>>> movies = reelstream.open("warehouse").recommend(42)  # doctest: +SKIP
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(_warm_up, app.state.desk)
+        await run_in_threadpool(_warm_up, app.state.service)
         yield
-        await run_in_threadpool(app.state.poster.close)
+        await run_in_threadpool(app.state.rating_sender.close)
 
     app = FastAPI(
         title="reelstream",
@@ -54,8 +54,8 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.desk = Service(settings)
-    app.state.poster = RatingSender(settings, kafka_address)
+    app.state.service = Service(settings)
+    app.state.rating_sender = RatingSender(settings, kafka_address)
     app.state.pulse = pulse = Pulse(settings)
     app.state.metrics = metrics = Metrics(settings, lambda: pulse.listeners)
     app.state.closing = closing
@@ -111,11 +111,11 @@ def _exact(described: Any) -> None:
             described[key] = MAX_ID
 
 
-def _warm_up(desk: Service) -> None:
-    """Loads the model and the compiled kernels, so that the first visitor does not wait for them."""
+def _warm_up(service: Service) -> None:
+    """Loads the model and the compiled kernels, so that the first caller does not wait for them."""
     try:
-        desk.recommender.recommend_to_visitor({1: desk.settings.rating_max})
-        desk.recommender.recommend(1)
-        desk.recommender.search("the")
+        service.recommender.recommend_to_anonymous({1: service.settings.rating_max})
+        service.recommender.recommend(1)
+        service.recommender.search("the")
     except NotReady:
         return

@@ -153,7 +153,7 @@ def _stream(stream: dict[str, Any]) -> Iterator[Metric]:
     )
     yield _gauge(
         "reelstream_live_hit_ratio",
-        "Share of the newest liked films that were on their user's list.",
+        "Share of the newest liked movies that were on their user's list.",
         [(("model",), live.get("hit_rate")), (("popularity",), live.get("popular_hit_rate"))],
         ("by",),
     )

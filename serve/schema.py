@@ -82,7 +82,7 @@ class Stars(_Model):
     rating: float = Field(allow_inf_nan=False, description="Stars, on the scale of the settings.", examples=[4.5])
 
 
-class Visitor(_Model):
+class AnonymousUser(_Model):
     """Somebody who is no user: nothing of this is stored. Of a movie that comes twice the last rating counts."""
 
     ratings: list[GivenRating] = Field(
@@ -141,7 +141,7 @@ class FromModel(BaseModel):
 
 
 class Recommendations(FromModel):
-    user_id: int | None = Field(default=None, description="Not in the answer to a visitor.")
+    user_id: int | None = Field(default=None, description="Not in the answer to an anonymous user.")
     as_of: datetime = Field(description="When the list was made.")
     movies: list[RecommendedMovie]
 

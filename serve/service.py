@@ -40,49 +40,49 @@ class Service:
     def recommendations(self, user_id: int, n: int, **wanted: Any) -> Json:
         waiting = self.acknowledged.pending(user_id)
         if waiting is None:
-            films = self.recommender.recommend(user_id, n, **wanted)
+            movies = self.recommender.recommend(user_id, n, **wanted)
         else:
-            films = self.recommender.recommend_to_visitor(self._with(user_id, waiting), n, **wanted)
+            movies = self.recommender.recommend_to_anonymous(self._with(user_id, waiting), n, **wanted)
         rated = self.stars(user_id) if wanted.get("include_seen") else {}
-        return {"user_id": user_id, **self.list_of(films, rated)}
+        return {"user_id": user_id, **self.list_of(movies, rated)}
 
-    def list_of(self, films: Rows[Recommendation], rated: Mapping[int, float]) -> Json:
+    def list_of(self, movies: Rows[Recommendation], rated: Mapping[int, float]) -> Json:
         """A list as an answer; an empty one says so of the version that is current."""
-        if films:
-            first = films[0]
+        if movies:
+            first = movies[0]
             head = {**self.origin(first.source, first.version), "as_of": first.as_of.isoformat()}
         else:
             head = {**self.origin("popular"), "as_of": datetime.now(UTC).isoformat()}
-        facts = self.recommender.films()
+        facts = self.recommender.movies()
         return {
             **head,
             "movies": [
                 {
-                    **facts_of(facts, film.movie_id, film.title),
-                    "rank": film.rank,
-                    "score": film.score,
-                    "predicted_rating": film.predicted_rating,
-                    "rated": rated.get(film.movie_id),
+                    **facts_of(facts, movie.movie_id, movie.title),
+                    "rank": movie.rank,
+                    "score": movie.score,
+                    "predicted_rating": movie.predicted_rating,
+                    "rated": rated.get(movie.movie_id),
                 }
-                for film in films
+                for movie in movies
             ],
         }
 
     def for_group(self, user_ids: Sequence[int], n: int, **wanted: Any) -> Json:
         members = {user_id: self._unstored(user_id) for user_id in user_ids}
-        films = self.recommender.recommend_to_group(members, n, **wanted)
-        origin = self.origin(films[0].source, films[0].version) if films else self.origin("popular")
+        movies = self.recommender.recommend_to_group(members, n, **wanted)
+        origin = self.origin(movies[0].source, movies[0].version) if movies else self.origin("popular")
         return {
             "user_ids": list(members),
             **origin,
             "movies": [
                 {
-                    **self.facts(film.movie_id),
-                    "rank": film.rank,
-                    "score": film.score,
-                    "predicted_ratings": {str(user): stars for user, stars in film.predicted_ratings.items()},
+                    **self.facts(movie.movie_id),
+                    "rank": movie.rank,
+                    "score": movie.score,
+                    "predicted_ratings": {str(user): stars for user, stars in movie.predicted_ratings.items()},
                 }
-                for film in films
+                for movie in movies
             ],
         }
 
@@ -93,7 +93,10 @@ class Service:
         return {**value, "basis": basis, **self.origin(source, version)}
 
     def because(self, user_id: int, movie_id: int, n: int) -> Json:
-        return {"user_id": user_id, **self.reasons(self.recommender.because_visitor(self.stars(user_id), movie_id), n)}
+        return {
+            "user_id": user_id,
+            **self.reasons(self.recommender.because_anonymous(self.stars(user_id), movie_id), n),
+        }
 
     def reasons(self, because: Because, n: int) -> Json:
         """The first n reasons one by one, and all others together."""
@@ -116,7 +119,7 @@ class Service:
         }
 
     def surprises(self, user_id: int, n: int) -> Json:
-        found = self.recommender.surprises_of_visitor(self.stars(user_id), n)
+        found = self.recommender.surprises_of_anonymous(self.stars(user_id), n)
         origin = self.origin("fold_in", found[0].version) if found else self.origin("popular")
         rows = [
             {
@@ -151,7 +154,7 @@ class Service:
         return self._with(user_id, self.acknowledged.pending(user_id) or {})
 
     def facts(self, movie_id: int) -> Json:
-        return facts_of(self.recommender.films(), movie_id, self.recommender.title(movie_id))
+        return facts_of(self.recommender.movies(), movie_id, self.recommender.title(movie_id))
 
     def origin(self, source: str, version: str | None = None) -> Json:
         """Where an answer comes from. Raises NotReady while nothing is published."""
@@ -172,14 +175,14 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    desk: Service = request.app.state.desk
-    return desk
+    service: Service = request.app.state.service
+    return service
 
 
-def facts_of(films: Movies, movie_id: int, title: str | None) -> Json:
+def facts_of(movies: Movies, movie_id: int, title: str | None) -> Json:
     return {
         "movie_id": movie_id,
         "title": title,
-        "year": films.year(movie_id),
-        "genres": films.genres_of(movie_id),
+        "year": movies.year(movie_id),
+        "genres": movies.genres_of(movie_id),
     }

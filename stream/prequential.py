@@ -25,9 +25,9 @@ from reelstream.als.top_n import popular, predict, top_n
 from reelstream.top_lists import known_ratings
 
 LIKED_FROM = 4.0
-"""Stars from which a film counts as liked: the `relevant_from` of `reelstream.als.metrics`."""
+"""Stars from which a movie counts as liked: the `relevant_from` of `reelstream.als.metrics`."""
 LIST_LENGTH = 10
-"""Places of a list that a liked film may have for a hit."""
+"""Places of a list that a liked movie may have for a hit."""
 _WORTH_USERS = 100
 """Users below whom one thread is faster than several, which take a millisecond to start."""
 
@@ -44,9 +44,9 @@ class Scores:
     liked: int = 0
     """Ratings of LIKED_FROM stars or more."""
     hits: int = 0
-    """Liked films that were among the user's LIST_LENGTH best."""
+    """Liked movies that were among the user's LIST_LENGTH best."""
     popular_hits: int = 0
-    """Liked films that were among the LIST_LENGTH most popular that the user had not rated."""
+    """Liked movies that were among the LIST_LENGTH most popular that the user had not rated."""
 
     def __add__(self, other: Scores) -> Scores:
         return Scores(*map(operator.add, _sums(self), _sums(other)))
@@ -66,12 +66,12 @@ class Scores:
 
     @property
     def hit_rate(self) -> float | None:
-        """Hits by liked films; None without a liked film."""
+        """Hits by liked movies; None without a liked movie."""
         return self.hits / self.liked if self.liked else None
 
     @property
     def popular_hit_rate(self) -> float | None:
-        """The same of the popular films; None without a liked film."""
+        """The same of the popular movies; None without a liked movie."""
         return self.popular_hits / self.liked if self.liked else None
 
 
@@ -87,13 +87,13 @@ def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in:
     counts, and one with a NaN is left out. history: (row int64[L] ascending, movie_id int64[L], rating float32[L]), what
     `History.of(np.unique(user_id))` gives before these ratings are appended.
 
-    - a film that the user has rated before is left out: both models may know that rating
-    - stars: the mean and the bias of the film for a user without a history, the mean and the bias of the user for a
-      film that the version does not know; clipped to the scale
-    - lists: of a user without a history the popular one. A liked film that the version does not know is in no list,
+    - a movie that the user has rated before is left out: both models may know that rating
+    - stars: the mean and the bias of the movie for a user without a history, the mean and the bias of the user for a
+      movie that the version does not know; clipped to the scale
+    - lists: of a user without a history the popular one. A liked movie that the version does not know is in no list,
       and counts as a miss
 
-    What users rated of films that the version does not know does not count, neither for the models nor for the baseline.
+    What users rated of movies that the version does not know does not count, neither for the models nor for the baseline.
     Raises UsageError for a history with a rating that is not finite.
     """
     factors = fold_in.factors
@@ -102,7 +102,7 @@ def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in:
     if not scored.any():
         return Scores()
     user, stars = user[scored], ratings[2][scored]  # [S]
-    movie = factors.movie_index(ratings[1][scored])  # [S], -1 where the version does not know the film
+    movie = factors.movie_index(ratings[1][scored])  # [S], -1 where the version does not know the movie
     seen = known_ratings(history, factors, len(users))  # U rows
     folded = fold_in.solve(seen, threads=_threads(len(users)))
     predicted = predict(factors, folded.user_bias[user], folded.rating[user], movie)  # [S]
@@ -125,7 +125,7 @@ def _first_ratings(user: I64, movie_id: I64, rating: F32, history: tuple[I64, I6
     pair = user * len(movies) + movie  # [R]
     last = np.zeros(len(pair), np.bool_)
     last[len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]] = True
-    rated = index_of(movies, rated_id)  # [L], -1 where no rating is of that film
+    rated = index_of(movies, rated_id)  # [L], -1 where no rating is of that movie
     before = (row * len(movies) + rated)[rated >= 0]
     first: NDArray[np.bool_] = last & ~np.isnan(rating) & ~np.isin(pair, before)
     return first
@@ -134,7 +134,7 @@ def _first_ratings(user: I64, movie_id: I64, rating: F32, history: tuple[I64, I6
 def _bias_only(user: I64, movie: I64, seen: Csr, factors: Factors) -> F32:
     """float32[S]: mean + damped user bias + damped movie bias, as `metrics.bias_only` in one pass instead of ten turns.
 
-    The bias of a film is that of its ratings in the version; the bias of a user that of the history, less the films'.
+    The bias of a movie is that of its ratings in the version; the bias of a user that of the history, less the movies'.
     """
     left = factors.movie_sums - factors.movie_counts * factors.mean  # [M]
     movie_bias: F64 = left / (factors.movie_counts + BIAS_DAMPING)
@@ -147,7 +147,7 @@ def _bias_only(user: I64, movie: I64, seen: Csr, factors: Factors) -> F32:
 
 
 def _hits(user: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn) -> tuple[int, int]:
-    """(hits, popular hits) of liked films: user int64[H] are rows of seen and folded, movie int64[H] positions."""
+    """(hits, popular hits) of liked movies: user int64[H] are rows of seen and folded, movie int64[H] positions."""
     if not len(user):
         return 0, 0
     listed_users, row = np.unique(user, return_inverse=True)  # [Q], [H]
@@ -163,7 +163,7 @@ def _hits(user: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn
 
 
 def _among_most_popular(row: I64, movie: I64, seen: Csr, place: I64) -> NDArray[np.bool_]:
-    """bool[H]: whether fewer than LIST_LENGTH films that are not in the row of `seen` are more popular."""
+    """bool[H]: whether fewer than LIST_LENGTH movies that are not in the row of `seen` are more popular."""
     n_movies = len(place)
     of_entry = np.repeat(np.arange(seen.n_rows), seen.counts())
     rated = np.sort(of_entry * n_movies + place[seen.indices])  # [nnz], by row, then the most popular first
@@ -174,7 +174,7 @@ def _among_most_popular(row: I64, movie: I64, seen: Csr, place: I64) -> NDArray[
 
 @lru_cache(maxsize=1)
 def _popularity(fold_in: FoldIn) -> I64:
-    """int64[M]: place of each film in the popular list, from 0; made once a version."""
+    """int64[M]: place of each movie in the popular list, from 0; made once a version."""
     order, _ = popular(fold_in.factors, len(fold_in.factors.movie_ids))
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))

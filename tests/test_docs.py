@@ -248,7 +248,7 @@ def test_the_client_properties_of_the_readme_are_taken(tmp_path: Path) -> None:
     file = tmp_path / "client.properties"
     file.write_text(text)
     properties = load_command_config(file)
-    assert kafka_python_options("kafka:9093", properties)["sasl_plain_username"] == "films"
+    assert kafka_python_options("kafka:9093", properties)["sasl_plain_username"] == "movies"
     assert spark_options("kafka:9093", properties)["kafka.sasl.mechanism"] == "SCRAM-SHA-512"
 
 

@@ -26,10 +26,10 @@ IDS = [296, 318, 356, *range(1000, 1037)]
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("api") / "films"
+    folder = tmp_path_factory.mktemp("api") / "movies"
     user, movie, stars = camps(n_movies=40)
     fill(folder, (user, np.array(IDS)[movie - 1000], stars))
-    titles = [*NAMES, *(f"Film {i} (199{i % 10})" for i in range(38))]
+    titles = [*NAMES, *(f"Movie {i} (199{i % 10})" for i in range(38))]
     genres = ["Comedy|Drama" if i % 2 else "Drama" for i in range(40)]
     MoviesStore(folder).load(pa.table({"movie_id": IDS, "title": titles, "genres": genres}))
     refit(load(warehouse=folder))

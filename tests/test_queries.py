@@ -56,7 +56,7 @@ class Filled:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     """Sixty users in two camps, a refit, then micro-batches enough that files in `updates/` were folded together."""
-    settings = load(warehouse=tmp_path_factory.mktemp("queries") / "films")
+    settings = load(warehouse=tmp_path_factory.mktemp("queries") / "movies")
     store = RatingsStore(settings.warehouse)
     pairs = [
         (user, movie)
@@ -114,8 +114,8 @@ def test_the_command_gives_the_newest_list(command: str, filled: Filled) -> None
     ran = CliRunner().invoke(app, words, env={"REELSTREAM_WAREHOUSE": str(filled.path)})
     assert ran.exit_code == 0, ran.output
     if "--json" in words:
-        films = json.loads(ran.stdout)
-        assert [(film["rank"], film["movie_id"]) for film in films] == filled.newest[USER][: len(films)]
+        movies = json.loads(ran.stdout)
+        assert [(movie["rank"], movie["movie_id"]) for movie in movies] == filled.newest[USER][: len(movies)]
     else:
         assert f"For user {USER}" in ran.stdout
 
@@ -123,12 +123,12 @@ def test_the_command_gives_the_newest_list(command: str, filled: Filled) -> None
 def test_the_merged_queries_do_without_updates(tmp_path: Path, filled: Filled, spark: SparkSession) -> None:
     """Before anybody rates, there is no `updates/`: the queries then give the lists of the refit."""
     users = pq.read_table(filled.path / "recommendations" / "latest" / "users")
-    fresh = tmp_path / "films" / "recommendations" / "latest" / "users"
+    fresh = tmp_path / "movies" / "recommendations" / "latest" / "users"
     fresh.mkdir(parents=True)
     pq.write_table(users, fresh / "part-0.parquet")
     for language, text in QUERIES:
         if "latest/u*" in text:
-            written = text.replace("warehouse/", f"{tmp_path / 'films'}/")
+            written = text.replace("warehouse/", f"{tmp_path / 'movies'}/")
             assert as_lists(duckdb.sql(written) if language == "sql" else value_of(written)) == filled.of_refit
 
 
@@ -165,7 +165,7 @@ def as_lists(answer: Any) -> Lists:
     elif isinstance(answer, pandas.DataFrame):
         found = answer.to_dict("records")
     else:
-        found = [{"user_id": USER, "rank": film.rank, "movie_id": film.movie_id} for film in answer]
+        found = [{"user_id": USER, "rank": movie.rank, "movie_id": movie.movie_id} for movie in answer]
     lists: Lists = {}
     for row in sorted(found, key=lambda row: (row["user_id"], row["rank"])):
         lists.setdefault(row["user_id"], []).append((row["rank"], row["movie_id"]))
@@ -176,8 +176,8 @@ def lists_of(warehouse: Path) -> Lists:
     """What the API says of every user that has rated."""
     users = np.unique(RatingsStore(warehouse).read(columns=["user_id"])["user_id"].to_numpy()).tolist()
     recommender = reelstream.open(warehouse)
-    films = {user: recommender.recommend(user, load(warehouse=warehouse).top_n) for user in users}
-    return {user: [(film.rank, film.movie_id) for film in found] for user, found in films.items()}
+    movies = {user: recommender.recommend(user, load(warehouse=warehouse).top_n) for user in users}
+    return {user: [(movie.rank, movie.movie_id) for movie in found] for user, found in movies.items()}
 
 
 def rows(pairs: list[tuple[int, int]], offset: int = 0) -> pa.Table:

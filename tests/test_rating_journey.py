@@ -81,24 +81,24 @@ def test_one_rating_from_csv_to_recommendation(
     assert (version.accepted, version.info["ratings"]) == (len(events), len(events))
 
     # 9. the user's list leaves it out, and knows why it is there
-    films = reelstream.open(warehouse).recommend(1)
-    assert films
-    assert {film.source for film in films} == {"refit"}
-    assert PULP_FICTION not in {film.movie_id for film in films}
+    listed = reelstream.open(warehouse).recommend(1)
+    assert listed
+    assert {movie.source for movie in listed} == {"refit"}
+    assert PULP_FICTION not in {movie.movie_id for movie in listed}
     prediction = reelstream.open(warehouse).predict(1, PULP_FICTION)
     assert (prediction.rated, prediction.source, prediction.title) == (5.0, "model", "Pulp Fiction (1994)")
 
     # 6. one more rating folds the user in at once
-    next_film = films[0].movie_id
+    next_movie = listed[0].movie_id
     with RatingProducer(bootstrap_servers, topic, {}) as producer:
-        producer.rate_live(1, [(next_film, 4.0)])
+        producer.rate_live(1, [(next_movie, 4.0)])
     assert folder.refresh()
     report = ingest(parse(source.load(), rating_min=0.5, rating_max=5.0), store, folder)
     assert (report.accepted, report.state.batch) == (1, 2)
     assert Updates(RecommendationsStore(warehouse).current().path).batch() == 2
     fresh = reelstream.open(warehouse).recommend(1)
-    assert {film.source for film in fresh} == {"fold_in"}
-    assert not {next_film, PULP_FICTION} & {film.movie_id for film in fresh}
+    assert {movie.source for movie in fresh} == {"fold_in"}
+    assert not {next_movie, PULP_FICTION} & {movie.movie_id for movie in fresh}
 
 
 def others() -> str:

@@ -68,7 +68,7 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_process_gets_the_same_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         warehouse=folder / "a b",
-        topic="films",
+        topic="movies",
         engine="mllib",
         refit_after_minutes=0.5,
         broker_port=9092,

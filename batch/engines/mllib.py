@@ -51,7 +51,7 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
     mean, user_bias, movie_bias = _biases(matrix, model.rating_bias_regularization)
     by_user = matrix.by_user
     user = np.repeat(np.arange(by_user.n_rows), by_user.counts())  # [L]
-    left_over = by_user.values - mean - user_bias[user] - movie_bias[by_user.indices]  # [L]
+    residual = by_user.values - mean - user_bias[user] - movie_bias[by_user.indices]  # [L]
     weight = np.maximum(by_user.values / model.rating_max, 0) ** model.ranking_power  # [L]
     columns = {"userCol": "user", "itemCol": "movie", "ratingCol": "value"}
     common: dict[str, Any] = {**columns, "seed": model.seed, "checkpointInterval": CHECKPOINT_EACH}
@@ -65,7 +65,7 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
             alpha=1 / model.ranking_alpha0,
             **common,
         )
-        rating_user, rating_movie = _fit(spark, rating, user, by_user, left_over, matrix)
+        rating_user, rating_movie = _fit(spark, rating, user, by_user, residual, matrix)
         ranking_user, ranking_movie = _fit(spark, ranking, user, by_user, weight, matrix)
     return Factors(
         user_ids=matrix.user_ids,
@@ -96,8 +96,8 @@ def _biases(matrix: RatingMatrix, damping: float) -> tuple[float, F32, F32]:
 
 def _damped_means(rows: Csr, mean: float, other_bias: F32, damping: float) -> F32:
     row = np.repeat(np.arange(rows.n_rows), rows.counts())
-    left_over = rows.values - mean - other_bias[rows.indices]
-    sums = np.bincount(row, weights=left_over, minlength=rows.n_rows)
+    residual = rows.values - mean - other_bias[rows.indices]
+    sums = np.bincount(row, weights=residual, minlength=rows.n_rows)
     return (sums / (rows.counts() + damping)).astype(np.float32)
 
 

@@ -135,7 +135,7 @@ def evaluate(
     held_out = HeldOut.of(matrix, test.user_id, test.movie_id, test.rating, relevant_from)
     if not held_out.warm().any():
         raise UsageError(
-            "no test rating has both its user and its movie in training; are these ratings of the same people and films?"
+            "no test rating has both its user and its movie in training; are these ratings of the same people and movies?"
         )
     steps = 4
     progress(f"fit {len(train):,} ratings", 0, steps)  # 1

@@ -17,12 +17,12 @@ from reelstream.batch.report.html_page import Plot, document, figure, table
 MEANINGS = {
     "RMSE, MAE": "how many stars a prediction is off; RMSE counts large misses more. Lower is better.",
     "R², explained variance": "the share of the spread of ratings that is predicted; 1 is all, 0 is no better than the mean.",
-    "nDCG, MAP, MRR": "how far in front of a list the relevant films are; 1 is perfect.",
-    "precision, recall": "the share of a list that is relevant, and the share of the relevant films that are on it.",
-    "AUC": "how often a relevant film is scored above one that is not; 0.5 is chance.",
-    "coverage": "the share of all films that are on somebody's list.",
-    "novelty": "how rarely the listed films were rated: each bit more halves the share of users who rated them.",
-    "diversity": "how unlike the films of a list are, by this model; 0 is all alike.",
+    "nDCG, MAP, MRR": "how far in front of a list the relevant movies are; 1 is perfect.",
+    "precision, recall": "the share of a list that is relevant, and the share of the relevant movies that are on it.",
+    "AUC": "how often a relevant movie is scored above one that is not; 0.5 is chance.",
+    "coverage": "the share of all movies that are on somebody's list.",
+    "novelty": "how rarely the listed movies were rated: each bit more halves the share of users who rated them.",
+    "diversity": "how unlike the movies of a list are, by this model; 0 is all alike.",
 }
 
 

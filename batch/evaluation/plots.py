@@ -58,12 +58,12 @@ def error_by_count(evaluation: Evaluation) -> Plot:
     """RMSE by how many training ratings the row's movie has, and by how many its user has."""
     held_out = evaluation.held_out
     squares = (evaluation.measured.predicted.astype(np.float64) - held_out.rating) ** 2
-    sides = {
+    groups = {
         "by the movie's ratings": counts_at(held_out.train.by_movie.counts(), held_out.movie),
         "by the user's ratings": counts_at(held_out.train.by_user.counts(), held_out.user),
     }
     curves = {}
-    for name, counts in sides.items():
+    for name, counts in groups.items():
         group = np.searchsorted(_EDGES, counts, side="right") - 1
         rows = np.bincount(group, minlength=len(_EDGES))
         drawn = np.flatnonzero(rows >= min(FEW, rows.max()))
@@ -82,7 +82,7 @@ def error_by_count(evaluation: Evaluation) -> Plot:
         for name, (at, rmse) in curves.items()
     )
     return Plot(
-        "How far off, for films and users with few ratings?",
+        "How far off, for movies and users with few ratings?",
         svg(draw, "error"),
         f"RMSE by number of training ratings. {said}",
         f"The error of predicted stars, lower is better. {said} With 0 a row is cold: its prediction falls back on "
@@ -114,15 +114,15 @@ def ndcg_by_activity(evaluation: Evaluation) -> Plot:
         title,
         svg(draw, "activity"),
         f"nDCG of this model and of popularity by user activity: {said}.",
-        f"How well lists put relevant films in front, 1 is perfect; each pair of bars has about as many users. This model: "
-        f"{said}. It is ahead of the list of popular films in {ahead} of {len(ours)} groups. Who has rated more has also "
-        "more relevant films held out, which makes a hit likelier.",
+        f"How well lists put relevant movies in front, 1 is perfect; each pair of bars has about as many users. This model: "
+        f"{said}. It is ahead of the list of popular movies in {ahead} of {len(ours)} groups. Who has rated more has also "
+        "more relevant movies held out, which makes a hit likelier.",
     )
 
 
 def popularity_bias(evaluation: Evaluation) -> Plot:
     """Each tenth of the movies, most rated first: its share of the training ratings and of the places on lists."""
-    title, lists = "Only the popular films?", evaluation.measured.lists
+    title, lists = "Only the popular movies?", evaluation.measured.lists
     if not (lists >= 0).any():
         return _nothing(title)
     counts = evaluation.held_out.train.by_movie.counts()  # [M]
@@ -134,15 +134,15 @@ def popularity_bias(evaluation: Evaluation) -> Plot:
     def draw(axes: Axes) -> None:
         names = ["first", *(str(i) for i in range(2, 10)), "last"]
         bars(axes, {"places on lists": 100 * listed, "training ratings": 100 * rated}, names)
-        axes.set(xlabel="tenth of the films, most rated first", ylabel="share in %")
+        axes.set(xlabel="tenth of the movies, most rated first", ylabel="share in %")
 
-    said = f"The most rated tenth of the films has {rated[0]:.1%} of the ratings and {listed[0]:.1%} of the places on lists"
+    said = f"The most rated tenth of the movies has {rated[0]:.1%} of the ratings and {listed[0]:.1%} of the places on lists"
     return Plot(
         title,
         svg(draw, "popularity"),
-        f"Share of list places and of training ratings by tenth of the films. {said}.",
+        f"Share of list places and of training ratings by tenth of the movies. {said}.",
         f"{said}; the less rated half has {rated[5:].sum():.1%} and {listed[5:].sum():.1%}. Where the first bar of a pair "
-        "is higher, lists show these films more than people rate them.",
+        "is higher, lists show these movies more than people rate them.",
     )
 
 
@@ -170,5 +170,5 @@ def _label(group: int) -> str:
 
 def _nothing(title: str) -> Plot:
     return Plot(
-        title, "", "", "There is nothing to draw: no user in training has a relevant film among the test ratings."
+        title, "", "", "There is nothing to draw: no user in training has a relevant movie among the test ratings."
     )

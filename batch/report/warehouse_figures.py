@@ -27,9 +27,9 @@ from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 
 LOVED, LISTED = 5, 10
-"""Films of an example: the best rated ones, and those recommended."""
+"""Movies of an example: the best rated ones, and those recommended."""
 TOP_SHARE = 0.01
-"""The share of the listed films whose part of all places is told."""
+"""The share of the listed movies whose part of all places is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def gather(settings: Settings, user_ids: Sequence[int] = ()) -> WarehouseFigures
         lists = recommender.recommendations()
         catalogue = _catalogue(lists, status["current"], MoviesStore(settings.warehouse).read().num_rows)
         examples = [_example(recommender, user_id) for user_id in user_ids or _typical(ratings)]
-        popular = [{"movie_id": film.movie_id, "title": film.title} for film in recommender.popular(LISTED)]
+        popular = [{"movie_id": movie.movie_id, "title": movie.title} for movie in recommender.popular(LISTED)]
     except NotReady:
         pass  # nothing is published yet, which the page says
     return WarehouseFigures(
@@ -133,9 +133,9 @@ def _freshness(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _catalogue(lists: pa.Table, current: dict[str, Any], titles: int) -> dict[str, Any]:
-    """How the places of all lists are shared out among the films."""
+    """How the places of all lists are shared out among the movies."""
     _, counts = np.unique(lists["movie_id"].to_numpy(), return_counts=True)
-    places = np.sort(counts)[::-1].astype(np.int64)  # [films on a list]
+    places = np.sort(counts)[::-1].astype(np.int64)  # [movies on a list]
     top = max(1, round(TOP_SHARE * len(places)))
     return {
         "titles": titles,
@@ -143,14 +143,14 @@ def _catalogue(lists: pa.Table, current: dict[str, Any], titles: int) -> dict[st
         "on_a_list": len(places),
         "coverage": len(places) / current["movies"] if current["movies"] else None,
         "lists": pc.count_distinct(lists["user_id"]).as_py(),
-        "top_films": top,
-        "share_of_top_films": float(places[:top].sum() / places.sum()) if len(places) else None,
+        "top_movies": top,
+        "share_of_top_movies": float(places[:top].sum() / places.sum()) if len(places) else None,
         "places_held": _shares(places),
     }
 
 
 def _shares(places: I64) -> list[float]:
-    """The share of all places that the first 0, 1, … 100 % of the films hold."""
+    """The share of all places that the first 0, 1, … 100 % of the movies hold."""
     held = np.concatenate([[0], np.cumsum(places)]) / max(1, places.sum())
     at = np.linspace(0, len(places), 101)
     return [round(float(share), 4) for share in np.interp(at, np.arange(len(held)), held)]
@@ -166,18 +166,18 @@ def _typical(ratings: pa.Table) -> list[int]:
 def _example(recommender: Recommender, user_id: int) -> dict[str, Any]:
     ratings = recommender.ratings(user_id).sort_by([("rating", "descending"), ("rated_at", "descending")])
     best = ratings.slice(0, LOVED).to_pylist()
-    films = recommender.recommend(user_id, LISTED)
+    movies = recommender.recommend(user_id, LISTED)
     return {
         "user_id": user_id,
         "ratings": ratings.num_rows,
-        "source": films[0].source if films else None,
+        "source": movies[0].source if movies else None,
         "loved": [
             {"movie_id": row["movie_id"], "title": recommender.title(row["movie_id"]), "rating": row["rating"]}
             for row in best
         ],
         "recommended": [
-            {"movie_id": film.movie_id, "title": film.title, "predicted_rating": film.predicted_rating}
-            for film in films
+            {"movie_id": movie.movie_id, "title": movie.title, "predicted_rating": movie.predicted_rating}
+            for movie in movies
         ],
     }
 

@@ -91,7 +91,7 @@ def _live_sentences(figures: WarehouseFigures) -> Iterator[str]:
         yield f"Live ratings are NOT foretold better than by biases alone: {figures_of}."
     if _both(value, "hit_rate", "popular_hit_rate") and value["hit_rate"] <= value["popular_hit_rate"]:
         figures_of = f"{value['hit_rate']:.2%} against {value['popular_hit_rate']:.2%}"
-        yield f"Live, users' own lists held NO more of the films they came to like than the popular list: {figures_of}."
+        yield f"Live, users' own lists held NO more of the movies they came to like than the popular list: {figures_of}."
 
 
 def _most(reasons: dict[str, int]) -> str:
@@ -113,7 +113,7 @@ def _came_in(figures: WarehouseFigures) -> str:
         ("ratings accepted, changes included", f"{came['accepted']:,}"),
         ("events put aside", f"{came['rejected']:,}"),
         ("users", f"{came['users']:,}"),
-        ("films", f"{came['movies']:,}"),
+        ("movies", f"{came['movies']:,}"),
         ("ratings of a user, median", _number(came["median_ratings_of_a_user"], 0)),
         ("micro-batches", f"{came['micro_batches']:,}"),
     ]
@@ -178,33 +178,33 @@ def _freshness(figures: WarehouseFigures) -> str:
 def _examples(figures: WarehouseFigures) -> str:
     if not figures.examples:
         return "<p>No list is published yet.</p>"
-    popular = f"<div><h3>Popular</h3>{_films('What a new user sees first', figures.popular, ordered=True)}</div>"
+    popular = f"<div><h3>Popular</h3>{_movies('What a new user sees first', figures.popular, ordered=True)}</div>"
     return f'<div class="lists">{"".join(map(_example, figures.examples))}{popular}</div>'
 
 
 def _example(one: dict[str, Any]) -> str:
-    loved = [{**film, "note": f"{film['rating']:g} ★"} for film in one["loved"]]
-    films = [{**film, "note": f"expected {film['predicted_rating']:.1f} ★"} for film in one["recommended"]]
+    loved = [{**movie, "note": f"{movie['rating']:g} ★"} for movie in one["loved"]]
+    movies = [{**movie, "note": f"expected {movie['predicted_rating']:.1f} ★"} for movie in one["recommended"]]
     name = f"User {one['user_id']}, {one['ratings']:,} {'rating' if one['ratings'] == 1 else 'ratings'}"
-    best = _films("Rated best", loved, ordered=False) if loved else ""
+    best = _movies("Rated best", loved, ordered=False) if loved else ""
     source = SOURCES.get(one["source"] or "", "")
-    return f"<div><h3>{escape(name)}</h3>{best}{_films(f'Recommended, {source}', films, ordered=True)}</div>"
+    return f"<div><h3>{escape(name)}</h3>{best}{_movies(f'Recommended, {source}', movies, ordered=True)}</div>"
 
 
-def _films(what: str, films: Sequence[dict[str, Any]], *, ordered: bool) -> str:
-    if not films:
-        return f'<p class="note">{escape(what)}: no film</p>'
+def _movies(what: str, movies: Sequence[dict[str, Any]], *, ordered: bool) -> str:
+    if not movies:
+        return f'<p class="note">{escape(what)}: no movie</p>'
     tag = "ol" if ordered else "ul"
-    items = "".join(f"<li>{escape(_name(film))}{_note(film)}</li>" for film in films)
+    items = "".join(f"<li>{escape(_name(movie))}{_note(movie)}</li>" for movie in movies)
     return f'<p class="note">{escape(what)}</p><{tag}>{items}</{tag}>'
 
 
-def _name(film: dict[str, Any]) -> str:
-    return film["title"] or f"Film {film['movie_id']}"
+def _name(movie: dict[str, Any]) -> str:
+    return movie["title"] or f"Movie {movie['movie_id']}"
 
 
-def _note(film: dict[str, Any]) -> str:
-    return f' <span class="note">{escape(film["note"])}</span>' if "note" in film else ""
+def _note(movie: dict[str, Any]) -> str:
+    return f' <span class="note">{escape(movie["note"])}</span>' if "note" in movie else ""
 
 
 def _section(title: str, text: str, plots: Sequence[Plot]) -> str:

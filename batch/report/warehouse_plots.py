@@ -27,7 +27,7 @@ def came_in(figures: WarehouseFigures) -> list[Plot]:
 
 
 def by_month(figures: WarehouseFigures) -> Plot:
-    title, months = "When were the films rated?", figures.came_in["by_month"]
+    title, months = "When were the movies rated?", figures.came_in["by_month"]
     if not months:
         return Plot(title, "", "", NOTHING)
     counts = [count for _, count in months]
@@ -117,7 +117,7 @@ def live(figures: WarehouseFigures) -> list[Plot]:
                 title,
                 "",
                 "",
-                "No live rating was scored yet: that takes a published version, and a film new to its user.",
+                "No live rating was scored yet: that takes a published version, and a movie new to its user.",
             )
         ]
     value, points = figures.live, _points(figures.live["over_time"])
@@ -180,14 +180,14 @@ def catalogue(figures: WarehouseFigures) -> list[Plot]:
 
     def draw(axes: Axes) -> None:
         percent = np.arange(101)
-        axes.plot(percent, percent, "--", color=OTHER, linewidth=1, label="all films alike")
+        axes.plot(percent, percent, "--", color=OTHER, linewidth=1, label="all movies alike")
         axes.plot(percent, 100 * np.array(value["places_held"]), color=MODEL, label="the lists")
-        axes.set(xlabel="% of the films on some list, the most shown first", ylabel="% of all places")
+        axes.set(xlabel="% of the movies on some list, the most shown first", ylabel="% of all places")
         axes.legend()
 
-    top, share = value["top_films"], value["share_of_top_films"]
+    top, share = value["top_movies"], value["share_of_top_movies"]
     reading = (
-        f"{value['on_a_list']:,} of {value['movies']:,} rated films are on somebody's list, {value['coverage']:.0%}. "
+        f"{value['on_a_list']:,} of {value['movies']:,} rated movies are on somebody's list, {value['coverage']:.0%}. "
         f"The {top:,} most shown of them hold {share:.0%} of all places."
     )
-    return [Plot(title, svg(draw, "catalogue"), f"Share of places by share of films. {reading}", reading)]
+    return [Plot(title, svg(draw, "catalogue"), f"Share of places by share of movies. {reading}", reading)]

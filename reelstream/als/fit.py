@@ -135,8 +135,8 @@ def _fit_ranking(
     factors = _first_movies(matrix.movie_ids, start, known, settings.ranking_rank, settings.seed + 1)
 
     def system(rows: Csr, other: F32) -> System:
-        sides = by_user if rows is matrix.by_user else by_movie
-        return System(other, *sides, alpha0=settings.ranking_alpha0)
+        weighted = by_user if rows is matrix.by_user else by_movie
+        return System(other, *weighted, alpha0=settings.ranking_alpha0)
 
     user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
     passes = (WARM_PASSES if start else RANKING_PASSES, settings.ranking_iterations)

@@ -40,7 +40,7 @@ class MovieQueries:
         self._model = CurrentModel(warehouse)
         self._lists = PublishedLists(warehouse)
         self._lock = threading.Lock()
-        self._read_films: tuple[Stamp, Movies] | None = None
+        self._read_movies: tuple[Stamp, Movies] | None = None
         self._read_search: tuple[Movies, FoldIn | None, MovieSearch] | None = None
 
     def version(self) -> Version:
@@ -85,9 +85,9 @@ class MovieQueries:
                 )
             )
         version, fold_in = self._model.get()
-        films = self.films()
+        movies = self.movies()
         nothing = np.zeros(0, np.int64)
-        places = popular_of(nothing, fold_in, films, want)
+        places = popular_of(nothing, fold_in, movies, want)
         stars = predicted(fold_in, fold_in.solve(history_of({}, fold_in.factors)), places)
         counts = fold_in.factors.movie_counts[places.positions]
         return Rows(
@@ -105,33 +105,33 @@ class MovieQueries:
 
     def movie(self, movie_id: int) -> Movie:
         """A movie's facts. Raises Unknown if neither the titles nor the current version know it."""
-        films, factors = self.films(), self._factors()
+        movies, factors = self.movies(), self._factors()
         at = -1 if factors is None else int(factors.factors.movie_index(np.array([id_of(movie_id)]))[0])
-        if at < 0 and films.title(movie_id) is None:
+        if at < 0 and movies.title(movie_id) is None:
             raise Unknown(f"there is no movie {movie_id}.")
-        return self._movie(movie_id, films, factors)
+        return self._movie(movie_id, movies, factors)
 
     def search(self, text: str, n: int = 10) -> Rows[Movie]:
         """Movies by words of their titles, with typos: fewest typos first, then the most rated."""
-        films, model = self.films(), self._factors()
-        found = self._search(films, model).search(text, n)
-        return Rows(self._movie(one.movie_id, films, model) for one in found)
+        movies, model = self.movies(), self._factors()
+        found = self._search(movies, model).search(text, n)
+        return Rows(self._movie(one.movie_id, movies, model) for one in found)
 
     def genres(self) -> list[str]:
         """Every genre that a movie has."""
-        return self.films().genres
+        return self.movies().genres
 
     def title(self, movie_id: int) -> str | None:
         """The title as it is now or, where none is loaded any more, as it was published."""
-        return self.films().title(movie_id) or self._lists.title(movie_id)
+        return self.movies().title(movie_id) or self._lists.title(movie_id)
 
-    def films(self) -> Movies:
+    def movies(self) -> Movies:
         """The newest titles and genres; read again only after a change."""
         version = self._movies.stamp()
         with self._lock:
-            if self._read_films is None or self._read_films[0] != version:
-                self._read_films = (version, Movies(self._movies.titles()))
-            return self._read_films[1]
+            if self._read_movies is None or self._read_movies[0] != version:
+                self._read_movies = (version, Movies(self._movies.titles()))
+            return self._read_movies[1]
 
     def find_movie(self, text: str) -> int:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
@@ -139,28 +139,28 @@ class MovieQueries:
 
     def titled(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
         """The rows with the titles as they are now, and those in the rows where none is loaded any more."""
-        newest = pa.chunked_array([self.films().titles.of(table[movies].to_numpy())], pa.string())
+        newest = pa.chunked_array([self.movies().titles.of(table[movies].to_numpy())], pa.string())
         at = table.schema.get_field_index("title")
         return table.set_column(at, table.schema.field(at), pc.coalesce(newest, table["title"]))
 
-    def _movie(self, movie_id: int, films: Movies, model: FoldIn | None) -> Movie:
+    def _movie(self, movie_id: int, movies: Movies, model: FoldIn | None) -> Movie:
         at = -1 if model is None else int(model.factors.movie_index(np.array([movie_id]))[0])
         count = int(model.factors.movie_counts[at]) if model is not None and at >= 0 else 0
         mean = float(model.factors.movie_sums[at]) / count if model is not None and count else None
-        return Movie(movie_id, self.title(movie_id), films.year(movie_id), films.genres_of(movie_id), count, mean)
+        return Movie(movie_id, self.title(movie_id), movies.year(movie_id), movies.genres_of(movie_id), count, mean)
 
     def _factors(self) -> FoldIn | None:
         return self._model.get()[1] if self._published.current_or_none() else None
 
-    def _search(self, films: Movies, model: FoldIn | None) -> MovieSearch:
+    def _search(self, movies: Movies, model: FoldIn | None) -> MovieSearch:
         """Made again after a change of the titles, or a new version, whose counts it ranks by."""
         with self._lock:
-            if self._read_search is None or self._read_search[:2] != (films, model):
-                counts = np.zeros(len(films.titles.movie_ids), np.int64)
+            if self._read_search is None or self._read_search[:2] != (movies, model):
+                counts = np.zeros(len(movies.titles.movie_ids), np.int64)
                 if model is not None:
-                    at = model.factors.movie_index(films.titles.movie_ids)
+                    at = model.factors.movie_index(movies.titles.movie_ids)
                     counts = np.where(at >= 0, model.factors.movie_counts[at], 0)
-                self._read_search = (films, model, MovieSearch(films.titles, counts))
+                self._read_search = (movies, model, MovieSearch(movies.titles, counts))
             return self._read_search[2]
 
     def _position(self, fold_in: FoldIn, movie_id: int) -> int:

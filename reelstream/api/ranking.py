@@ -38,10 +38,10 @@ def history_of(ratings: StarsByMovie, factors: Factors) -> Csr:
     return known_ratings((np.zeros(len(movie_ids), np.int64), movie_ids, stars), factors, 1)
 
 
-def best_of(ranking: F32, seen: I64, fold_in: FoldIn, films: Movies, wanted: Wanted) -> Places:
+def best_of(ranking: F32, seen: I64, fold_in: FoldIn, movies: Movies, wanted: Wanted) -> Places:
     """The places by ranking · movie. ranking: float32[K]; seen: int64[S] positions of the user's own movies."""
     factors = fold_in.factors
-    hidden = ~_fitting(factors, films, wanted)
+    hidden = ~_fitting(factors, movies, wanted)
     if not wanted.include_seen:
         hidden[seen] = True
     left_out = np.flatnonzero(hidden).astype(np.int32)
@@ -51,10 +51,10 @@ def best_of(ranking: F32, seen: I64, fold_in: FoldIn, films: Movies, wanted: Wan
     return Places(positions[0, wanted.offset :], scores[0, wanted.offset :])
 
 
-def popular_of(seen: I64, fold_in: FoldIn, films: Movies, wanted: Wanted) -> Places:
+def popular_of(seen: I64, fold_in: FoldIn, movies: Movies, wanted: Wanted) -> Places:
     """The places by the sum of all ratings of a movie: for who has rated nothing that the version knows."""
     factors = fold_in.factors
-    fits = _fitting(factors, films, wanted)
+    fits = _fitting(factors, movies, wanted)
     if not wanted.include_seen:
         fits[seen] = False
     positions, scores = popular(factors, len(fits))
@@ -70,7 +70,7 @@ def refit_vectors(factors: Factors, user_id: int) -> FoldedUsers | None:
     return FoldedUsers(factors.user_bias[at], factors.rating_user[at], factors.ranking_user[at])
 
 
-def _fitting(factors: Factors, films: Movies, wanted: Wanted) -> Mask:
+def _fitting(factors: Factors, movies: Movies, wanted: Wanted) -> Mask:
     if not wanted.filtered:
         return np.ones(len(factors.movie_ids), np.bool_)
-    return films.fitting(factors.movie_ids, wanted)
+    return movies.fitting(factors.movie_ids, wanted)

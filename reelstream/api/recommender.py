@@ -4,7 +4,7 @@ In: a warehouse. Out: lists of dataclasses, and Arrow tables. Next: the `reelstr
 them.
 
     import reelstream
-    films = reelstream.open("warehouse").recommend(42)
+    movies = reelstream.open("warehouse").recommend(42)
 
 Each call looks at the pointers anew, so new versions, folded-in users and movies, and changed titles are seen at once;
 what they point at is read once and kept in memory. Safe to use from several threads.
@@ -68,15 +68,15 @@ class Recommender(MovieQueries):
             vectors = refit_vectors(fold_in.factors, user_id)
             if vectors and current.name == version.name:
                 history = history_of(self.stars(user_id), fold_in.factors)
-                places = best_of(vectors.ranking[0], _seen(history), fold_in, self.films(), want)
+                places = best_of(vectors.ranking[0], _seen(history), fold_in, self.movies(), want)
                 return self._placed(places, vectors, current, fold_in, want, "refit", published.as_of)
         stars = self.stars(user_id)
         if plain and not stars:
             return self._popular(want)
-        films = self._recommend_from(stars, want)
-        return films if films or published or not plain else self._popular(want)
+        movies = self._recommend_from(stars, want)
+        return movies if movies or published or not plain else self._popular(want)
 
-    def recommend_to_visitor(
+    def recommend_to_anonymous(
         self, ratings: StarsByMovie, n: int = 10, **filters: Unpack[ListFilter]
     ) -> Rows[Recommendation]:
         """The same for somebody who is no user: movie id → stars. Nothing is stored.
@@ -93,13 +93,13 @@ class Recommender(MovieQueries):
         """The best n movies for several users together: those of the highest mean score that none of them has rated.
 
         members: user id → their ratings; None takes those of the store. A user with no rating does not count; with no
-        other, the popular movies. Raises what `recommend_to_visitor` raises, and UsageError without a member.
+        other, the popular movies. Raises what `recommend_to_anonymous` raises, and UsageError without a member.
         """
         if not members:
             raise UsageError("a list for a group needs at least one user.")
         want = wanted(n, filters)
         version, fold_in = self._model.get()
-        factors, films = fold_in.factors, self.films()
+        factors, movies = fold_in.factors, self.movies()
         histories = []
         for user_id, ratings in members.items():
             self._check(ratings or {})
@@ -108,9 +108,9 @@ class Recommender(MovieQueries):
         rated = [one.ranking[0] for one, history in zip(folded, histories, strict=True) if len(history.indices)]
         seen = np.unique(np.concatenate([history.indices for history in histories])).astype(np.int64)
         if rated:
-            places = best_of(np.mean(rated, axis=0), seen, fold_in, films, want)
+            places = best_of(np.mean(rated, axis=0), seen, fold_in, movies, want)
         else:
-            places = popular_of(seen, fold_in, films, want)
+            places = popular_of(seen, fold_in, movies, want)
         stars = [predicted(fold_in, one, places) for one in folded]  # members × [L]
         return Rows(
             GroupRecommendation(
@@ -130,10 +130,10 @@ class Recommender(MovieQueries):
 
         Raises Unknown if the current version does not know the movie, NotReady while nothing is published.
         """
-        return self.because_visitor(self.stars(user_id), movie_id)
+        return self.because_anonymous(self.stars(user_id), movie_id)
 
-    def because_visitor(self, ratings: StarsByMovie, movie_id: int) -> Because:
-        """The same for somebody who is no user; see `recommend_to_visitor`. A rating of the movie itself counts too."""
+    def because_anonymous(self, ratings: StarsByMovie, movie_id: int) -> Because:
+        """The same for somebody who is no user; see `recommend_to_anonymous`. A rating of the movie itself counts too."""
         self._check(ratings)
         version, fold_in = self._model.get()
         position = self._position(fold_in, movie_id)
@@ -154,10 +154,10 @@ class Recommender(MovieQueries):
 
         Raises NotReady while nothing is published.
         """
-        return self.surprises_of_visitor(self.stars(user_id), n)
+        return self.surprises_of_anonymous(self.stars(user_id), n)
 
-    def surprises_of_visitor(self, ratings: StarsByMovie, n: int = 10) -> Rows[Surprise]:
-        """The same for somebody who is no user; see `recommend_to_visitor`."""
+    def surprises_of_anonymous(self, ratings: StarsByMovie, n: int = 10) -> Rows[Surprise]:
+        """The same for somebody who is no user; see `recommend_to_anonymous`."""
         self._check(ratings)
         version, fold_in = self._model.get()
         history = history_of(ratings, fold_in.factors)
@@ -193,7 +193,7 @@ class Recommender(MovieQueries):
         return Prediction(
             user_id=user_id,
             movie_id=movie_id,
-            title=self.films().title(movie_id),
+            title=self.movies().title(movie_id),
             predicted_rating=min(max(stars_predicted, scale.rating_min), scale.rating_max),
             mean=factors.mean,
             user_bias=user_bias,
@@ -234,9 +234,9 @@ class Recommender(MovieQueries):
         history = history_of(ratings, fold_in.factors)
         vectors, seen = fold_in.solve(history), _seen(history)
         if len(seen):
-            places, source = best_of(vectors.ranking[0], seen, fold_in, self.films(), want), "fold_in"
+            places, source = best_of(vectors.ranking[0], seen, fold_in, self.movies(), want), "fold_in"
         else:
-            places, source = popular_of(seen, fold_in, self.films(), want), "popular"
+            places, source = popular_of(seen, fold_in, self.movies(), want), "popular"
         return self._placed(places, vectors, version, fold_in, want, source, datetime.now(UTC))
 
     def _placed(
@@ -263,12 +263,12 @@ class Recommender(MovieQueries):
         version: str,
         as_of: datetime,
     ) -> Rows[Recommendation]:
-        films, published = self.films(), self._lists
+        movies, published = self.movies(), self._lists
         return Rows(
             Recommendation(
                 want.offset + i + 1,
                 movie_id,
-                films.title(movie_id) or published.title(movie_id),
+                movies.title(movie_id) or published.title(movie_id),
                 scores[i],
                 stars[i],
                 source,
@@ -284,8 +284,8 @@ class Recommender(MovieQueries):
 
     def up_to_date(self) -> bool:
         """Whether `recommend` without filters answers from memory: nothing was published since the last answer."""
-        films = self._read_films
-        return films is not None and films[0] == self._movies.stamp() and self._lists.up_to_date()
+        movies = self._read_movies
+        return movies is not None and movies[0] == self._movies.stamp() and self._lists.up_to_date()
 
     def _check(self, ratings: StarsByMovie) -> None:
         scale = self._model.get()[1].factors.settings

@@ -140,8 +140,8 @@ def _fetch(wanted: _JarSet, folder: Path, lock_fd: int, progress: Progress | Non
             f"{folder.parent} has {free_mb} MB left and the jars of {wanted.title} need {NEEDED_MB} MB; free some, or "
             "set REELSTREAM_CACHE to a folder on another disk."
         )
-    for left_over in folder.parent.glob(f"{wanted.name}.new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    for unfinished in folder.parent.glob(f"{wanted.name}.new-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     _tell(progress, f"fetching {wanted.title} (once; about half a minute) …")
     aside = Path(tempfile.mkdtemp(prefix=f"{wanted.name}.new-", dir=folder.parent))
     resolved = folder.parent / f"{wanted.name}.ivy"  # kept after a failure: the next try goes on from there

@@ -1,4 +1,4 @@
-"""Knocks at a Kafka before a client is made: does it speak TLS with us, and does it take the login.
+"""Preflight check of a Kafka before a client is made: does it speak TLS with us, and does it take the login.
 
 In: the options of a client of kafka-python. Out: nothing, or BrokerUnavailable or UsageError that says what is wrong.
 Next: `ensure_topic` and the producer make their clients.

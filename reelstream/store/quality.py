@@ -32,7 +32,7 @@ class QualityStore:
         self._superseded: dict[Path, float] = {}
 
     def append(self, rows: pa.Table) -> None:
-        """Adds rows of QUALITY, in one step, and folds a run of small files together (see `tiers`).
+        """Adds rows of QUALITY, in one step, and compacts a run of small files (see `compaction`).
 
         Superseded files, and those that a crash left, are removed GRACE_S later, by a later call.
         """

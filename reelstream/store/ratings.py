@@ -193,7 +193,7 @@ class RatingsStore:
 
     def compact(self) -> bool:
         """Folds small folders together: a new snapshot once the rows since the last one have doubled the table, else
-        a run of small folders (see `tiers`). True if there was something to do.
+        a run of small folders (see `compaction`). True if there was something to do.
 
         Appends go on meanwhile. Superseded folders are removed GRACE_S later, by a later call.
         """

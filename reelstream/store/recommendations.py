@@ -181,7 +181,7 @@ class Updates:
     """`updates/` of one version: the lists of users folded in since its refit, newest wins.
 
     One process writes (the stream; before publication, the refit); inside it, `append` and `compact` may run in two
-    threads. Files are folded together by tiers, so a reader opens a few dozen, however many micro-batches have passed.
+    threads. Files are compacted by levels, so a reader opens a few dozen, however many micro-batches have passed.
     """
 
     def __init__(self, version_path: Path) -> None:
@@ -222,7 +222,7 @@ class Updates:
         failpoint("lists-stored")
 
     def compact(self) -> bool:
-        """Folds a run of small files together (see `tiers`); True if there was one. Appends go on meanwhile.
+        """Compacts a run of small files (see `compaction`); True if there was one. Appends go on meanwhile.
 
         Superseded files are removed GRACE_S later, by a later call.
         """

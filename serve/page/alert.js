@@ -1,4 +1,4 @@
-// What went wrong, said once in the page's alert. In: an error. Out: words. Next: the visitor.
+// What went wrong, said once in the page's alert. In: an error. Out: words. Next: the user.
 
 const box = document.getElementById("alert");
 

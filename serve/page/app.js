@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { clear, failed } from "./alert.js";
-import { film } from "./film.js";
+import { movie } from "./movie.js";
 import { home } from "./home.js";
 import { follow, leave } from "./live.js";
 import { pipeline } from "./pipeline.js";
@@ -14,7 +14,7 @@ let end = () => {};
 let number = 0;
 
 const VIEWS = [
-  [/^#\/movie\/(\d+)$/, "film", (match) => film(main, Number(match[1]))],
+  [/^#\/movie\/(\d+)$/, "movie", (match) => movie(main, Number(match[1]))],
   [/^#\/pipeline$/, "pipeline", () => pipeline(main)],
   [/^/, "home", () => home(main)],
 ];

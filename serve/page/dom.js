@@ -22,8 +22,8 @@ export function s(name, attributes = {}, ...children) {
   return element;
 }
 
-export function titleOf(film) {
-  return film.title ?? `Film ${film.movie_id}`;
+export function titleOf(movie) {
+  return movie.title ?? `Movie ${movie.movie_id}`;
 }
 
 export function stars(value) {

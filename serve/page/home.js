@@ -1,15 +1,15 @@
-// The first view: find films, rate them, see the list change. In: state.js. Out: a page for #/. Next: film.js.
+// The first view: find movies, rate them, see the list change. In: state.js. Out: a page for #/. Next: movie.js.
 
 import * as api from "./api.js";
 import { clear, failed } from "./alert.js";
 import { ago, h, keyed, uid } from "./dom.js";
-import { filmRow, recommendedRow } from "./rows.js";
+import { movieRow, recommendedRow } from "./rows.js";
 import * as state from "./state.js";
 
 const SOURCES = {
   refit: "from the last refit",
   fold_in: "from your ratings as they are now",
-  popular: "what most people liked, until you rate a film",
+  popular: "what most people liked, until you rate a movie",
 };
 const TYPING_MS = 150;
 const MANY = 20; // ratings that are folded away at first
@@ -17,7 +17,7 @@ const MANY = 20; // ratings that are folded away at first
 export async function home(main) {
   const parts = [person(), search(), recommended(), ratings()];
   main.replaceChildren(
-    h("h1", { tabindex: "-1" }, "Films for you"),
+    h("h1", { tabindex: "-1" }, "Movies for you"),
     parts[0].box,
     h("div", { class: "columns" }, parts[1].box, parts[2].box, parts[3].box),
   );
@@ -51,7 +51,7 @@ function person() {
 function search() {
   const input = h("input", { id: uid("search"), type: "search", autocomplete: "off", maxlength: 200, placeholder: "pulp ficton", "aria-describedby": "found" });
   const said = h("p", { id: "found", class: "note", role: "status" });
-  const list = h("ul", { class: "films", id: "results", "aria-label": "Films that were found" });
+  const list = h("ul", { class: "movies", id: "results", "aria-label": "Movies that were found" });
   let typing = 0;
   let number = 0;
   const look = async () => {
@@ -59,8 +59,8 @@ function search() {
     const mine = ++number;
     const found = text ? (await api.get("/movies", { q: text, n: 8 })).movies : [];
     if (mine !== number) return;
-    said.textContent = !text ? "" : found.length ? `${found.length} films found` : "No film has words like these.";
-    keyed(list, found, (film) => film.movie_id, (film) => filmRow(film), (row) => row.update());
+    said.textContent = !text ? "" : found.length ? `${found.length} movies found` : "No movie has words like these.";
+    keyed(list, found, (movie) => movie.movie_id, (movie) => movieRow(movie), (row) => row.update());
   };
   const soon = () => {
     clearTimeout(typing);
@@ -68,9 +68,9 @@ function search() {
   };
   input.addEventListener("input", soon);
   const form = h("form", { role: "search", onsubmit: (event) => { event.preventDefault(); look().catch(failed); } },
-    h("label", { for: input.id }, "Search films"), input, said);
+    h("label", { for: input.id }, "Search movies"), input, said);
   return {
-    box: h("section", { class: "search" }, h("h2", {}, "Rate films"), form, list),
+    box: h("section", { class: "search" }, h("h2", {}, "Rate movies"), form, list),
     change: (what) => { if (what === "ratings") for (const row of list.children) row.update(); },
   };
 }
@@ -79,8 +79,8 @@ function recommended() {
   const heading = uid("list");
   const fresh = h("p", { id: "freshness", role: "status" });
   const source = h("p", { class: "note", id: "source" });
-  const list = h("ol", { class: "films ranked", id: "recommendations", "aria-label": "Recommended for you" });
-  const more = h("button", { type: "button", onclick: () => { state.view.more += 20; state.refresh().catch(failed); } }, "More films");
+  const list = h("ol", { class: "movies ranked", id: "recommendations", "aria-label": "Recommended for you" });
+  const more = h("button", { type: "button", onclick: () => { state.view.more += 20; state.refresh().catch(failed); } }, "More movies");
   const box = h("section", { class: "recommended", "aria-labelledby": heading }, h("h2", { id: heading }, "Recommended for you"), filterForm(), fresh, source, list, more);
   return {
     box,
@@ -94,8 +94,8 @@ function recommended() {
       if (!shown) { source.textContent = "Loading …"; more.hidden = true; return; }
       source.textContent = `${SOURCES[shown.source]} · version ${Number(shown.version)}, ${ago(shown.age_s)} old`;
       more.hidden = shown.movies.length < 20 + state.view.more;
-      if (!shown.movies.length) source.textContent = "No film fits these filters.";
-      keyed(list, shown.movies, (film) => film.movie_id, recommendedRow, (row, film) => row.update(film));
+      if (!shown.movies.length) source.textContent = "No movie fits these filters.";
+      keyed(list, shown.movies, (movie) => movie.movie_id, recommendedRow, (row, movie) => row.update(movie));
     },
   };
 }
@@ -119,7 +119,7 @@ function filterForm() {
 }
 
 function ratings() {
-  const list = h("ul", { class: "films", id: "ratings", "aria-label": "Films you rated" });
+  const list = h("ul", { class: "movies", id: "ratings", "aria-label": "Movies you rated" });
   const summary = h("summary", {});
   let folded = false;
   const details = h("details", { open: true }, summary, list);
@@ -131,7 +131,7 @@ function ratings() {
       summary.textContent = `Your ratings (${state.mine.size})`;
       if (what === "user") folded = false;
       if (!folded && state.mine.size > MANY) [folded, details.open] = [true, false];
-      keyed(list, [...state.mine.values()].slice(0, 200), (film) => film.movie_id, (film) => filmRow(film), (row) => row.update());
+      keyed(list, [...state.mine.values()].slice(0, 200), (movie) => movie.movie_id, (movie) => movieRow(movie), (row) => row.update());
     },
   };
 }

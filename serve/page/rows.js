@@ -1,4 +1,4 @@
-// Rows of films, as every list shows them. In: films. Out: list items with stars and reasons. Next: home.js, film.js.
+// Rows of movies, as every list shows them. In: movies. Out: list items with stars and reasons. Next: home.js, movie.js.
 
 import * as api from "./api.js";
 import { failed } from "./alert.js";
@@ -6,28 +6,28 @@ import { h, stars, titleOf, uid } from "./dom.js";
 import { starsFor } from "./stars.js";
 import { user } from "./state.js";
 
-export function filmLink(film) {
-  return h("a", { href: `#/movie/${film.movie_id}` }, titleOf(film));
+export function movieLink(movie) {
+  return h("a", { href: `#/movie/${movie.movie_id}` }, titleOf(movie));
 }
 
-export function genresOf(film) {
-  return h("span", { class: "genres" }, film.genres.join(" · "));
+export function genresOf(movie) {
+  return h("span", { class: "genres" }, movie.genres.join(" · "));
 }
 
 /** A row with title, genres and stars; `beside` is put between them. */
-export function filmRow(film, ...beside) {
-  const rating = starsFor(film);
-  const row = h("li", { class: "film" }, h("div", { class: "what" }, filmLink(film), genresOf(film), ...beside), rating);
+export function movieRow(movie, ...beside) {
+  const rating = starsFor(movie);
+  const row = h("li", { class: "movie" }, h("div", { class: "what" }, movieLink(movie), genresOf(movie), ...beside), rating);
   row.update = rating.update;
   return row;
 }
 
 /** A row of the list of recommendations: also its rank, the stars that are expected, and why it is there. */
-export function recommendedRow(film) {
+export function recommendedRow(movie) {
   const expected = h("span", { class: "expected" });
   const entered = h("span", { class: "entered" }, "new on the list");
-  const why = whyFor(film);
-  const row = filmRow(film, h("span", { class: "facts" }, expected, " ", entered, " ", why.button), why.reasons);
+  const why = whyFor(movie);
+  const row = movieRow(movie, h("span", { class: "facts" }, expected, " ", entered, " ", why.button), why.reasons);
   const update = row.update;
   row.update = (now) => {
     update();
@@ -39,13 +39,13 @@ export function recommendedRow(film) {
   return row;
 }
 
-function whyFor(film) {
+function whyFor(movie) {
   const id = uid("why");
   const reasons = h("div", { id, class: "reasons", hidden: true, "aria-live": "polite" });
   const button = h("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": id }, "Why?");
-  button.setAttribute("aria-label", `Why ${titleOf(film)}?`);
+  button.setAttribute("aria-label", `Why ${titleOf(movie)}?`);
   const load = async () => {
-    const because = await api.get(`/users/${user.id}/because/${film.movie_id}`, { n: 4 });
+    const because = await api.get(`/users/${user.id}/because/${movie.movie_id}`, { n: 4 });
     reasons.replaceChildren(because.reasons.length ? explained(because) : popular());
   };
   button.addEventListener("click", () => {
@@ -72,5 +72,5 @@ function share(value) {
 }
 
 function popular() {
-  return h("p", {}, "Many people rated it well. Rate some films, and the list becomes yours.");
+  return h("p", {}, "Many people rated it well. Rate some movies, and the list becomes yours.");
 }

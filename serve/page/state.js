@@ -1,5 +1,5 @@
 // Who rates, and what. In: clicks and events of the server. Out: changes that the views listen to.
-// Next: home.js and film.js show it; live.js brings what happens elsewhere.
+// Next: home.js and movie.js show it; live.js brings what happens elsewhere.
 
 import * as api from "./api.js";
 import { failed } from "./alert.js";
@@ -49,30 +49,30 @@ export async function become(id, isNew = false) {
   tell("user");
   const known = await api.get(`/users/${id}/ratings`, { n: 1000 });
   if (user.id !== id) return;
-  for (const film of known.ratings) mine.set(film.movie_id, film);
+  for (const movie of known.ratings) mine.set(movie.movie_id, movie);
   tell("ratings");
   await refresh();
 }
 
-/** Rates a film, or takes the rating back with null; then the list that counts it. `clicked` is performance.now(). */
-export async function rate(film, rating, clicked) {
-  const before = mine.get(film.movie_id);
-  const path = `/users/${user.id}/ratings/${film.movie_id}`;
-  keep(film, rating);
+/** Rates a movie, or takes the rating back with null; then the list that counts it. `clicked` is performance.now(). */
+export async function rate(movie, rating, clicked) {
+  const before = mine.get(movie.movie_id);
+  const path = `/users/${user.id}/ratings/${movie.movie_id}`;
+  keep(movie, rating);
   try {
     await (rating === null ? api.remove(path) : api.put(path, { rating }));
   } catch (error) {
-    keep(film, before ? before.rating : null);
+    keep(movie, before ? before.rating : null);
     throw error;
   }
   await refresh({ clicked });
 }
 
-function keep(film, rating) {
-  const known = mine.get(film.movie_id);
-  mine.delete(film.movie_id);
+function keep(movie, rating) {
+  const known = mine.get(movie.movie_id);
+  mine.delete(movie.movie_id);
   if (rating !== null) {
-    const { movie_id, title, year, genres } = film;
+    const { movie_id, title, year, genres } = movie;
     const changed = { movie_id, title, year, genres, rating };
     const others = known ? [] : [...mine];
     if (!known) mine.clear();
@@ -108,8 +108,8 @@ export function pushed(list) {
 
 function show(list, number, clicked) {
   shown = number;
-  const before = new Set((view.list?.movies ?? []).map((film) => film.movie_id));
-  for (const film of list.movies) film.entered = before.size > 0 && !before.has(film.movie_id);
+  const before = new Set((view.list?.movies ?? []).map((movie) => movie.movie_id));
+  for (const movie of list.movies) movie.entered = before.size > 0 && !before.has(movie.movie_id);
   if (clicked === null && view.list && same(view.list, list)) return;
   view.list = list;
   tell("list");

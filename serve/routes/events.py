@@ -99,7 +99,7 @@ async def events(
     pulse: Pulse = request.app.state.pulse
     if pulse.listeners >= MAX_LISTENERS:
         return problem(503, f"{MAX_LISTENERS} listen already; try again later.")
-    happening = _happening(request.app.state.desk, pulse, user_id, request.app.state.closing)
+    happening = _happening(request.app.state.service, pulse, user_id, request.app.state.closing)
     return StreamingResponse(_counted(happening, pulse, most), media_type="text/event-stream")
 
 
@@ -117,10 +117,10 @@ async def _counted(happening: AsyncIterator[str], pulse: Pulse, most: int | None
 
 
 async def _happening(
-    desk: Service, pulse: Pulse, user_id: int | None, closing: Callable[[], bool]
+    service: Service, pulse: Pulse, user_id: int | None, closing: Callable[[], bool]
 ) -> AsyncIterator[str]:
     version: str | None = None
-    films: list[Any] | None = None
+    movies: list[Any] | None = None
     seen: object = None
     next_pipeline_s = 0.0
     while not closing():
@@ -131,14 +131,14 @@ async def _happening(
             if value.get("version") and value["version"] != version:
                 version = value["version"]
                 yield _event("version", {"version": version, "age_s": value["age_s"]})
-        if user_id is not None and (mark := desk.mark(user_id)) != seen:
+        if user_id is not None and (mark := service.mark(user_id)) != seen:
             seen = mark
             try:
-                listed = await run_in_threadpool(desk.recommendations, user_id, LIST_N)
+                listed = await run_in_threadpool(service.recommendations, user_id, LIST_N)
             except ReelstreamError:  # nothing published yet, or a table that can't be read: `pipeline` says so
                 listed = None
-            if listed is not None and (now := [listed["version"], listed["source"], listed["movies"]]) != films:
-                films = now
+            if listed is not None and (now := [listed["version"], listed["source"], listed["movies"]]) != movies:
+                movies = now
                 yield _event("list", listed)
         await asyncio.sleep(LOOK_S)
 

@@ -39,14 +39,14 @@ def movie(request: Request, movie_id: schema.MovieId) -> Response:
 @router.get("/movies/{movie_id}/similar", response_model=schema.SimilarMovies, responses=READ)
 def similar(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Response:
     """The movies nearest to it. At most `top_n` of the settings are published for a movie."""
-    desk = service_of(request)
-    found = desk.recommender.similar(movie_id, n or 1)[:n]
+    service = service_of(request)
+    found = service.recommender.similar(movie_id, n or 1)[:n]
     return json_response(
         {
             "movie_id": movie_id,
-            "title": desk.facts(movie_id)["title"],
-            **desk.origin("refit", found[0].version if found else None),
-            "movies": [{**desk.facts(one.movie_id), "rank": one.rank, "score": one.score} for one in found],
+            "title": service.facts(movie_id)["title"],
+            **service.origin("refit", found[0].version if found else None),
+            "movies": [{**service.facts(one.movie_id), "rank": one.rank, "score": one.score} for one in found],
         }
     )
 
@@ -54,11 +54,11 @@ def similar(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Res
 @router.get("/popular", response_model=schema.Popular, responses=READ)
 def popular(request: Request, query: Annotated[schema.Filters, Query()]) -> Response:
     """The movies with the most stars in all."""
-    desk = service_of(request)
-    found = desk.recommender.popular(**query.wanted())
+    service = service_of(request)
+    found = service.recommender.popular(**query.wanted())
     rows = [
         {
-            **desk.facts(one.movie_id),
+            **service.facts(one.movie_id),
             "rank": one.rank,
             "score": one.score,
             "predicted_rating": one.predicted_rating,
@@ -66,7 +66,7 @@ def popular(request: Request, query: Annotated[schema.Filters, Query()]) -> Resp
         }
         for one in found
     ]
-    return json_response({**desk.origin("popular", found[0].version if found else None), "movies": rows})
+    return json_response({**service.origin("popular", found[0].version if found else None), "movies": rows})
 
 
 @router.get("/genres", response_model=schema.GenreNames)

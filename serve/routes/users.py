@@ -30,29 +30,29 @@ WRITE = {**documented(422, 503), **BODY}
     "/users/{user_id}/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
 )
 async def recommendations(request: Request, user_id: schema.UserId, query: ListQuery) -> Response:
-    """The user's best films; for an unknown user the popular ones, with `source` "popular"."""
-    desk, wanted = service_of(request), query.wanted()
-    published = query.plain and query.n + query.offset <= desk.settings.top_n
-    if published and desk.ready_at_once(user_id):
-        return json_response(desk.recommendations(user_id, **wanted))
-    return json_response(await run_in_threadpool(desk.recommendations, user_id, **wanted))
+    """The user's best movies; for an unknown user the popular ones, with `source` "popular"."""
+    service, wanted = service_of(request), query.wanted()
+    published = query.plain and query.n + query.offset <= service.settings.top_n
+    if published and service.ready_at_once(user_id):
+        return json_response(service.recommendations(user_id, **wanted))
+    return json_response(await run_in_threadpool(service.recommendations, user_id, **wanted))
 
 
 @router.post(
     "/visitors/recommendations", response_model=schema.Recommendations, responses=READ | BODY, tags=["recommendations"]
 )
-def recommendations_of_a_visitor(request: Request, visitor: schema.Visitor, query: ListQuery) -> Response:
+def recommendations_of_an_anonymous_user(request: Request, given: schema.AnonymousUser, query: ListQuery) -> Response:
     """The list of somebody who is no user, from the ratings in the body. Nothing is stored."""
-    desk, ratings = service_of(request), stars_of(visitor)
-    films = desk.recommender.recommend_to_visitor(ratings, **query.wanted())
-    return json_response(desk.list_of(films, ratings if query.include_seen else {}))
+    service, ratings = service_of(request), stars_of(given)
+    movies = service.recommender.recommend_to_anonymous(ratings, **query.wanted())
+    return json_response(service.list_of(movies, ratings if query.include_seen else {}))
 
 
 @router.get(
     "/groups/recommendations", response_model=schema.GroupRecommendations, responses=READ, tags=["recommendations"]
 )
 def recommendations_of_a_group(request: Request, query: GroupQuery) -> Response:
-    """Films for several users together: of the highest mean score, and rated by none of them."""
+    """Movies for several users together: of the highest mean score, and rated by none of them."""
     return json_response(service_of(request).for_group(query.user_id, **query.wanted()))
 
 
@@ -69,12 +69,12 @@ def because(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, 
 
 
 @router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ | BODY, tags=["why"])
-def because_of_a_visitor(
-    request: Request, visitor: schema.Visitor, movie_id: schema.MovieId, n: schema.N = 5
+def because_of_an_anonymous_user(
+    request: Request, given: schema.AnonymousUser, movie_id: schema.MovieId, n: schema.N = 5
 ) -> Response:
     """The same for the ratings in the body. Nothing is stored."""
-    desk = service_of(request)
-    return json_response(desk.reasons(desk.recommender.because_visitor(stars_of(visitor), movie_id), n))
+    service = service_of(request)
+    return json_response(service.reasons(service.recommender.because_anonymous(stars_of(given), movie_id), n))
 
 
 @router.get("/users/{user_id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])
@@ -129,13 +129,13 @@ def take_back(request: Request, user_id: schema.UserId, movie_id: schema.MovieId
     return json_response(_post(request, user_id, movie_id, None, "delete"))
 
 
-def stars_of(visitor: schema.Visitor) -> dict[int, float]:
-    return {one.movie_id: one.rating for one in visitor.ratings}
+def stars_of(given: schema.AnonymousUser) -> dict[int, float]:
+    return {one.movie_id: one.rating for one in given.ratings}
 
 
 def _post(request: Request, user_id: int, movie_id: int, stars: float | None, action: str) -> dict[str, Any]:
-    poster: RatingSender = request.app.state.poster
-    [(partition, offset)] = places = poster.post(user_id, [(movie_id, stars)])
+    sender: RatingSender = request.app.state.rating_sender
+    [(partition, offset)] = places = sender.post(user_id, [(movie_id, stars)])
     service_of(request).acknowledged.add(user_id, [(movie_id, stars)], places)
     request.app.state.metrics.posted(action)
     return {"user_id": user_id, "movie_id": movie_id, "rating": stars, "partition": partition, "offset": offset}

@@ -113,8 +113,8 @@ def test_auc_is_the_share_of_pairs_in_order(users: list[tuple[list[int], list[in
 def test_auc_does_not_depend_on_blocks_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     user, movie = rng.integers(-3, 4, (60, 4)).astype(np.float32), rng.integers(-3, 4, (200, 4)).astype(np.float32)
-    sides = [np.sort(rng.choice(200, 30, replace=False)) for _ in range(60)]
-    relevant, seen = csr([s[::2].tolist() for s in sides]), csr([s[1::2].tolist() for s in sides])
+    drawn = [np.sort(rng.choice(200, 30, replace=False)) for _ in range(60)]
+    relevant, seen = csr([s[::2].tolist() for s in drawn]), csr([s[1::2].tolist() for s in drawn])
     whole = auc(user, movie, relevant, seen)
     monkeypatch.setattr(auc_module, "_BLOCK_BYTES", 4 * 200 * 7)
     monkeypatch.setattr(auc_module, "_WORTH", 0)

@@ -50,72 +50,72 @@ def recommender(published: Path) -> Recommender:
 
 
 def test_a_list_is_the_users_from_the_first_place(recommender: Recommender) -> None:
-    films = recommender.recommend(1, 5)
+    movies = recommender.recommend(1, 5)
 
-    assert [film.rank for film in films] == [1, 2, 3, 4, 5]
-    assert {(film.source, film.version) for film in films} == {("refit", "000001")}
+    assert [movie.rank for movie in movies] == [1, 2, 3, 4, 5]
+    assert {(movie.source, movie.version) for movie in movies} == {("refit", "000001")}
     rated = set(recommender.ratings(1)["movie_id"].to_pylist())
     assert rated
     whole = recommender.recommend(1, 1000)
     assert len(whole) == 80 - len(rated)
     assert whole[:12] == recommender.recommend(1, 12)  # so many are published
-    assert {film.source for film in whole} == {"refit"}
-    assert not rated & {film.movie_id for film in recommender.recommend(1, 12)}
-    for film in films:
-        assert film.title == {1000: "Matrix, The (1999)", 1001: "Toy Story (1995)", 1002: "Toy Story 2 (1999)"}.get(
-            film.movie_id
+    assert {movie.source for movie in whole} == {"refit"}
+    assert not rated & {movie.movie_id for movie in recommender.recommend(1, 12)}
+    for movie in movies:
+        assert movie.title == {1000: "Matrix, The (1999)", 1001: "Toy Story (1995)", 1002: "Toy Story 2 (1999)"}.get(
+            movie.movie_id
         )
 
 
-def test_a_user_without_a_rating_gets_the_popular_films(recommender: Recommender) -> None:
-    films = recommender.recommend(12345, 10)
+def test_a_user_without_a_rating_gets_the_popular_movies(recommender: Recommender) -> None:
+    movies = recommender.recommend(12345, 10)
 
-    assert [film.movie_id for film in films] == [film.movie_id for film in recommender.popular(10)]
-    assert {film.source for film in films} == {"popular"}
+    assert [movie.movie_id for movie in movies] == [movie.movie_id for movie in recommender.popular(10)]
+    assert {movie.source for movie in movies} == {"popular"}
 
 
 def test_the_popular_list_of_one_who_took_all_back_goes_on_too(warehouse: Path) -> None:
     fill(warehouse, camps())
     version = refit(load(warehouse=warehouse, top_n=3))
     recommender = reelstream.open(warehouse)
-    popular = [film.movie_id for film in recommender.popular(50)]
+    popular = [movie.movie_id for movie in recommender.popular(50)]
     later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
     Updates(version.path).append(lists(999, popular[:3], later_ms, source="popular"), 2)
 
-    assert [film.movie_id for film in recommender.recommend(999, 3)] == popular[:3]
-    assert [film.movie_id for film in recommender.recommend(999, 50)] == popular
-    assert {film.source for film in recommender.recommend(999, 50)} == {"popular"}
+    assert [movie.movie_id for movie in recommender.recommend(999, 3)] == popular[:3]
+    assert [movie.movie_id for movie in recommender.recommend(999, 50)] == popular
+    assert {movie.source for movie in recommender.recommend(999, 50)} == {"popular"}
 
 
-def test_a_visitor_gets_the_list_that_a_user_with_these_ratings_gets(recommender: Recommender) -> None:
+def test_an_anonymous_user_gets_the_list_that_a_user_with_these_ratings_gets(recommender: Recommender) -> None:
     own = recommender.ratings(3)
     ratings = dict(zip(own["movie_id"].to_pylist(), own["rating"].to_pylist(), strict=True))
 
-    films = recommender.recommend_to_visitor(ratings, 12)
+    movies = recommender.recommend_to_anonymous(ratings, 12)
 
-    assert {film.source for film in films} == {"fold_in"}
-    assert not set(ratings) & {film.movie_id for film in films}
+    assert {movie.source for movie in movies} == {"fold_in"}
+    assert not set(ratings) & {movie.movie_id for movie in movies}
     of_user = recommender.recommend(3, 12)
-    assert [film.movie_id for film in films[:3]] == [film.movie_id for film in of_user[:3]]
-    assert [film.predicted_rating for film in films[:3]] == pytest.approx(
-        [recommender.predict(3, film.movie_id).predicted_rating for film in films[:3]], abs=1e-3
+    assert [movie.movie_id for movie in movies[:3]] == [movie.movie_id for movie in of_user[:3]]
+    assert [movie.predicted_rating for movie in movies[:3]] == pytest.approx(
+        [recommender.predict(3, movie.movie_id).predicted_rating for movie in movies[:3]], abs=1e-3
     )
 
 
 @pytest.mark.parametrize("ratings", [{}, {99: 5.0}])
-def test_a_visitor_of_whom_nothing_is_known_gets_the_popular_films(
+def test_an_anonymous_user_of_whom_nothing_is_known_gets_the_popular_movies(
     recommender: Recommender, ratings: dict[int, float]
 ) -> None:
-    films = recommender.recommend_to_visitor(ratings, 10)
+    movies = recommender.recommend_to_anonymous(ratings, 10)
 
-    assert [film.movie_id for film in films] == [film.movie_id for film in recommender.popular(10)]
-    assert {film.source for film in films} == {"popular"}
+    assert [movie.movie_id for movie in movies] == [movie.movie_id for movie in recommender.popular(10)]
+    assert {movie.source for movie in movies} == {"popular"}
 
 
 @pytest.mark.parametrize("stars", [0.0, 5.5, float("nan"), float("inf")])
-def test_a_visitors_rating_off_the_scale_is_refused(recommender: Recommender, stars: float) -> None:
+def test_an_anonymous_users_rating_off_the_scale_is_refused(recommender: Recommender, stars: float) -> None:
     with pytest.raises(UsageError, match=r"from 0\.5 to 5\.0"):
-        recommender.recommend_to_visitor({FIRST_MOVIE: stars})
+        recommender.recommend_to_anonymous({FIRST_MOVIE: stars})
 
 
 def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,15 +139,15 @@ def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.M
     assert [path.name for path in read if path.name != models.MEASURED][-1] == "version=000002"
 
 
-def test_popular_films_have_the_most_stars_in_all(recommender: Recommender) -> None:
+def test_popular_movies_have_the_most_stars_in_all(recommender: Recommender) -> None:
     _, movie_id, stars = camps()
     total = {movie: float(stars[movie_id == movie].sum()) for movie in set(movie_id.tolist())}
 
-    films = recommender.popular(80)
+    movies = recommender.popular(80)
 
-    assert [film.score for film in films] == sorted(total.values(), reverse=True)
-    assert all(total[film.movie_id] == film.score for film in films)
-    assert all(film.n_ratings == (movie_id == film.movie_id).sum() for film in films)
+    assert [entry.score for entry in movies] == sorted(total.values(), reverse=True)
+    assert all(total[entry.movie_id] == entry.score for entry in movies)
+    assert all(entry.n_ratings == (movie_id == entry.movie_id).sum() for entry in movies)
 
 
 @pytest.mark.parametrize(
@@ -179,23 +179,25 @@ def test_a_prediction_knows_what_was_rated_just_now(warehouse: Path) -> None:
 
     p = recommender.predict(700, FIRST_MOVIE)
     assert (p.source, p.user_ratings, p.rated) == ("model", 20, 4.5)
-    liked, disliked = (recommender.predict(700, FIRST_MOVIE + film) for film in (40, 41))
+    liked, disliked = (recommender.predict(700, FIRST_MOVIE + entry) for entry in (40, 41))
     assert liked.rated is None
     assert liked.predicted_rating > disliked.predicted_rating + 1
 
 
 def test_predicted_stars_of_a_list_are_those_of_predict(recommender: Recommender) -> None:
-    for film in recommender.recommend(2, 12):
-        assert film.predicted_rating == pytest.approx(recommender.predict(2, film.movie_id).predicted_rating, abs=1e-3)
+    for movie in recommender.recommend(2, 12):
+        assert movie.predicted_rating == pytest.approx(
+            recommender.predict(2, movie.movie_id).predicted_rating, abs=1e-3
+        )
 
 
-def test_films_of_the_same_camp_are_similar(recommender: Recommender) -> None:
-    films = recommender.similar(FIRST_MOVIE, 5)
+def test_movies_of_the_same_camp_are_similar(recommender: Recommender) -> None:
+    movies = recommender.similar(FIRST_MOVIE, 5)
 
-    assert [film.rank for film in films] == [1, 2, 3, 4, 5]
-    assert [film.score for film in films] == sorted((film.score for film in films), reverse=True)
-    assert {film.movie_id % 2 for film in films} == {0}
-    assert FIRST_MOVIE not in {film.movie_id for film in films}
+    assert [movie.rank for movie in movies] == [1, 2, 3, 4, 5]
+    assert [movie.score for movie in movies] == sorted((movie.score for movie in movies), reverse=True)
+    assert {movie.movie_id % 2 for movie in movies} == {0}
+    assert FIRST_MOVIE not in {movie.movie_id for movie in movies}
     with pytest.raises(UsageError, match="movie 5000 has no rating"):
         recommender.similar(5000)
 
@@ -211,8 +213,8 @@ def test_all_lists_at_once_hold_the_newest_of_each_user(warehouse: Path) -> None
     table = recommender.recommendations()
     assert table.num_rows == 59 * 3 + 2
     assert table["user_id"].to_pylist() == sorted(table["user_id"].to_pylist())
-    assert [film.movie_id for film in recommender.recommend(1, 2)] == [77, 78]
-    assert {film.source for film in recommender.recommend(1, 2)} == {"fold_in"}
+    assert [movie.movie_id for movie in recommender.recommend(1, 2)] == [77, 78]
+    assert {movie.source for movie in recommender.recommend(1, 2)} == {"fold_in"}
 
 
 def test_a_new_version_is_seen_by_the_same_object(warehouse: Path) -> None:
@@ -220,12 +222,12 @@ def test_a_new_version_is_seen_by_the_same_object(warehouse: Path) -> None:
     settings = load(warehouse=warehouse)
     refit(settings)
     recommender = reelstream.open(warehouse)
-    assert {film.version for film in recommender.recommend(1)} == {"000001"}
+    assert {movie.version for movie in recommender.recommend(1)} == {"000001"}
 
     add(store, (1, 4000, 5.0))
     refit(settings)
 
-    assert {film.version for film in recommender.recommend(1)} == {"000002"}
+    assert {movie.version for movie in recommender.recommend(1)} == {"000002"}
     assert recommender.predict(1, 4000).version == "000002"
     assert len(recommender.similar(4000)) == 10
 
@@ -248,9 +250,9 @@ def test_a_movie_folded_in_since_the_refit_is_like_others_and_is_predicted(wareh
     similar = similar_of(more, np.array([4000]), titles, n=7, version=version.name)
     new_movies.save(version, more, np.array([4000]), similar)
 
-    films = recommender.similar(4000)
-    assert [film.rank for film in films] == [1, 2, 3, 4, 5, 6, 7]
-    assert {(film.movie_id - FIRST_MOVIE) % 2 for film in films} == {1}  # what even users like
+    movies = recommender.similar(4000)
+    assert [movie.rank for movie in movies] == [1, 2, 3, 4, 5, 6, 7]
+    assert {(movie.movie_id - FIRST_MOVIE) % 2 for movie in movies} == {1}  # what even users like
     liked, disliked = recommender.predict(50, 4000), recommender.predict(51, 4000)
     assert (liked.source, liked.movie_ratings) == ("model", 40)
     assert liked.movie_bias == pytest.approx(float(more.movie_bias[-1]))
@@ -269,8 +271,8 @@ def test_titles_are_the_newest(warehouse: Path) -> None:
 
     def shown() -> dict[int, str | None]:
         lists = [recommender.recommend(1, 100), recommender.recommend(12345, 100), recommender.popular(100)]
-        films = [film for films in [*lists, recommender.similar(FIRST_MOVIE, 100)] for film in films]
-        titles = {(film.movie_id, film.title) for film in films}
+        listed = [entry for listed in [*lists, recommender.similar(FIRST_MOVIE, 100)] for entry in listed]
+        titles = {(entry.movie_id, entry.title) for entry in listed}
         titles |= set(zip(*(recommender.recommendations()[c].to_pylist() for c in ("movie_id", "title")), strict=True))
         assert len(titles) == len({movie for movie, _ in titles})  # they all say the same
         return dict(titles)
@@ -310,7 +312,7 @@ def test_ids_beyond_64_bits_are_wrong_usage(recommender: Recommender) -> None:
     ):
         with pytest.raises(UsageError, match="beyond 64 bits"):
             ask()
-    assert {film.source for film in recommender.recommend(2**63 - 1)} == {"popular"}
+    assert {movie.source for movie in recommender.recommend(2**63 - 1)} == {"popular"}
 
 
 def test_what_is_not_there_yet_says_how_to_get_it(tmp_path: Path) -> None:

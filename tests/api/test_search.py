@@ -13,7 +13,7 @@ from reelstream.api.years_and_genres import genres, year, years
 from reelstream.errors import Unknown
 from reelstream.store.movies import Titles
 
-FILMS = [
+MOVIES = [
     ("Matrix, The (1999)", 278, "Action|Sci-Fi"),
     ("Matrix Reloaded, The (2003)", 96, "Action|Sci-Fi"),
     ("Pulp Fiction (1994)", 307, "Crime|Drama"),
@@ -38,18 +38,18 @@ FILMS = [
 ]
 
 
-def titles_of(films: list[tuple[str, int, str]]) -> Titles:
-    names, _, kinds = zip(*films, strict=True)
-    return Titles(np.arange(1, len(films) + 1), pa.array(names), pa.array(kinds))
+def titles_of(movies: list[tuple[str, int, str]]) -> Titles:
+    names, _, kinds = zip(*movies, strict=True)
+    return Titles(np.arange(1, len(movies) + 1), pa.array(names), pa.array(kinds))
 
 
 @pytest.fixture(scope="module")
 def search() -> MovieSearch:
-    return MovieSearch(titles_of(FILMS), np.array([count for _, count, _ in FILMS]))
+    return MovieSearch(titles_of(MOVIES), np.array([count for _, count, _ in MOVIES]))
 
 
 def found(search: MovieSearch, text: str, n: int = 3) -> list[str]:
-    return [FILMS[one.movie_id - 1][0] for one in search.search(text, n)]
+    return [MOVIES[one.movie_id - 1][0] for one in search.search(text, n)]
 
 
 @pytest.mark.parametrize(
@@ -74,22 +74,22 @@ def found(search: MovieSearch, text: str, n: int = 3) -> list[str]:
         ("1994 lion", "Lion King, The (1994)"),
         ("lion", "Lion (2016)"),  # the whole title, though the other is rated more often
         ("space odysey", "2001: A Space Odyssey (1968)"),
-        ("pulp fiction nineteen", "Pulp Fiction (1994)"),  # the film with the most of the words
+        ("pulp fiction nineteen", "Pulp Fiction (1994)"),  # the movie with the most of the words
     ],
 )
-def test_the_film_that_is_meant_comes_first(search: MovieSearch, text: str, first: str) -> None:
+def test_the_movie_that_is_meant_comes_first(search: MovieSearch, text: str, first: str) -> None:
     assert found(search, text)[0] == first
 
 
 def test_fewer_typos_come_before_more_ratings_and_more_ratings_before_fewer(search: MovieSearch) -> None:
     assert found(search, "fiction", 9) == ["Pulp Fiction (1994)", "Stranger than Fiction (2006)"]
     assert [one.typos for one in search.search("fictoin", 9)] == [1, 1]
-    assert found(search, "lord of the", 9)[:2] == [FILMS[12][0], FILMS[13][0]]
+    assert found(search, "lord of the", 9)[:2] == [MOVIES[12][0], MOVIES[13][0]]
     assert found(search, "seven", 1) == ["Seven (a.k.a. Se7en) (1995)"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "!!!", "\x00\x1b[2J", "zzzzqq", "x" * 10_000, "’“”"])
-def test_what_names_no_film_finds_none(search: MovieSearch, text: str) -> None:
+def test_what_names_no_movie_finds_none(search: MovieSearch, text: str) -> None:
     assert search.search(text) == []
 
 
@@ -129,11 +129,11 @@ def test_the_year_is_the_one_at_the_end(title: str, expected: int | None) -> Non
 
 
 def test_filters_let_the_right_movies_through() -> None:
-    films = Movies(titles_of(FILMS))
+    movies = Movies(titles_of(MOVIES))
     ids = np.array([1, 3, 4, 8, 9, 21, 99], np.int64)
 
     def through(**filters: object) -> list[int]:
-        return ids[films.fitting(ids, wanted(10, filters))].tolist()  # type: ignore[arg-type]
+        return ids[movies.fitting(ids, wanted(10, filters))].tolist()  # type: ignore[arg-type]
 
     assert through() == ids.tolist()
     assert through(genres=["comedy"]) == [4, 9]
@@ -145,4 +145,4 @@ def test_filters_let_the_right_movies_through() -> None:
     with pytest.raises(Unknown, match="Sci-Fi"):
         through(genres=["western"])
     assert genres("Comedy|Drama") == ["Comedy", "Drama"]
-    assert films.genres_of(21) == ()
+    assert movies.genres_of(21) == ()

@@ -89,7 +89,7 @@ def test_factors_have_the_documented_shapes_and_dtypes(fitted: Factors) -> None:
     assert fitted.settings == MODEL
 
 
-def test_ids_are_ascending_and_complete_and_counts_and_sums_are_the_films(fitted: Factors) -> None:
+def test_ids_are_ascending_and_complete_and_counts_and_sums_are_the_movies(fitted: Factors) -> None:
     user_id, movie_id, stars = camps()
 
     assert fitted.user_ids.tolist() == sorted(set(user_id.tolist()))
@@ -111,7 +111,7 @@ def test_ids_may_take_all_64_bits_and_the_order_of_the_rows_does_not_matter(fit:
         np.testing.assert_allclose(getattr(moved, name), getattr(fitted, name), rtol=0, atol=1e-5, err_msg=name)
 
 
-def test_a_movie_id_of_64_bits_stays_with_its_film(fit: Fit) -> None:
+def test_a_movie_id_of_64_bits_stays_with_its_movie(fit: Fit) -> None:
     user_id, movie_id, stars = camps()
     hated = movie_id == 1000
     stars = np.where(hated, np.float32(0.5), stars)
@@ -130,7 +130,7 @@ def test_a_single_rating_is_enough(fit: Fit) -> None:
     assert rmse(factors, (factors.user_ids, factors.movie_ids, np.array([4.0], np.float32))) < 0.1
 
 
-def test_the_own_camps_films_come_first(fitted: Factors) -> None:
+def test_the_own_camps_movies_come_first(fitted: Factors) -> None:
     user_id, movie_id, _ = camps()
     rated = set(zip(user_id.tolist(), movie_id.tolist(), strict=True))
     scores = fitted.ranking_user @ fitted.ranking_movie.T  # [U, M]
@@ -202,8 +202,8 @@ def test_lists_are_made_of_its_factors(fitted: Factors, tmp_path: Path) -> None:
     )
 
     assert lists.num_rows == 7 * len(fitted.user_ids)
-    users, films = lists["user_id"].to_numpy(), lists["movie_id"].to_numpy()
-    assert own_camp(users, films).all()
+    users, movies = lists["user_id"].to_numpy(), lists["movie_id"].to_numpy()
+    assert own_camp(users, movies).all()
     stars = lists["predicted_rating"].to_numpy()
     assert ((stars > 3.5) & (stars <= 5)).mean() > 0.95
 

@@ -165,7 +165,7 @@ def test_the_mllib_engine_is_measured_the_same_way(
 def test_tests_of_strangers_are_refused(settings: Settings) -> None:
     train, test = split(of_camps(), "random", 0.2, 42)
     strangers = RatingColumns(test.user_id + 10**6, test.movie_id, test.rating, test.rated_at_ms)
-    with pytest.raises(UsageError, match="are these ratings of the same people and films"):
+    with pytest.raises(UsageError, match="are these ratings of the same people and movies"):
         evaluate(train, strangers, settings)
     with pytest.raises(UsageError, match="relevant from 6 stars on; the scale ends at 5"):
         evaluate(train, test, settings, relevant_from=6)
@@ -234,7 +234,7 @@ def test_a_page_without_lists_says_why(settings: Settings, tmp_path: Path) -> No
     page, tags = page_of(evaluation, tmp_path)
     assert (evaluation.figures["ranked_users"], evaluation.figures["auc"]) == (0, None)
     assert (tags.seen["svg"], tags.seen["figcaption"]) == (2, 4)
-    assert "no user in training has a relevant film among the test ratings" in page
+    assert "no user in training has a relevant movie among the test ratings" in page
 
 
 def test_readings_say_what_the_arrays_hold(settings: Settings) -> None:

@@ -69,13 +69,13 @@ def test_a_worse_refit_is_kept_aside_and_told_and_the_next_good_one_replaces_it(
     settings: Settings, spoiled: Path
 ) -> None:
     published = RecommendationsStore(settings.warehouse)
-    before, films = published.current(), reelstream.open(settings.warehouse).recommend(1)
+    before, movies = published.current(), reelstream.open(settings.warehouse).recommend(1)
 
     with pytest.raises(HeldBack, match=r"version 000002 is kept aside.*nDCG@10.*RMSE.*last version.*--force"):
         refit(settings)
 
     assert published.current() == before
-    assert reelstream.open(settings.warehouse).recommend(1) == films
+    assert reelstream.open(settings.warehouse).recommend(1) == movies
     assert [(v["version"], v["published"]) for v in published.versions()] == [("000001", True), ("000002", False)]
     assert (published.path / "version=000002" / "users" / "part-0.parquet").is_file()
     status = run_files.read(settings.warehouse, "refit")

@@ -74,7 +74,7 @@ def test_a_version_has_all_three_tables_with_the_documented_columns(settings: Se
     assert (published.path / "latest").resolve() == version.path.resolve()
 
 
-def test_ranks_run_from_1_without_gaps_and_no_list_holds_a_rated_film(settings: Settings, store: RatingsStore) -> None:
+def test_ranks_run_from_1_without_gaps_and_no_list_holds_a_rated_movie(settings: Settings, store: RatingsStore) -> None:
     version = refit(settings)
 
     published = RecommendationsStore(settings.warehouse)
@@ -113,8 +113,8 @@ def test_one_rating_of_one_user_is_published_without_metrics(settings: Settings)
     assert version.info["metrics"] is None
     assert (version.info["ratings"], version.info["users"], version.info["movies"]) == (1, 1, 1)
     recommender = reelstream.open(settings.warehouse)
-    assert [film.movie_id for film in recommender.popular()] == [296]
-    assert [film.source for film in recommender.recommend(7)] == ["popular"]  # nothing is left that 7 has not rated
+    assert [movie.movie_id for movie in recommender.popular()] == [296]
+    assert [movie.source for movie in recommender.recommend(7)] == ["popular"]  # nothing is left that 7 has not rated
     assert recommender.predict(7, 296).rated == 4.0
 
 
@@ -231,12 +231,12 @@ def test_what_is_rated_during_a_refit_counts_before_the_version_is_published(
     lists = updates.read()
     assert ranks(lists, "user_id") == {user: list(range(1, 8)) for user in (1, 500, 600)}
     sources = dict(zip(lists["user_id"].to_pylist(), lists["source"].to_pylist(), strict=True))
-    assert sources == {1: "fold_in", 500: "fold_in", 600: "popular"}  # 600 rated only an unknown film
+    assert sources == {1: "fold_in", 500: "fold_in", 600: "popular"}  # 600 rated only an unknown movie
     recommender = reelstream.open(settings.warehouse)
-    assert 1001 not in {film.movie_id for film in recommender.recommend(1)}
-    assert {film.source for film in recommender.recommend(500)} == {"fold_in"}
-    assert {film.source for film in recommender.recommend(2)} == {"refit"}
-    assert {film.source for film in recommender.recommend(600)} == {"popular"}
+    assert 1001 not in {movie.movie_id for movie in recommender.recommend(1)}
+    assert {movie.source for movie in recommender.recommend(500)} == {"fold_in"}
+    assert {movie.source for movie in recommender.recommend(2)} == {"refit"}
+    assert {movie.source for movie in recommender.recommend(600)} == {"popular"}
 
 
 def test_the_fit_of_all_ratings_goes_on_from_the_measured_one_and_that_from_the_last_measured(
@@ -270,15 +270,17 @@ def test_how_far_the_folded_in_lists_agree_with_the_refits_is_told(settings: Set
     assert (first.info["metrics"]["overlap_at_10"], first.info["metrics"]["folded_in_users"]) == (None, 0)
     lists = RecommendationsStore(settings.warehouse).read("users", first)
     mine = lists.filter(pc.is_in(lists["user_id"], pa.array([1, 2])))
-    films = np.array(mine["movie_id"].to_pylist())
-    films[[0, 7, 8]] = [7001, 7002, 7003]  # user 1 keeps 6 of 7 films, user 2 has 5 of 7
-    Updates(first.path).append(mine.set_column(2, "movie_id", pa.array(films)), 1)
+    movies = np.array(mine["movie_id"].to_pylist())
+    movies[[0, 7, 8]] = [7001, 7002, 7003]  # user 1 keeps 6 of 7 movies, user 2 has 5 of 7
+    Updates(first.path).append(mine.set_column(2, "movie_id", pa.array(movies)), 1)
 
     second = refit(settings)
 
     kept = RecommendationsStore(settings.warehouse).read("users", second)
     same = {(row["user_id"], row["movie_id"]) for row in kept.to_pylist()}
-    common = sum((user, film) in same for user, film in zip(mine["user_id"].to_pylist(), films.tolist(), strict=True))
+    common = sum(
+        (user, movie) in same for user, movie in zip(mine["user_id"].to_pylist(), movies.tolist(), strict=True)
+    )
     assert second.info["metrics"]["folded_in_users"] == 2
     assert second.info["metrics"]["overlap_at_10"] == pytest.approx(common / 14)
     assert 0.5 < common / 14 <= 11 / 14

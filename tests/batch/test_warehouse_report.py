@@ -38,7 +38,7 @@ def settings(warehouse: Path) -> Settings:
     settings = load(warehouse=warehouse, gate_margin=10)
     store = fill(warehouse, camps())
     store.append(RATINGS.empty_table(), rejects(b"x", b"y", offset=10_000), {"ratings": {0: 10_002}})
-    titles = [HOSTILE, *(f"Film {i} (1999)" for i in range(79))]
+    titles = [HOSTILE, *(f"Movie {i} (1999)" for i in range(79))]
     ids = list(range(FIRST_MOVIE, FIRST_MOVIE + 80))
     MoviesStore(warehouse).load(pa.table({"movie_id": ids, "title": titles, "genres": [""] * 80}))
     refit(settings)
@@ -105,8 +105,8 @@ def test_the_figures_are_those_of_the_tables(settings: Settings) -> None:
     assert figures.catalogue["places_held"][0] == 0
     assert figures.catalogue["places_held"][-1] == 1
     [example] = figures.examples
-    assert [film["movie_id"] for film in example["recommended"]] == [film.movie_id for film in api.recommend(7, 10)]
-    assert {film["rating"] for film in example["loved"]} == {max(api.stars(7).values())}
+    assert [movie["movie_id"] for movie in example["recommended"]] == [movie.movie_id for movie in api.recommend(7, 10)]
+    assert {movie["rating"] for movie in example["loved"]} == {max(api.stars(7).values())}
 
 
 def test_without_users_the_lists_of_typical_ones_are_shown(settings: Settings) -> None:
@@ -223,7 +223,7 @@ def test_an_empty_warehouse_and_one_without_a_version(warehouse: Path) -> None:
 
 
 def test_the_command_writes_the_page_and_json(settings: Settings, tmp_path: Path) -> None:
-    path = tmp_path / "pages" / "films.html"
+    path = tmp_path / "pages" / "movies.html"
     words = ["report", "--warehouse", str(settings.warehouse)]
     done = CliRunner().invoke(app, [*words, "--output", str(path), "--user", "7"])
     assert done.exit_code == 0, done.output

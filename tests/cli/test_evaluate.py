@@ -95,7 +95,7 @@ def test_bad_rows_and_older_ratings_are_counted(reelstream: Reelstream, csv: Pat
         f"  line {n + 4}: off_scale: rating 9 is not between 0.5 and 5: '1,1000,9,1000000000'",
         f"  line {n + 5}: wrong_type: user_id '[red]x' is not an integer: '[red]x,1,3,5'",
     ]
-    assert "2 older ratings of the same film were left out." in answer.out
+    assert "2 older ratings of the same movie were left out." in answer.out
     machine = reelstream("evaluate", csv, "--json")
     assert (machine.code, machine.json["bad_rows"], machine.json["duplicates"]) == (8, 2, 2)
     assert machine.json["train_rows"] + machine.json["test_rows"] == n
@@ -137,7 +137,7 @@ def test_mistakes_are_told(reelstream: Reelstream, csv: Path, tmp_path: Path) ->
         (empty,): f"{empty} is empty",
         (header,): f"{header} has no good rating. Give a ratings.csv",
         (bad,): f"{bad} has no good rating; line 2: off_scale",
-        (csv, "--test", strangers): "are these ratings of the same people and films?",
+        (csv, "--test", strangers): "are these ratings of the same people and movies?",
         (csv, "--test", csv): "every test rating is one of the training ratings too",
         (csv, "--test", csv, "--split", "time"): "--test and --split exclude each other",
         (csv, "--test", csv, "--seed", 1): "--test and --seed exclude each other",

@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(ask: Callable[..., Answer]) -> 
     assert answer.err.startswith("reelstream: no.csv ")
 
 
-def test_a_new_user_gets_an_id_and_the_popular_films_until_a_stream_runs(
+def test_a_new_user_gets_an_id_and_the_popular_movies_until_a_stream_runs(
     ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
 ) -> None:
     publish(warehouse)
@@ -139,7 +139,7 @@ def test_rate_as_json(ask: Callable[..., Answer], warehouse: Path) -> None:
 
     assert set(value) == {"user_id", "ratings", "recommendations", "fresh_after_s"}
     assert (value["user_id"], value["ratings"], value["fresh_after_s"]) == (1, [[MARKUP, 4.0]], None)
-    assert [film["movie_id"] for film in value["recommendations"]] == [TOY_STORY, MARKUP]  # the list from before
+    assert [movie["movie_id"] for movie in value["recommendations"]] == [TOY_STORY, MARKUP]  # the list from before
 
 
 def test_without_a_version_the_list_follows_later_and_without_a_wait_nothing_is_said_of_it(
@@ -156,7 +156,7 @@ def test_without_a_version_the_list_follows_later_and_without_a_wait_nothing_is_
     assert sent() == [(42, 296, 5.0), (42, 300, 4.0)]
 
 
-@pytest.mark.parametrize("bad", ["296=9", "296=nan", "296", "no such film=4"])
+@pytest.mark.parametrize("bad", ["296=9", "296=nan", "296", "no such movie=4"])
 def test_if_one_rating_does_not_fit_none_is_sent(
     bad: str, ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
 ) -> None:

@@ -51,10 +51,10 @@ def test_recommend_as_text(reelstream: Reelstream, published: Path) -> None:
 
 
 def test_recommend_as_json(reelstream: Reelstream, published: Path) -> None:
-    films = reelstream("recommend", 1, "-n", 2, "--json", "--warehouse", published).json
+    movies = reelstream("recommend", 1, "-n", 2, "--json", "--warehouse", published).json
 
-    assert [film["movie_id"] for film in films] == [TOY_STORY, MARKUP]
-    assert films[0] == {
+    assert [movie["movie_id"] for movie in movies] == [TOY_STORY, MARKUP]
+    assert movies[0] == {
         "rank": 1,
         "movie_id": TOY_STORY,
         "title": "Toy Story (1995)",
@@ -67,9 +67,12 @@ def test_recommend_as_json(reelstream: Reelstream, published: Path) -> None:
 
 
 def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) -> None:
-    films = reelstream("recommend", 99, "--json", "--warehouse", published).json
+    movies = reelstream("recommend", 99, "--json", "--warehouse", published).json
 
-    assert [(film["movie_id"], film["source"]) for film in films] == [(PULP_FICTION, "popular"), (MARKUP, "popular")]
+    assert [(movie["movie_id"], movie["source"]) for movie in movies] == [
+        (PULP_FICTION, "popular"),
+        (MARKUP, "popular"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +83,8 @@ def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) 
             "pulp fiction",
             [
                 "4.67 stars for Pulp Fiction (1994) by user 1",
-                "  from 2 ratings of the user and 2 of the film",
-                "  4.00 mean of all +0.08 this user +0.50 this film +0.09 taste  (version 000001)",
+                "  from 2 ratings of the user and 2 of the movie",
+                "  4.00 mean of all +0.08 this user +0.50 this movie +0.09 taste  (version 000001)",
                 "  The user gave it 5.",
             ],
         ),
@@ -90,8 +93,8 @@ def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) 
             PULP_FICTION,
             [
                 "4.50 stars for Pulp Fiction (1994) by user 9",
-                "  the user has no rating yet; from 2 ratings of the film",
-                "  4.00 mean of all +0.00 this user +0.50 this film +0.00 taste  (version 000001)",
+                "  the user has no rating yet; from 2 ratings of the movie",
+                "  4.00 mean of all +0.00 this user +0.50 this movie +0.00 taste  (version 000001)",
             ],
         ),
         (
@@ -99,8 +102,8 @@ def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) 
             99,
             [
                 "4.08 stars for movie 99 by user 1",
-                "  the film has no rating yet; from 2 ratings of the user",
-                "  4.00 mean of all +0.08 this user +0.00 this film +0.00 taste  (version 000001)",
+                "  the movie has no rating yet; from 2 ratings of the user",
+                "  4.00 mean of all +0.08 this user +0.00 this movie +0.00 taste  (version 000001)",
             ],
         ),
         (
@@ -108,8 +111,8 @@ def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) 
             99,
             [
                 "4.00 stars for movie 99 by user 9",
-                "  neither the user nor the film has a rating yet",
-                "  4.00 mean of all +0.00 this user +0.00 this film +0.00 taste  (version 000001)",
+                "  neither the user nor the movie has a rating yet",
+                "  4.00 mean of all +0.00 this user +0.00 this movie +0.00 taste  (version 000001)",
             ],
         ),
     ],
@@ -155,8 +158,8 @@ def test_similar(reelstream: Reelstream, published: Path) -> None:
         "   1    400  [red]Toy[/] :cat: Story 2        0.75",
         "   2    500  —                                0.50",
     ]
-    films = reelstream("similar", PULP_FICTION, "-n", 1, "--json", "--warehouse", published).json
-    assert films == [{"rank": 1, "movie_id": MARKUP, "title": TITLES[MARKUP], "score": 0.75, "version": "000001"}]
+    movies = reelstream("similar", PULP_FICTION, "-n", 1, "--json", "--warehouse", published).json
+    assert movies == [{"rank": 1, "movie_id": MARKUP, "title": TITLES[MARKUP], "score": 0.75, "version": "000001"}]
 
 
 def test_popular(reelstream: Reelstream, published: Path) -> None:
@@ -166,8 +169,8 @@ def test_popular(reelstream: Reelstream, published: Path) -> None:
         "   1    296  Pulp Fiction (1994)         4.20        2",
         "   2    400  [red]Toy[/] :cat: Story 2   4.00        1",
     ]
-    [film] = reelstream("popular", "-n", 1, "--json", "--warehouse", published).json
-    assert set(film) == {"rank", "movie_id", "title", "score", "predicted_rating", "n_ratings", "version"}
+    [movie] = reelstream("popular", "-n", 1, "--json", "--warehouse", published).json
+    assert set(movie) == {"rank", "movie_id", "title", "score", "predicted_rating", "n_ratings", "version"}
 
 
 def test_status_where_nothing_runs(reelstream: Reelstream, published: Path) -> None:

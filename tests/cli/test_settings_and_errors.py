@@ -45,9 +45,9 @@ def test_refit_publishes_and_shows_the_metrics(reelstream: Reelstream, warehouse
 
 
 def test_settings_names_each_one_with_its_value_and_meaning(reelstream: Reelstream, tmp_path: Path) -> None:
-    said = reelstream("settings", "--warehouse", tmp_path / "[red]films").out.splitlines()
+    said = reelstream("settings", "--warehouse", tmp_path / "[red]movies").out.splitlines()
 
-    assert said[0] == f"warehouse = {tmp_path}/[red]films"
+    assert said[0] == f"warehouse = {tmp_path}/[red]movies"
     for name, field in Settings.model_fields.items():
         at = next(i for i, line in enumerate(said) if line.startswith(f"{name} = "))
         assert said[at + 1] == f"    {field.description}"

@@ -100,10 +100,10 @@ def test_long_answers_are_cut_on_the_terminal_alone(reelstream: Reelstream, publ
 
 
 def test_the_prompt(published: Path) -> None:
-    typed = "SELECT count(*)\nAS films FROM movies;\nSELEC;\n.tables\nFROM nowhere;\nSELECT 40 + 2;\n.quit\n"
+    typed = "SELECT count(*)\nAS movies FROM movies;\nSELEC;\n.tables\nFROM nowhere;\nSELECT 40 + 2;\n.quit\n"
     screen = at_a_terminal(typed, "sql", "--warehouse", str(published))
 
-    assert [word in screen for word in ("films", "4", "syntax error", "a row for each version", "42")] == [True] * 5
+    assert [word in screen for word in ("movies", "4", "syntax error", "a row for each version", "42")] == [True] * 5
     assert "nowhere does not exist" in screen
 
 

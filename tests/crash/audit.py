@@ -66,7 +66,7 @@ class AuditResult:
     left: list[str]
     miscounted: int
     without_list: list[int]
-    """Users who rated and have no list, or one with a film that they rated."""
+    """Users who rated and have no list, or one with a movie that they rated."""
 
     def nothing(self) -> bool:
         return not (self.lost or self.twice or self.left or self.miscounted or self.without_list)
@@ -112,15 +112,15 @@ def look(warehouse: Path, user_ids: Sequence[int]) -> str:
     version: str = _one(table["version"], "version of all lists")
     _whole_lists(table)
     for user_id in user_ids:
-        films = reader.recommend(user_id, 20)
-        _one(pa.array(film.version for film in films), f"version of the list of {user_id}")
-        _one(pa.array(film.as_of for film in films), f"time of the list of {user_id}")
-        if [film.rank for film in films] != list(range(1, len(films) + 1)):
-            raise ValueError(f"the list of {user_id} has the ranks {[film.rank for film in films]}")
+        movies = reader.recommend(user_id, 20)
+        _one(pa.array(movie.version for movie in movies), f"version of the list of {user_id}")
+        _one(pa.array(movie.as_of for movie in movies), f"time of the list of {user_id}")
+        if [movie.rank for movie in movies] != list(range(1, len(movies) + 1)):
+            raise ValueError(f"the list of {user_id} has the ranks {[movie.rank for movie in movies]}")
         reader.predict(user_id, 1)
         reader.ratings(user_id)
-    _one(pa.array(film.version for film in reader.popular()), "version of the popular films")
-    _one(pa.array(film.version for film in reader.similar(1)), "version of the similar films")
+    _one(pa.array(movie.version for movie in reader.popular()), "version of the popular movies")
+    _one(pa.array(movie.version for movie in reader.similar(1)), "version of the similar movies")
     return version
 
 
@@ -150,14 +150,14 @@ def _by_point(events: Counter[tuple[Place, Content | None]], ledger: Ledger) -> 
 
 def _without_list(warehouse: Path, ledger: Ledger) -> list[int]:
     table = reelstream.open(warehouse).recommendations()
-    films: dict[int, set[int]] = {}
+    listed: dict[int, set[int]] = {}
     for user_id, movie_id in zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True):
-        films.setdefault(user_id, set()).add(movie_id)
+        listed.setdefault(user_id, set()).add(movie_id)
     rated: dict[int, set[int]] = {}
     for place, (_, user_id, content) in ledger.sent.items():
         if place not in ledger.gone and not isinstance(content, bytes):
             rated.setdefault(user_id, set()).add(content[1])
-    return [user_id for user_id, movies in rated.items() if not films.get(user_id) or films[user_id] & movies]
+    return [user_id for user_id, movies in rated.items() if not listed.get(user_id) or listed[user_id] & movies]
 
 
 def _files_with(warehouse: Path, ledger: Ledger) -> list[str]:

@@ -118,12 +118,12 @@ replayed() {  # what `replay --json` printed
 }
 
 rate_live() {
-  local user=$((1000001 + LIVE)) films
-  films=$(compose exec -T pipeline reelstream rate $user 296=5 --json) || fail "the live rating was refused"
+  local user=$((1000001 + LIVE)) movies
+  movies=$(compose exec -T pipeline reelstream rate $user 296=5 --json) || fail "the live rating was refused"
   "$PYTHON" -c 'import json, sys; r = json.loads(sys.argv[1]); f = r["recommendations"]
 sys.exit(not (r["fresh_after_s"] is not None and f and all(x["movie_id"] != 296 and x["source"] != "popular" for x in f)))' \
-    "$films" || fail "no fresh list follows the live rating: $films"
-  say "  user $user counts after $("$PYTHON" -c 'import json, sys; print(round(json.loads(sys.argv[1])["fresh_after_s"], 2))' "$films") s"
+    "$movies" || fail "no fresh list follows the live rating: $movies"
+  say "  user $user counts after $("$PYTHON" -c 'import json, sys; print(round(json.loads(sys.argv[1])["fresh_after_s"], 2))' "$movies") s"
   SENT=$((SENT + 1)) LIVE=$((LIVE + 1))
 }
 

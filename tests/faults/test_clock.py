@@ -77,8 +77,8 @@ def rate(settings: Settings, folder: FoldInStage, user: int, movie: int, stars: 
 
 def seen(settings: Settings, user: int) -> tuple[set[str], set[str], set[int]]:
     """(sources, versions, movies) of a user's list."""
-    films = api.open(settings.warehouse).recommend(user, 1000)
-    return {f.source for f in films}, {f.version for f in films}, {f.movie_id for f in films}
+    movies = api.open(settings.warehouse).recommend(user, 1000)
+    return {f.source for f in movies}, {f.version for f in movies}, {f.movie_id for f in movies}
 
 
 def test_a_list_folded_in_after_the_clock_went_back_wins(settings: Settings, clock: MovedClock) -> None:

@@ -48,7 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ratings_module, "SNAPSHOT_FROM_ROWS", 1)
         assert store.compact()
-    titles = [(movie, f"Film {movie}", "Drama") for movie in range(FIRST_MOVIE, FIRST_MOVIE + 40)]
+    titles = [(movie, f"Movie {movie}", "Drama") for movie in range(FIRST_MOVIE, FIRST_MOVIE + 40)]
     columns = zip(*titles, strict=True)
     MoviesStore(warehouse).load(pa.table(dict(zip(MOVIES.names, map(list, columns), strict=True))).cast(MOVIES))
     refit(settings)
@@ -124,7 +124,7 @@ def numbers(factors: Factors) -> list[Any]:
 
 
 def titles(warehouse: Path) -> Any:
-    return MoviesStore(warehouse).read(), api.open(warehouse).find_movie(f"Film {FIRST_MOVIE}")
+    return MoviesStore(warehouse).read(), api.open(warehouse).find_movie(f"Movie {FIRST_MOVIE}")
 
 
 def quality(warehouse: Path) -> Any:
@@ -243,7 +243,7 @@ def test_a_stray_file_that_no_pointer_names_changes_nothing(warehouse: Path) -> 
         ("recommendations/version=*/updates/CURRENT", ["recommend", "2", "--json"]),
         ("recommendations/version=*/similar/part-0.parquet", ["similar", str(FIRST_MOVIE)]),
         ("models/version=*/movies.parquet", ["predict", "1", str(FIRST_MOVIE)]),
-        ("movies/CURRENT", ["similar", "Film"]),
+        ("movies/CURRENT", ["similar", "Movie"]),
     ],
 )
 def test_a_command_ends_with_one_sentence_and_exit_code_7(warehouse: Path, pattern: str, words: list[str]) -> None:

@@ -70,7 +70,7 @@ def test_a_damaged_version_holds_up_no_rating_and_a_damaged_store_ends_the_strea
         wait_until(lambda: updates.batch() == store.state().batch, "the user is folded in", process)
         wait_until(lambda: error() == "None", "status is well again", process)
         for user in (FIRST_USER, FIRST_USER + 1, FIRST_USER + 2):
-            assert {film.version for film in api.open(warehouse).recommend(user)} == {good.name}
+            assert {movie.version for movie in api.open(warehouse).recommend(user)} == {good.name}
             assert api.open(warehouse).recommend(user)[0].source in ("refit", "fold_in"), user
 
         cut_at_half(warehouse / "ratings" / "CURRENT")
@@ -102,6 +102,6 @@ def test_users_of_a_version_that_cannot_be_read_are_folded_into_the_next(warehou
     folder.fold(rows, store.append(rows, rejects(), {"ratings": {0: offset + 1}}).batch)
     assert folder.refresh()
     for user in [*users, FIRST_USER + 3]:
-        films = api.open(warehouse).recommend(user)
-        assert {film.version for film in films} == {good.name}
-        assert films[0].source in ("refit", "fold_in")
+        movies = api.open(warehouse).recommend(user)
+        assert {movie.version for movie in movies} == {good.name}
+        assert movies[0].source in ("refit", "fold_in")

@@ -94,9 +94,9 @@ def test_the_stream_waits_for_space_and_goes_on_by_itself(disk: SmallDisk, boots
     assert Counter((row["user_id"], row["movie_id"], row["rating"]) for row in rows) == Counter(sent)
     assert len({(row["partition"], row["offset"]) for row in rows}) == len(sent)
     for user_id, movie_id, _ in sent:
-        films = api.open(settings.warehouse).recommend(user_id)
-        assert {film.source for film in films} == {"fold_in"}, user_id
-        assert movie_id not in {film.movie_id for film in films}
+        movies = api.open(settings.warehouse).recommend(user_id)
+        assert {movie.source for movie in movies} == {"fold_in"}, user_id
+        assert movie_id not in {movie.movie_id for movie in movies}
     assert not files_aside(settings.warehouse)
 
 
@@ -118,7 +118,7 @@ def test_users_whose_lists_found_no_space_get_them_once_there_is_some(disk: Smal
     filler.unlink()
     folder.refresh()
 
-    assert {film.source for film in api.open(settings.warehouse).recommend(FIRST_USER)} == {"fold_in"}
+    assert {movie.source for movie in api.open(settings.warehouse).recommend(FIRST_USER)} == {"fold_in"}
 
 
 def test_a_refit_that_finds_no_space_leaves_the_last_version_in_place(disk: SmallDisk) -> None:

@@ -26,7 +26,7 @@ def test_up_takes_a_rating_refits_and_ends_in_order(warehouse: Path) -> None:
         assert rated.returncode == 0, rated.stderr
         answer = json.loads(rated.stdout)
         assert answer["fresh_after_s"] is not None
-        assert not {1, 3} & {film["movie_id"] for film in answer["recommendations"]}
+        assert not {1, 3} & {movie["movie_id"] for movie in answer["recommendations"]}
         assert store.state().accepted == seeded + 2
         wait_until(lambda: published.current().accepted == seeded + 2, "a refit has seen them", process)
 

@@ -27,7 +27,7 @@ TITLES = "movieId,title,genres\n" + "".join(
             ("Toy Story", "Animation|Comedy"),
             ("<script>alert(1)</script>", "Horror"),
             ("Pulp Fiction", "Crime|Drama"),
-            *((f"Film number {i}", "Comedy|Drama" if i % 2 else "Action") for i in range(4, 80)),
+            *((f"Movie number {i}", "Comedy|Drama" if i % 2 else "Action") for i in range(4, 80)),
         ]
     )
 )

@@ -26,12 +26,12 @@ def ids(answer: dict[str, Any]) -> list[int]:
 def test_a_known_user_has_the_published_list(client: httpx.Client, published: Settings) -> None:
     answer = get(client, "/v1/users/7/recommendations", n=5)
 
-    films = reelstream.open(published.warehouse).recommend(7, 5)
-    assert ids(answer) == [film.movie_id for film in films]
+    movies = reelstream.open(published.warehouse).recommend(7, 5)
+    assert ids(answer) == [movie.movie_id for movie in movies]
     assert (answer["source"], answer["version"], answer["user_id"]) == ("refit", "000001", 7)
     assert 0 <= answer["age_s"] < 3600
     first = answer["movies"][0]
-    assert (first["rank"], first["title"], first["score"]) == (1, films[0].title, pytest.approx(films[0].score))
+    assert (first["rank"], first["title"], first["score"]) == (1, movies[0].title, pytest.approx(movies[0].score))
     assert first["title"].endswith(f"({first['year']})")
     assert first["genres"]
 
@@ -72,7 +72,7 @@ def test_an_unknown_user_has_the_popular_list(client: httpx.Client) -> None:
     assert ids(answer) == ids(get(client, "/v1/popular", n=7))
 
 
-def test_a_visitor_gets_what_a_user_with_these_ratings_gets_and_nothing_is_stored(
+def test_an_anonymous_user_gets_what_a_user_with_these_ratings_gets_and_nothing_is_stored(
     client: httpx.Client, published: Settings
 ) -> None:
     before = get(client, "/v1/status")["ratings"]

@@ -1,4 +1,4 @@
-"""The page as a visitor uses it, in a real Chromium: before a real stream, and against hostile titles and failures."""
+"""The page as its users see it, in a real Chromium: before a real stream, and against hostile titles and failures."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def url(settings: Settings) -> Iterator[str]:
         yield address
 
 
-def films(page: Page, of: str = "#recommendations") -> list[str]:
+def movies(page: Page, of: str = "#recommendations") -> list[str]:
     return page.locator(f"{of} li .what > a").all_inner_texts()
 
 
 def rate(page: Page, words: str, stars: float) -> str:
-    """Searches, rates the first film that is found, waits for the list that counts it; returns the film's title."""
-    page.get_by_label("Search films").fill(words)
+    """Searches, rates the first movie that is found, waits for the list that counts it; returns the movie's title."""
+    page.get_by_label("Search movies").fill(words)
     first = page.locator("#results > li").first
     expect(first).to_contain_text(re.compile(re.escape(words), re.IGNORECASE))
     count = int(re.search(r"with (\d+)", page.locator("#who").inner_text())[1])  # type: ignore[index]
@@ -80,7 +80,7 @@ def rate(page: Page, words: str, stars: float) -> str:
     return title
 
 
-def test_a_new_user_rates_five_films_before_a_running_pipeline(settings: Settings, page: Page) -> None:
+def test_a_new_user_rates_five_movies_before_a_running_pipeline(settings: Settings, page: Page) -> None:
     port, _ = choose_ports(None, None)
     up = load(**{**settings.model_dump(exclude_none=True), "serve_port": port})
     address = f"http://127.0.0.1:{port}"
@@ -95,19 +95,19 @@ def test_a_new_user_rates_five_films_before_a_running_pipeline(settings: Setting
         wait_until(answers, "the page is served", process)
         page.goto(address)
         expect(page.locator("#source")).to_contain_text("what most people liked")
-        first = films(page)
-        rated = [rate(page, f"film number {number} ", 5) for number in (10, 20, 30, 40, 50)]
+        first = movies(page)
+        rated = [rate(page, f"movie number {number} ", 5) for number in (10, 20, 30, 40, 50)]
         expect(page.locator("#source")).to_contain_text("your ratings as they are now")
         expect(page.locator("#freshness")).to_have_text(re.compile(r"Counts your last rating, \d+ ms after it"))
-        last = films(page)
+        last = movies(page)
         assert last != first
         assert not set(last) & set(rated)
-        assert set(films(page, "#ratings")) == set(rated)
+        assert set(movies(page, "#ratings")) == set(rated)
         who = page.locator("#who").inner_text()
 
         page.locator("#recommendations").get_by_role("button", name=re.compile("^Why")).first.click()
         expect(page.locator("#recommendations .reasons").first).to_contain_text(
-            re.compile(r"\d+ % you gave Film number")
+            re.compile(r"\d+ % you gave Movie number")
         )
 
         user_id = int(re.search(r"user (\d+)", who)[1])  # type: ignore[index]
@@ -119,8 +119,8 @@ def test_a_new_user_rates_five_films_before_a_running_pipeline(settings: Setting
         expect(page.locator("#who")).to_have_text(who)
         page.wait_for_selector("#recommendations li")
         expect(page.locator("#source")).to_contain_text("your ratings as they are now")
-        assert films(page) == last
-        assert set(films(page, "#ratings")) == set(rated)
+        assert movies(page) == last
+        assert set(movies(page, "#ratings")) == set(rated)
 
         page.get_by_role("link", name="Pipeline").click()
         expect(page.locator("#live-state")).to_have_text("running")
@@ -131,8 +131,8 @@ def test_a_new_user_rates_five_films_before_a_running_pipeline(settings: Setting
 
 def test_a_rating_given_elsewhere_changes_the_list_without_a_reload(page: Page, url: str) -> None:
     page.goto(url)
-    rate(page, "film number 10 ", 5)
-    before = films(page)
+    rate(page, "movie number 10 ", 5)
+    before = movies(page)
     user_id = re.search(r"user (\d+)", page.locator("#who").inner_text())[1]  # type: ignore[index]
 
     for number in (21, 31, 41, 51):
@@ -144,7 +144,7 @@ def test_a_rating_given_elsewhere_changes_the_list_without_a_reload(page: Page, 
 
 def test_a_rating_is_changed_and_taken_back(page: Page, url: str) -> None:
     page.goto(url)
-    title = rate(page, "film number 10 ", 5)
+    title = rate(page, "movie number 10 ", 5)
     own = page.locator("#ratings > li")
     own.locator("label").nth(2).click()
     expect(own.locator("output")).to_have_text("1.5")
@@ -153,7 +153,7 @@ def test_a_rating_is_changed_and_taken_back(page: Page, url: str) -> None:
     expect(page.locator("#source")).to_contain_text("what most people liked")
 
 
-def test_a_known_user_filters_the_list_and_looks_at_a_film(page: Page, url: str) -> None:
+def test_a_known_user_filters_the_list_and_looks_at_a_movie(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_label("Known user").fill("7")
     page.get_by_role("button", name="Show").click()
@@ -166,7 +166,7 @@ def test_a_known_user_filters_the_list_and_looks_at_a_film(page: Page, url: str)
 
     page.locator("#recommendations li .what > a").first.click()
     expect(page.locator("h1")).to_be_focused()
-    expect(page).to_have_title(re.compile(r"^Film number .* · reelstream$"))
+    expect(page).to_have_title(re.compile(r"^Movie number .* · reelstream$"))
     expect(page.locator("#similar > li").first).to_be_visible()
     expect(page.locator("#expected")).to_contain_text("Expected from your ratings")
 
@@ -174,8 +174,8 @@ def test_a_known_user_filters_the_list_and_looks_at_a_film(page: Page, url: str)
 def test_the_keyboard_is_enough(page: Page, url: str) -> None:
     page.goto(url)
     page.wait_for_selector("#recommendations li")
-    page.get_by_label("Search films").focus()
-    page.keyboard.type("film number 10")
+    page.get_by_label("Search movies").focus()
+    page.keyboard.type("movie number 10")
     page.wait_for_selector("#results > li")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
@@ -196,7 +196,7 @@ def test_a_hostile_title_is_only_text(page: Page, url: str) -> None:
 def test_what_goes_wrong_is_said_and_the_rating_is_shown_as_it_is(page: Page, broken: str) -> None:
     page.goto(broken)
     page.wait_for_selector("#recommendations li")
-    page.get_by_label("Search films").fill("matrix")
+    page.get_by_label("Search movies").fill("matrix")
     page.locator("#results > li label").nth(9).click()
 
     expect(page.get_by_role("alert")).to_contain_text("No broker runs")
@@ -236,7 +236,7 @@ def test_nothing_stands_in_the_way_of_anybody(browser: Browser, url: str, scheme
         page.goto(f"{url}/{view}")
         page.wait_for_selector(shown)
         if view == "#/":
-            rate(page, "film number 10 ", 5)
+            rate(page, "movie number 10 ", 5)
             page.locator("#recommendations").get_by_role("button", name=re.compile("^Why")).first.click()
             page.wait_for_selector(".reasons li")
         found = Axe().run(page).response["violations"]

@@ -59,8 +59,8 @@ def test_the_next_list_counts_what_was_acknowledged(client: httpx.Client) -> Non
         assert value["source"] == "fold_in"
         assert movie_id not in ids(value)
     assert all((movie - FIRST_MOVIE) % 2 == 0 for movie in ids(listed(client)))
-    visitor = {"ratings": [{"movie_id": movie_id, "rating": 5} for movie_id in rated]}
-    same = client.post("/v1/visitors/recommendations", params={"n": 12}, json=visitor).json()
+    given = {"ratings": [{"movie_id": movie_id, "rating": 5} for movie_id in rated]}
+    same = client.post("/v1/visitors/recommendations", params={"n": 12}, json=given).json()
     assert ids(same) == ids(listed(client))
     because = client.get(f"/v1/users/{USER}/because/{ids(same)[0]}").json()
     assert {one["movie_id"] for one in because["reasons"]} == set(rated)

@@ -91,8 +91,8 @@ def test_in_the_end_no_file_holds_the_user_and_all_else_is_as_it_was(warehouse: 
     assert store.read_rejects()["raw"].to_pylist() == list(NAMES_OTHERS)
     assert models.load(version.model_path).user_ids.tolist() == [STAYS]
     recommender = reelstream.open(warehouse)
-    assert {film.source for film in recommender.recommend(GONE)} == {"popular"}
-    assert [film.movie_id for film in recommender.recommend(STAYS)] == [10, 20]
+    assert {movie.source for movie in recommender.recommend(GONE)} == {"popular"}
+    assert [movie.movie_id for movie in recommender.recommend(STAYS)] == [10, 20]
     assert (store.state().forgetting, store.state().accepted) == ({}, accepted + 1)
     assert store.forgotten()[GONE].removed == removed[GONE]
     assert forget(RatingsStore(warehouse)) == {}

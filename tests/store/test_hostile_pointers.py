@@ -109,11 +109,11 @@ def test_updates(warehouse: Path, secret: Path, name: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["../../" + OUTSIDE, "/etc/passwd", ""])
 def test_movies(warehouse: Path, secret: Path, name: str) -> None:
     store = MoviesStore(warehouse)
-    films = pa.table({"movie_id": [1], "title": ["Film"], "genres": [None]}).cast(MOVIES)
-    store.load(films)
+    movies = pa.table({"movie_id": [1], "title": ["Movie"], "genres": [None]}).cast(MOVIES)
+    store.load(movies)
     hostile(warehouse / "movies" / "CURRENT", "movies-000001.parquet", name)
 
-    for act in (store.read, store.titles, lambda: store.load(films)):
+    for act in (store.read, store.titles, lambda: store.load(movies)):
         with pytest.raises(DamagedStore):
             act()
     assert pq.read_table(secret).equals(TABLE)

@@ -30,7 +30,7 @@ from tests.fixtures.camps import camps, fill
 from tests.fixtures.rows import triples
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
-USER, FILM, OTHER = 900, 1000, 1002
+USER, MOVIE, OTHER = 900, 1000, 1002
 TIME = 1_700_000_000_000
 Take = Callable[..., BatchReport]
 
@@ -75,43 +75,43 @@ def known(settings: Settings, user_id: int = USER) -> list[tuple[int, float]]:
 
 
 def listed(settings: Settings, user_id: int = USER) -> tuple[set[str], set[int]]:
-    films = reelstream.open(settings.warehouse).recommend(user_id, 100)
-    return {film.source for film in films}, {film.movie_id for film in films}
+    movies = reelstream.open(settings.warehouse).recommend(user_id, 100)
+    return {movie.source for movie in movies}, {movie.movie_id for movie in movies}
 
 
 def test_a_rating_again_replaces_and_a_late_or_doubled_one_does_not(settings: Settings, take: Take) -> None:
-    take(rated(FILM, 5.0, 10))
-    take(rated(FILM, 1.0, 20), rated(FILM, 3.0, 5))
-    take(rated(FILM, 5.0, 10))
+    take(rated(MOVIE, 5.0, 10))
+    take(rated(MOVIE, 1.0, 20), rated(MOVIE, 3.0, 5))
+    take(rated(MOVIE, 5.0, 10))
 
-    assert known(settings) == [(FILM, 1.0)]
-    assert reelstream.open(settings.warehouse).predict(USER, FILM).rated == 1.0
+    assert known(settings) == [(MOVIE, 1.0)]
+    assert reelstream.open(settings.warehouse).predict(USER, MOVIE).rated == 1.0
 
 
 def test_a_rating_taken_back_is_as_if_never_given(settings: Settings, take: Take) -> None:
-    take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 10))
-    assert FILM not in listed(settings)[1]
+    take(rated(MOVIE, 5.0, 10), rated(OTHER, 4.0, 10))
+    assert MOVIE not in listed(settings)[1]
 
-    report = take(rated(FILM, None, 20))
+    report = take(rated(MOVIE, None, 20))
     assert (report.accepted, report.rejected) == (1, 0)
     assert known(settings) == [(OTHER, 4.0)]
     assert listed(settings)[0] == {"fold_in"}
 
-    take(rated(OTHER, None, 21), rated(FILM, 5.0, 15))  # the second is late
+    take(rated(OTHER, None, 21), rated(MOVIE, 5.0, 15))  # the second is late
     assert known(settings) == []
     assert listed(settings)[0] == {"popular"}
 
-    take(rated(FILM, 2.0, 30))
-    assert known(settings) == [(FILM, 2.0)]
+    take(rated(MOVIE, 2.0, 30))
+    assert known(settings) == [(MOVIE, 2.0)]
     assert listed(settings)[0] == {"fold_in"}
 
 
 def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: FoldInStage) -> None:
     store = RatingsStore(settings.warehouse)
-    take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 11))
+    take(rated(MOVIE, 5.0, 10), rated(OTHER, 4.0, 11))
     accepted = store.state().accepted
 
-    report = take(ForgetEvent(USER, TIME + 15_000), rated(FILM, 3.0, 12), rated(OTHER, 2.0, 16))
+    report = take(ForgetEvent(USER, TIME + 15_000), rated(MOVIE, 3.0, 12), rated(OTHER, 2.0, 16))
     assert (report.accepted, report.rejected) == (2, 1)
     assert store.state().accepted == accepted + 2
     assert known(settings) == [(OTHER, 2.0)]
@@ -120,7 +120,7 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
     assert known(settings) == [(OTHER, 2.0)]
     assert listed(settings)[0] == {"fold_in"}
 
-    late = take(rated(FILM, 5.0, 14))
+    late = take(rated(MOVIE, 5.0, 14))
     assert (late.accepted, late.rejected) == (0, 1)
     assert known(settings) == [(OTHER, 2.0)]
     assert [(row["reason"], row["raw"]) for row in store.read_rejects().to_pylist()] == [("forgotten", None)] * 2
@@ -130,7 +130,7 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
 def test_lists_that_a_full_disk_refused_are_written_later(
     settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take(rated(FILM, 5.0, 10))
+    take(rated(MOVIE, 5.0, 10))
     [before, *_] = reelstream.open(settings.warehouse).recommend(USER)
     with monkeypatch.context() as disk:
         disk.setattr(Updates, "append", no_space)
@@ -147,7 +147,7 @@ def test_movies_that_a_full_disk_refused_are_folded_in_later(
     settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_movie = 5_000
-    take(rated(FILM, 5.0, 10), rated(new_movie, 5.0, 11))
+    take(rated(MOVIE, 5.0, 10), rated(new_movie, 5.0, 11))
     with monkeypatch.context() as disk:
         disk.setattr(new_movies, "save", no_space)
         with pytest.raises(OSError, match="No space left"):
@@ -188,8 +188,8 @@ def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(
 
     assert new in listed(settings, 41)[1]
     recommender = reelstream.open(settings.warehouse)
-    nearest = [film.movie_id for film in recommender.similar(new, 5)]
-    assert sum(movie % 2 == 0 for movie in nearest) >= 4  # films of the camp that likes it
+    nearest = [entry.movie_id for entry in recommender.similar(new, 5)]
+    assert sum(movie % 2 == 0 for movie in nearest) >= 4  # movies of the camp that likes it
     assert recommender.predict(43, new).predicted_rating > recommender.predict(44, new).predicted_rating
     assert not folder.fold_in_movies()
 
@@ -200,8 +200,8 @@ def test_a_fold_in_that_failed_is_made_up_for(
     with monkeypatch.context() as patch:
         patch.setattr("reelstream.stream.fold_in.folded_lists", _fails)
         with pytest.raises(RuntimeError):
-            take(rated(FILM, 5.0, 10))
-    assert known(settings) == [(FILM, 5.0)]
+            take(rated(MOVIE, 5.0, 10))
+    assert known(settings) == [(MOVIE, 5.0)]
 
     assert folder.refresh()
 
@@ -218,7 +218,7 @@ def test_a_request_that_is_done_in_the_files_before_its_micro_batch_goes_on(
         Maintenance(store, folder).once()
         return state
 
-    take(rated(FILM, 5.0, 10), rated(OTHER, 4.0, 11))
+    take(rated(MOVIE, 5.0, 10), rated(OTHER, 4.0, 11))
     monkeypatch.setattr(RatingsStore, "append", and_maintenance)
 
     take(ForgetEvent(USER, TIME + 15_000))

@@ -124,7 +124,7 @@ def test_new_movies_are_the_half_step_and_all_else_is_as_it_was(stream: FedStrea
     np.testing.assert_allclose(more.ranking_movie, at_once.ranking_movie, atol=1e-4)
     np.testing.assert_allclose(more.movie_bias, at_once.movie_bias, atol=1e-4)
     near, _ = similar_movies(more.ranking_movie, 8, of=more.movie_index(np.array([A, B])))
-    assert (near[0] % 2 == 0).all()  # odd users are of the camp of the even films
+    assert (near[0] % 2 == 0).all()  # odd users are of the camp of the even movies
     assert (near[1] % 2 == 1).all()
 
 

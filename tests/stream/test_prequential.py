@@ -100,7 +100,7 @@ def close(scores: Scores) -> Scores:
 
 
 def random_batch(seed: int) -> list[Row]:
-    """Known and new users and films, re-ratings, doubles, and ratings taken back."""
+    """Known and new users and movies, re-ratings, doubles, and ratings taken back."""
     rng = np.random.default_rng(seed)
     user, movie, stars = tastes()
     at = rng.integers(700, len(user), 60)  # a part of them is in the history
@@ -127,14 +127,14 @@ def test_is_as_defined(seed: int) -> None:
 def test_what_the_batch_itself_says_changes_nothing_but_its_own_errors() -> None:
     user = int(known()[0][0])
     rated = {movie for u, movie, _ in stored() if u == user}
-    films = [movie for movie in np.unique(known()[1]).tolist() if movie not in rated][:12]
-    others = [(NEW_USER, films[0], 4.0), (int(known()[0][1]), NEW_MOVIE, 4.0)]
+    movies = [movie for movie in np.unique(known()[1]).tolist() if movie not in rated][:12]
+    others = [(NEW_USER, movies[0], 4.0), (int(known()[0][1]), NEW_MOVIE, 4.0)]
 
     def of(stars: list[float]) -> Scores:
-        return scored([*((user, film, s) for film, s in zip(films, stars, strict=True)), *others], stored())
+        return scored([*((user, entry, s) for entry, s in zip(movies, stars, strict=True)), *others], stored())
 
     low, high = of([4.0] * 12), of([5.0] * 12)
-    alone = [(scored([(user, film, 4.0)], stored()), scored([(user, film, 5.0)], stored())) for film in films]
+    alone = [(scored([(user, entry, 4.0)], stored()), scored([(user, entry, 5.0)], stored())) for entry in movies]
 
     assert (low.liked, low.hits, low.popular_hits) == (high.liked, high.hits, high.popular_hits)
     assert low.hits > 0
@@ -143,7 +143,7 @@ def test_what_the_batch_itself_says_changes_nothing_but_its_own_errors() -> None
         assert now == close(apart)
 
 
-def test_a_film_rated_before_and_a_rating_taken_back_are_not_scored() -> None:
+def test_a_movie_rated_before_and_a_rating_taken_back_are_not_scored() -> None:
     user, movie, _ = stored()[0]
 
     assert scored([(user, movie, 5.0)], stored()) == NONE
@@ -160,7 +160,7 @@ def test_users_of_ratings_that_are_not_scored_still_have_their_place_in_the_hist
     assert scored(batch, stored()) == scored(batch[1:], stored())
 
 
-def test_a_new_user_gets_the_popular_list_and_the_bias_of_the_film() -> None:
+def test_a_new_user_gets_the_popular_list_and_the_bias_of_the_movie() -> None:
     factors = version().factors
     best = int(np.argmax(factors.movie_sums))
 
@@ -182,7 +182,7 @@ def test_scores_add_up_and_what_is_not_defined_is_none() -> None:
     assert (NONE.rmse, NONE.bias_only_rmse, NONE.hit_rate, NONE.popular_hit_rate) == (None,) * 4
 
 
-def test_a_film_is_liked_from_the_stars_on_that_make_it_relevant_offline() -> None:
+def test_a_movie_is_liked_from_the_stars_on_that_make_it_relevant_offline() -> None:
     assert inspect.signature(evaluate).parameters["relevant_from"].default == LIKED_FROM
 
 

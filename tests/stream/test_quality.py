@@ -196,7 +196,7 @@ def test_status_shows_both_models_beside_their_baselines(
     print_quality(quality.summary())
 
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
-        "No live rating was scored yet: that takes a published version, and a film new to its user.",
+        "No live rating was scored yet: that takes a published version, and a movie new to its user.",
         "Live quality",
         "              total  the newest",
         "     ratings  1,501           1",

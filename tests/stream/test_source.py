@@ -41,13 +41,13 @@ def test_the_stream_goes_on_where_the_topic_still_has_all(
 )
 def test_another_topic_is_refused(taken: dict[int, int], end: dict[int, int], told: str) -> None:
     with pytest.raises(DamagedStore, match=told) as error:
-        check_same_topic("films", taken, end)
+        check_same_topic("movies", taken, end)
     assert "another --topic" in str(error.value)
 
 
 def test_gaps_are_what_is_neither_in_the_store_nor_in_the_topic() -> None:
     taken, first = {0: 39, 1: 10, 2: 7}, {0: 40, 1: 10, 2: 3, 3: 5}
-    assert gaps_before("films", taken, first) == [Gap("films", 0, 39, 39), Gap("films", 3, 0, 4)]
+    assert gaps_before("movies", taken, first) == [Gap("movies", 0, 39, 39), Gap("movies", 3, 0, 4)]
 
 
 @pytest.fixture

@@ -1,21 +1,21 @@
-// A film's own view: its facts, your rating, similar films. In: a movie's id. Out: a page for #/movie/ID. Next: home.js.
+// A movie's own view: its facts, your rating, similar movies. In: a movie's id. Out: a page for #/movie/ID. Next: home.js.
 
 import * as api from "./api.js";
 import { failed } from "./alert.js";
 import { h, keyed, stars, titleOf } from "./dom.js";
-import { filmRow, genresOf } from "./rows.js";
+import { movieRow, genresOf } from "./rows.js";
 import { starsFor } from "./stars.js";
 import * as state from "./state.js";
 
-export async function film(main, movieId) {
+export async function movie(main, movieId) {
   const heading = h("h1", { tabindex: "-1" }, "…");
   main.replaceChildren(heading);
   let facts;
   try {
     facts = await api.get(`/movies/${movieId}`);
   } catch (error) {
-    heading.textContent = "No such film";
-    main.append(h("p", {}, "This film is neither in the titles nor rated. ", h("a", { href: "#/" }, "Search for another.")));
+    heading.textContent = "No such movie";
+    main.append(h("p", {}, "This movie is neither in the titles nor rated. ", h("a", { href: "#/" }, "Search for another.")));
     if (error.status !== 404 && error.status !== 422) failed(error);
     return () => {};
   }
@@ -25,13 +25,13 @@ export async function film(main, movieId) {
     : "no ratings yet";
   const own = starsFor(facts);
   const expected = h("p", { class: "note", id: "expected", role: "status" });
-  const list = h("ul", { class: "films", id: "similar", "aria-label": "Similar films" });
+  const list = h("ul", { class: "movies", id: "similar", "aria-label": "Similar movies" });
   const none = h("p", { class: "note" });
   main.append(
     h("p", {}, genresOf(facts)),
     h("p", {}, rated),
     h("section", { class: "own" }, h("h2", {}, "Your rating"), own, expected),
-    h("section", {}, h("h2", {}, "Similar films"), none, list),
+    h("section", {}, h("h2", {}, "Similar movies"), none, list),
     h("p", {}, h("a", { href: "#/" }, "Back to your list")),
   );
   const foretell = async () => {
@@ -46,7 +46,7 @@ export async function film(main, movieId) {
   const stop = state.onChange(change);
   foretell().catch(failed);
   api.get(`/movies/${movieId}/similar`, { n: 12 }).then(
-    ({ movies }) => keyed(list, movies, (one) => one.movie_id, (one) => filmRow(one), (row) => row.update()),
+    ({ movies }) => keyed(list, movies, (one) => one.movie_id, (one) => movieRow(one), (row) => row.update()),
     (error) => { none.textContent = error.status === 404 ? "Nobody has rated it yet, so none are known." : error.message; },
   );
   return stop;
