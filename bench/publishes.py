@@ -75,7 +75,8 @@ def measure(warehouse: Path, publishes: int) -> dict[str, Any]:
         finally:
             done.set()
         maintenance.result()
-    return {"publishes": publishes, **writer.counts, **counted}
+    last = api.open(warehouse).version().name
+    return {"publishes": publishes, "last_version": last, **writer.counts, **counted}
 
 
 @contextmanager

@@ -35,7 +35,7 @@ IDS_BELOW = 2**53
 class RatingProducer:
     """A producer that loses nothing silently: acks from all in-sync replicas, no repeats by retries, bounded memory.
 
-    The topic is there already (`reelstream.kafka_io.connection.ensure_topic`): a broker that makes topics itself would make it
+    The topic is there already (`reelstream.kafka_io.topic.ensure_topic`): a broker that makes topics itself would make it
     with another number of partitions. One thread calls `send` and `flush`; `rate_live` may be called from any thread.
     Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if the topic can't be used.
     """

@@ -117,8 +117,7 @@ def known_ratings(history: tuple[np.ndarray, np.ndarray, np.ndarray], factors: F
     row, movie_id, rating = history
     position = factors.movie_index(movie_id)  # [L], -1 where the version does not know the movie
     known = position >= 0
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[known], minlength=n_rows))]).astype(np.int64)
-    return Csr(indptr, position[known].astype(np.int32), rating[known].astype(np.float32))
+    return Csr.from_rows(row[known], position[known], rating[known], n_rows)
 
 
 def similar_lists(factors: Factors, titles: Titles, *, n: int, version: str) -> pa.Table:

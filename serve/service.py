@@ -1,6 +1,6 @@
 """What the routes ask: the Python API, with the ratings that were acknowledged a moment ago put in.
 
-In: a user's id, and what is wanted. Out: answers as plain values, ready for JSON. Next: `serve.routes` sends them.
+In: a user's id, and what is wanted. Out: answers as plain values, ready for JSON. Next: `reelstream.serve.routes` sends them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The work beside the micro-batches: versions and movies are taken up, users forgotten, small files folded together.
 
-In: the warehouse, and the FoldInStage that makes its lists. Out: the same tables, in few files. Next:
+In: the warehouse, and the `FoldInStage` that makes its lists. Out: the same tables, in few files. Next:
 `reelstream.stream.run` does it again and again, in a thread of its own.
 """
 

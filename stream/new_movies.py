@@ -52,7 +52,7 @@ class NewMovies:
     def add(self, user_id: I64, movie_id: I64) -> None:
         """Takes a micro-batch's ratings, also those taken back, or the whole history's; the history has them by now.
 
-        user_id, movie_id: int64[L]. RatingArrays of movies that the version knows count where they are a user's first.
+        user_id, movie_id: int64[L]. Ratings of movies that the version knows count where they are a user's first.
         """
         new = self._version.movie_index(movie_id) < 0  # [L]
         with self._lock:
@@ -143,10 +143,9 @@ def _look_up(user_ids: I64, history_of: Callable[[I64], RatingArrays]) -> Rating
 
 
 def _by_movie(movie: I64, user: I64, rating: np.ndarray, n_movies: int) -> Csr:
-    """RatingArrays (position of the movie, position of the user, stars) as a Csr of a row a movie."""
+    """Ratings (position of the movie, position of the user, stars) as a Csr of a row a movie."""
     order = np.argsort(movie, kind="stable")
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(movie, minlength=n_movies))]).astype(np.int64)
-    return Csr(indptr, user[order].astype(np.int32), rating[order].astype(np.float32))
+    return Csr.from_rows(movie[order], user[order], rating[order], n_movies)
 
 
 def _pairs(movie_id: I64, user_id: I64) -> np.ndarray:

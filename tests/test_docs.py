@@ -12,7 +12,6 @@ from urllib.parse import unquote
 import pytest
 from typer.testing import CliRunner
 
-from bench import _report
 from docs.generate import PAGES, SHARED, all_commands, filled_in, options
 from reelstream import errors
 from reelstream.api.sql import MODELS, VIEWS
@@ -147,7 +146,7 @@ def test_every_sql_view_is_described() -> None:
 
 def test_every_bench_is_in_the_readme() -> None:
     benches = {path.stem for path in (ROOT / "bench").glob("*.py") if "__main__" in path.read_text("utf-8")}
-    assert Path(_report.__file__).stem not in benches
+    assert "_report" not in benches
     assert set(re.findall(r"python -m bench\.(\w+)", section("README.md", "Measured"))) == benches
 
 
@@ -194,15 +193,59 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("path", MARKDOWN, ids=[str(path.relative_to(ROOT)) for path in MARKDOWN])
+SUFFIXES = ("py", "json", "lock", "js", "log", "parquet")
+"""Of files, which are no names in a module."""
+SOURCES = sorted(path for top in (*PRODUCT, "bench", "tests", "docs") for path in (ROOT / top).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [*MARKDOWN, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_places_in_the_code_exist(path: Path) -> None:
-    """`folder/file.py` is a file, and `folder/file.py:Class.method` or `:function` is defined in it."""
-    for file, name in re.findall(r"`((?:\w+/)+\w+\.py)(?::([\w.]+))?`", path.read_text("utf-8")):
-        assert (ROOT / file).is_file(), f"{path.name} names {file}"
-        if name:
-            defined = definitions(ROOT / file)
-            found = [qualified for qualified in defined if f".{qualified}".endswith(f".{name}")]
-            assert found, f"{path.name} names {file}:{name}"
+    """In documents and docstrings: a path is a file, what
+    stands after its colon is defined in it, and a dotted
+    name is a module, or defined in one."""
+    for text in [path.read_text("utf-8")] if path.suffix == ".md" else prose(path):
+        for file, name in re.findall(r"`((?:\w+/)+\w+\.(?:py|js))(?::([\w.]+))?`", text):
+            assert (ROOT / file).is_file(), f"{path.name} names {file}"
+            assert not name or names_in(ROOT / file, name), f"{path.name} names {file}:{name}"
+        for dotted in re.findall(r"`((?:reelstream|bench|tests)(?:\.\w+)+)(?:\(.*?\))?`", text):
+            assert resolves(dotted), f"{path.name} names {dotted}"
+        for module, name in re.findall(r"`(\w+)\.([A-Za-z_]\w*)(?:\(.*?\))?`", text):  # of the same directory
+            if path.suffix == ".py" and (beside := path.parent / f"{module}.py").is_file() and name not in SUFFIXES:
+                assert names_in(beside, name), f"{path.name} names {module}.{name}"
+            assert module not in PRODUCT[1:] or name in SUFFIXES, f"{path.name} names {module}.{name}; add reelstream."
+
+
+def prose(path: Path) -> list[str]:
+    """Docstrings, of names too, and comments."""
+    source = path.read_text("utf-8")
+    words = [
+        node.value.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    return [*words, *re.findall(r"#.*$", source, re.MULTILINE)]
+
+
+def resolves(dotted: str) -> bool:
+    """Whether it is a module or a package, a name defined in one, or a file of one, such as `reelstream.toml`."""
+    parts = dotted.split(".")
+    for cut in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:cut])
+        if place.is_dir():
+            rest = ".".join(parts[cut:])
+            inside = (place / "__init__.py") if (place / "__init__.py").is_file() else None
+            return not rest or (cut == 1 and rest in ("toml", *PUBLIC)) or bool(inside and names_in(inside, rest))
+        if (file := place.with_suffix(".py")).is_file():
+            return cut == len(parts) or names_in(file, ".".join(parts[cut:]))
+    return False
+
+
+PUBLIC = ("open", "connect", "Recommender")
+"""What the package itself gives, when it is first asked for."""
+
+
+def names_in(file: Path, name: str) -> bool:
+    return any(f".{qualified}".endswith(f".{name}") for qualified in definitions(file))
 
 
 def test_architecture_names_places() -> None:
@@ -210,13 +253,17 @@ def test_architecture_names_places() -> None:
 
 
 def definitions(path: Path) -> list[str]:
-    """Functions and classes of a file, methods as Class.method."""
+    """Functions, classes and constants of a file; methods and fields as Class.name."""
     found = []
     for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.append(node.name)
+        if isinstance(node, ast.Assign):
+            found += [target.id for target in node.targets if isinstance(target, ast.Name)]
         if isinstance(node, ast.ClassDef):
             found += [f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)]
+            fields = [inner.target for inner in node.body if isinstance(inner, ast.AnnAssign)]
+            found += [f"{node.name}.{field.id}" for field in fields if isinstance(field, ast.Name)]
     return found
 
 

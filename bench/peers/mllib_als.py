@@ -52,8 +52,7 @@ class Mllib:
 
     def lists(self, n: int) -> np.ndarray:
         split = self.split
-        indptr = np.searchsorted(split.user, np.arange(split.n_users + 1)).astype(np.int64)
-        return top_n(*self._factors(), Csr(indptr, split.movie, split.rating), n)[0]
+        return top_n(*self._factors(), Csr.from_rows(split.user, split.movie, split.rating, split.n_users), n)[0]
 
     def predict(self) -> np.ndarray | None:
         if self.job.model != "rating":

@@ -6,6 +6,7 @@ In: arrays. Out: `Csr`, checked once, here. Next: every module of the array math
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,18 @@ class Csr:
                 )
         if not len(self.indptr) or self.indptr[0] != 0 or self.indptr[-1] != len(self.indices):
             raise UsageError(
-                "Csr.indptr must run from 0 to the number of entries; build it with np.cumsum of the counts."
+                "Csr.indptr must run from 0 to the number of entries; build it with `row_starts` of the counts."
             )
         if len(self.indices) != len(self.values):
             raise UsageError(
                 f"Csr has {len(self.indices)} indices and {len(self.values)} values; they must be as many."
             )
+
+    @classmethod
+    def from_rows(cls, row: I64, indices: I64 | I32, values: F32, n_rows: int) -> Csr:
+        """Entries that are sorted by row: entry e lies in row[e], of n_rows. row: int64[nnz], ascending."""
+        counts = np.bincount(row, minlength=n_rows)  # [n_rows]
+        return cls(row_starts(counts), indices.astype(np.int32, copy=False), values.astype(np.float32, copy=False))
 
     @property
     def n_rows(self) -> int:
@@ -70,9 +77,14 @@ class Csr:
     def select(self, rows: I64) -> Csr:
         """The given rows, in that order, as a Csr of their own."""
         counts = self.counts()[rows]  # [S]
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)  # [S + 1]
+        indptr = row_starts(counts)  # [S + 1]
         entry = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], counts)  # [entries of those rows]
         return Csr(indptr, self.indices[entry], self.values[entry])
+
+
+def row_starts(counts: NDArray[Any] | list[int]) -> I64:
+    """Where each of R rows begins among the entries, and where the last one ends: int64[R + 1]. counts: entries a row."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def index_of(known: I64, ids: I64) -> I64:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.arrays import F32, I64, Csr, index_of
+from reelstream.als.arrays import F32, I64, Csr, index_of, row_starts
 from reelstream.als.factors import RatingMatrix
 from reelstream.errors import UsageError
 
@@ -57,7 +57,7 @@ def renumbered(rows: Csr, places: I64) -> Csr:
     """The same rows over other columns: column c becomes places[c], and entries where that is -1 are left out."""
     at = places[rows.indices]  # [nnz]
     keep = at >= 0
-    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
+    indptr = row_starts(keep)[rows.indptr]
     return Csr(indptr, at[keep].astype(np.int32), rows.values[keep])
 
 
@@ -65,5 +65,4 @@ def _relevant(user: I64, movie: I64) -> tuple[I64, Csr]:
     """The users with relevant movies, int64[R] ascending, and those movies as R rows."""
     users, row = np.unique(user, return_inverse=True)  # [R], [L]
     order = np.lexsort((movie, row))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(users)))]).astype(np.int64)
-    return users, Csr(indptr, movie[order].astype(np.int32), np.ones(len(order), np.float32))
+    return users, Csr.from_rows(row[order], movie[order], np.ones(len(order), np.float32), len(users))

@@ -1,7 +1,7 @@
 """The jars of the broker and of Spark's Kafka connector, fetched once into a cache of this user.
 
 In: the Ivy jar that pyspark brings, and the network, the first time only. Out: lists of jar paths.
-Next: `reelstream.broker.embedded` and `stream.session`.
+Next: `reelstream.broker.embedded` and `reelstream.spark_session`.
 
 A set of jars is fetched aside and published by one rename, together with a listing of names and sizes; a folder
 without a listing that fits is never used. `python -m reelstream.broker.jars` fetches both sets.

@@ -27,7 +27,7 @@ _UNSUPPORTED_MECHANISM = 33
 def check_connection(options: Mapping[str, Any]) -> None:
     """Tries TLS and the login once, with the first server that accepts a connection; where none does, does nothing.
 
-    options: those of `reelstream.kafka_io.connection.kafka_python_options`. A GSSAPI login is not tried.
+    options: those of `reelstream.kafka_io.properties.kafka_python_options`. A GSSAPI login is not tried.
     Raises BrokerUnavailable if TLS or the login is refused, UsageError for a file or mechanism that does not fit.
     """
     protocol = options["security_protocol"]

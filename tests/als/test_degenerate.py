@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelstream.als import kernel, reference
-from reelstream.als.arrays import F32, I64, Csr
+from reelstream.als.arrays import F32, I64, Csr, row_starts
 from reelstream.als.compiled import CHUNK
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
@@ -29,7 +29,7 @@ def problem(lengths: list[int], n_factors: int, seed: int) -> tuple[Csr, F32, F3
     rng = np.random.default_rng(seed)
     n_columns = max([*lengths, 1]) + 3
     indices = [np.sort(rng.permutation(n_columns)[:length]) for length in lengths]
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    indptr = row_starts(lengths)
     nnz = int(indptr[-1])
     rows = Csr(indptr, np.concatenate([*indices, []]).astype(np.int32), np.ones(nnz, np.float32))
     other = rng.normal(0, 1 / np.sqrt(n_factors), (n_columns, n_factors)).astype(np.float32)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelstream.als import compiled, kernel, reference
-from reelstream.als.arrays import Csr
+from reelstream.als.arrays import Csr, row_starts
 from reelstream.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def problem(n_rows: int, n_columns: int, n_factors: int, density: float, seed: i
     rng = np.random.default_rng(seed)
     mask = rng.random((n_rows, n_columns)) < density
     counts = mask.sum(axis=1)
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    indptr = row_starts(counts)
     indices = np.nonzero(mask)[1].astype(np.int32)
     values = np.ones(len(indices), np.float32)
     other = rng.normal(0, 0.4, (n_columns, n_factors)).astype(np.float32)

@@ -18,8 +18,8 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn, with_movies
 from reelstream.als.top_n import predict, similar_movies
 from reelstream.stream import new_movies as module
+from reelstream.stream.history import History
 from reelstream.stream.new_movies import NewMovies, RatingArrays
-from stream.history import History
 from tests.fixtures.camps import FIRST_MOVIE, camps
 from tests.fixtures.rating_data import movielens
 
