@@ -66,7 +66,8 @@ class Stream:
 
     Entering raises Busy if another stream runs on this warehouse, BrokerUnavailable, MissingRequirement or DamagedStore
     if it cannot start. Later failures of Kafka or of the disk are tried again, and `wait` raises only what no retry mends.
-    For `accept_data_loss` see `reelstream.stream.source.TopicSource`. `notice` is told what goes wrong, and when it goes well again.
+    For `accept_data_loss` see `reelstream.stream.source.TopicSource`. `notice` is told what goes wrong, and when it
+    goes well again.
     """
 
     def __init__(

@@ -200,9 +200,8 @@ SOURCES = sorted(path for top in (*PRODUCT, "bench", "tests", "docs") for path i
 
 @pytest.mark.parametrize("path", [*MARKDOWN, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_places_in_the_code_exist(path: Path) -> None:
-    """In documents and docstrings: a path is a file, what
-    stands after its colon is defined in it, and a dotted
-    name is a module, or defined in one."""
+    """In documents and docstrings: a path is a file, what stands after its colon is defined in it, and a dotted name is a
+    module, or defined in one."""
     for text in [path.read_text("utf-8")] if path.suffix == ".md" else prose(path):
         for file, name in re.findall(r"`((?:\w+/)+\w+\.(?:py|js))(?::([\w.]+))?`", text):
             assert (ROOT / file).is_file(), f"{path.name} names {file}"
