@@ -11,7 +11,7 @@ RUN mkdir -p /usr/share/man/man1 \
 RUN useradd --uid 1000 --create-home reelstream \
  && install -d -o reelstream -g reelstream /warehouse
 
-# The large layer; it is made anew only when the pins change.
+# The large layer; it is rebuilt only when the pins change.
 COPY requirements/run.txt /tmp/run.txt
 RUN python -m pip install --no-cache-dir --require-hashes -r /tmp/run.txt
 

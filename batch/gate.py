@@ -1,7 +1,7 @@
 """The quality gate: what a refit measures, and whether it is fit to be published.
 
 In: training data and an engine. Out: `GateMeasurement` and the reasons to hold the version back. Next:
-`reelstream.batch.refit` publishes it, or keeps it aside.
+`reelstream.batch.refit` publishes it, or holds it back.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m bench.publishes --publishes 1000 --json
 
 One process reads through `reelstream.open` as fast as it can. Another one publishes whole versions (models and tables) and
-takes micro-batches (ratings, lists in `updates/`); a thread beside it folds small files together and forgets users, as in
+takes micro-batches (ratings, lists in `updates/`); a thread beside it compacts small files and forgets users, as in
 the stream. No read may fail, and no answer may hold rows of two versions.
 """
 

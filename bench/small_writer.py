@@ -76,7 +76,7 @@ class Writer:
         )
 
     def maintain(self, done: threading.Event) -> None:
-        """Folds small files together and forgets who asked for it, and once more when it is done."""
+        """Compacts small files and forgets who asked for it, and once more when it is done."""
         last = False
         while not last:
             last = done.wait(0.02)

@@ -61,7 +61,7 @@ def _refits(settings: Settings, rounds: int) -> dict[str, Any]:
 
 
 def quality(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """rmse and ndcg_at_10 beside those of the simplest models."""
+    """rmse and ndcg_at_10 beside those of the baselines."""
     baselines = metrics["baselines"]
     figures = {
         "rmse": metrics["rmse"],

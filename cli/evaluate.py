@@ -49,7 +49,7 @@ def evaluate(
     warehouse: Warehouse = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure both models on ratings of your own, beside the simplest models and the published version.
+    """Measure both models on ratings of your own, beside the baselines and the published version.
 
     `time` holds out the newest ratings of all, `user-time` each user's newest. Bad rows are shown and left out; the exit
     code is 8 then. Examples: `reelstream evaluate ratings.csv` · `reelstream evaluate ratings.csv --split time --json` ·

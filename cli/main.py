@@ -48,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 nothing there yet · 4 Java, jars, disk or network "
     "missing · 5 no broker answers · 6 another process holds the warehouse · 7 damaged or too new a store · 8 done, but "
-    "some CSV rows were bad · 9 a refit is worse than the last version and kept aside",
+    "some CSV rows were bad · 9 a refit is worse than the last version and held back",
 )
 
 
@@ -335,7 +335,7 @@ def refit(
     """Fit both models on all ratings now and publish a new version.
 
     It is measured on each user's newest ratings; one that is worse than the last version by more than `gate_margin`, or
-    than the popular movies, is kept aside, and the exit code is 9. Examples: `reelstream refit --engine mllib` ·
+    than the popular movies, is held back, and the exit code is 9. Examples: `reelstream refit --engine mllib` ·
     `reelstream refit --force`
     """
     from reelstream.batch.refit import refit as run_refit
@@ -384,7 +384,7 @@ def rejects(
     count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many of the newest.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Events that were put aside, with the reason and where they came from.
+    """Rejected events, with the reason and where they came from.
 
     Example: `reelstream rejects -n 5`
     """

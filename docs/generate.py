@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def filled_in(text: str) -> str:
-    """The page with every generated part made anew. Raises KeyError for a mark that names no part."""
+    """The page with every generated part rebuilt. Raises KeyError for a mark that names no part."""
     parts = {"settings": settings, "reasons": reasons, "summary": summary, "shared": shared, "commands": commands}
     return MARKED.sub(lambda mark: f"{mark[1]}\n{parts[mark[2]]()}\n\n{mark[3]}", text)
 
@@ -55,7 +55,7 @@ def settings() -> str:
 
 def reasons() -> str:
     return _table(
-        ("reason", "the event is put aside because of"), [(f"`{name}`", text) for name, text in REASONS.items()]
+        ("reason", "the event is rejected because of"), [(f"`{name}`", text) for name, text in REASONS.items()]
     )
 
 

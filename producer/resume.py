@@ -115,7 +115,7 @@ def read_since(
     with _Reader(bootstrap_servers, topic, properties) as reader:
         if any(offset > reader.ends.get(partition, 0) for partition, offset in offsets.items()):
             raise UsageError(
-                f"topic {topic} has fewer events than the last replay put there; it was made anew. "
+                f"topic {topic} has fewer events than the last replay put there; it was recreated. "
                 "Replay from the start, without --resume."
             )
         return Counter(reader.values(offsets))

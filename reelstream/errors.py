@@ -10,7 +10,7 @@ ReelstreamError                exit code 1
 ├── BrokerUnavailable          5   no Kafka broker answers
 ├── Busy                       6   another process holds the lock of this warehouse
 ├── DamagedStore               7   a table or a pointer cannot be read, or a newer reelstream wrote it
-└── HeldBack                   9   a refit is worse than the last version, and kept aside (8: done, but some CSV rows were bad)
+└── HeldBack                   9   a refit is worse than the last version, and held back (8: done, but some CSV rows were bad)
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class HeldBack(ReelstreamError):
 
     def __init__(self, version: str, reasons: Sequence[str], accepted: int) -> None:
         super().__init__(
-            f"version {version} is kept aside, not published: {'; '.join(reasons)}. `reelstream refit --force` publishes "
+            f"version {version} is held back, not published: {'; '.join(reasons)}. `reelstream refit --force` publishes "
             "all the same."
         )
         self.version = version

@@ -55,7 +55,7 @@ REASONS = {
     "bad_time": "`rated_at` is before 1970 or more than a day ahead of the record's own time",
     "forgotten": "rated before its user asked to be forgotten; of such an event the bytes are not kept",
 }
-"""Every reason for which an event is put aside into `rejects/`, with its meaning."""
+"""Every reason for which an event is rejected into `rejects/`, with its meaning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ FAILPOINTS = (
     "batch-stored",
     "lists-written",
     "lists-stored",
-    # small files folded together
+    # small files compacted
     "lists-merged",
     "merge-stored",
     "compaction-written",

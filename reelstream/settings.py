@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     gate_margin: float = Field(
         0.05,
         ge=0,
-        description="A refit whose RMSE or nDCG@10 is worse than the last version's by more than this share is kept aside.",
+        description="A refit whose RMSE or nDCG@10 is worse than the last version's by more than this share is held back.",
     )
     keep_versions: int = Field(3, ge=1, description="Published versions that stay on disk, the current one included.")
     max_batch_events: int = Field(200_000, ge=1, description="Most events that one micro-batch takes from Kafka.")

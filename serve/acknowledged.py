@@ -1,7 +1,7 @@
 """Read-your-writes: ratings that Kafka has acknowledged and that the published lists do not count yet.
 
 In: what was posted, with its place in the topic. Out: what to add to the stored ratings of a user. Next:
-`reelstream.serve.service` works the user's list out from both, until the stream has stored and folded in the rating.
+`reelstream.serve.service` computes the user's list from both, until the stream has stored and folded in the rating.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ Observe = Callable[[str, str, int, float], None]
 
 class Guard:
     """token: what `Authorization: Bearer …` must hold; None lets everybody in who asks for a loopback host: a page of
-    another site that has its name lead here is turned away."""
+    another site that has its name lead here is refused."""
 
     def __init__(self, app: ASGIApp, token: str | None, observe: Observe) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""JSON answers, written by hand: checking each against its model again would take longer than working it out.
+"""JSON answers, written by hand: checking each against its model again would take longer than computing it.
 
 In: plain values. Out: a response. Next: the client.
 """

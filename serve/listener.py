@@ -36,7 +36,7 @@ def check_token(settings: Settings) -> None:
             "as `Authorization: Bearer …`, or serve on 127.0.0.1."
         )
     if token is not None and len(token) < MIN_TOKEN:
-        raise UsageError(f"serve_token has {len(token)} characters; take {MIN_TOKEN} or more, by chance.")
+        raise UsageError(f"serve_token has {len(token)} characters; take {MIN_TOKEN} or more, at random.")
 
 
 def listening(settings: Settings) -> socket.socket:

@@ -120,7 +120,7 @@ def _processes(run: dict[str, Any]) -> Iterator[Metric]:
 def _ratings(status: dict[str, Any]) -> Iterator[Metric]:
     ratings = status["ratings"]
     yield _counter("reelstream_ratings_accepted", "Ratings taken into the store.", ratings["accepted"])
-    yield _counter("reelstream_events_rejected", "Events put aside.", ratings["rejected"])
+    yield _counter("reelstream_events_rejected", "Rejected events.", ratings["rejected"])
     yield _counter("reelstream_micro_batches", "Micro-batches stored.", ratings["batch"])
     yield _gauge("reelstream_ratings_folders", "Folders that the ratings are read from.", ratings["folders"])
     yield _gauge("reelstream_broker_up", "Whether a broker is known.", float(bool(status["broker"])))
@@ -147,7 +147,7 @@ def _stream(stream: dict[str, Any]) -> Iterator[Metric]:
     live = (stream.get("quality") or {}).get("sliding") or {}
     yield _gauge(
         "reelstream_live_rmse_stars",
-        "RMSE of the newest live ratings, each foretold before it was learned from.",
+        "RMSE of the newest live ratings, each predicted before it was learned from.",
         [(("model",), live.get("rmse")), (("bias_only",), live.get("bias_only_rmse"))],
         ("by",),
     )

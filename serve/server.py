@@ -1,6 +1,6 @@
 """The server's process: listens, answers, and ends in order.
 
-In: settings. Out: nothing. Next: whoever asks.
+In: settings. Out: nothing. Next: the client.
 """
 
 from __future__ import annotations

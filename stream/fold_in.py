@@ -162,7 +162,7 @@ class FoldInStage:
         return True
 
     def compact(self) -> bool:
-        """Folds small update files together, beside the micro-batches; True if there was something to do."""
+        """Compacts small update files, beside the micro-batches; True if there was something to do."""
         loaded = self._loaded
         return loaded is not None and loaded.updates.compact()
 

@@ -69,7 +69,7 @@ def ingest(batch: DataFrame, store: RatingsStore, folder: FoldInStage) -> BatchR
     if not rows.num_rows:
         return BatchReport(before, read_s=read - started)
     queue_s = began_s - pc.mean(rows["received_at_ms"]).as_py() / 1000
-    rows, forget = set_aside_forgotten(rows, store)
+    rows, forget = reject_forgotten(rows, store)
     good = pc.is_null(rows["reason"])
     ratings = as_ratings(rows.filter(pc.and_(good, pc.invert(rows["forget"]))))
     rejects = as_rejects(rows.filter(pc.invert(good)))
@@ -82,7 +82,7 @@ def ingest(batch: DataFrame, store: RatingsStore, folder: FoldInStage) -> BatchR
     return BatchReport(state, accepted, rejects.num_rows, queue_s, read - started, stored - read, folded)
 
 
-def set_aside_forgotten(rows: pa.Table, store: RatingsStore) -> tuple[pa.Table, list[tuple[int, int]]]:
+def reject_forgotten(rows: pa.Table, store: RatingsStore) -> tuple[pa.Table, list[tuple[int, int]]]:
     """The rows, of which those that their user has asked to be forgotten have become rejects without bytes; and the
     requests among them: (user_id, milliseconds up to which)."""
     asked = [(row["user_id"], row["rated_at_ms"]) for row in rows.filter(rows["forget"]).to_pylist()]

@@ -1,4 +1,4 @@
-"""The work beside the micro-batches: versions and movies are taken up, users forgotten, small files folded together.
+"""The work beside the micro-batches: versions and movies are taken up, users forgotten, small files compacted.
 
 In: the warehouse, and the `FoldInStage` that makes its lists. Out: the same tables, in few files. Next:
 `reelstream.stream.run` does it again and again, in a thread of its own.

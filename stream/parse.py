@@ -5,7 +5,7 @@ CHECKED; `reason` is null where the event keeps the contract of `reelstream.even
 event with a null rating takes one back; one with `forget` has no movie either. Next: `reelstream.stream.ingest`.
 
 Spark reads plain ratings, which nearly all events are, on all cores and with few expressions: each micro-batch plans
-them anew. `reelstream.events` decides on the rest, so there is one place that tells why an event is turned away.
+them anew. `reelstream.events` decides on the rest, so there is one place that tells why an event is rejected.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prequential scores: how well the models foretell the ratings of a micro-batch before they learn from them.
+"""Prequential scores: how well the models predict the ratings of a micro-batch before they learn from them.
 
 In: a micro-batch's ratings, its users' histories before it, and the current version. Out: Scores. Next:
 `reelstream.stream.quality` adds them up.

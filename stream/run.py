@@ -65,7 +65,7 @@ class Stream:
     """`with Stream(settings, bootstrap_servers) as stream: stream.wait()`
 
     Entering raises Busy if another stream runs on this warehouse, BrokerUnavailable, MissingRequirement or DamagedStore
-    if it cannot start. Later failures of Kafka or of the disk are tried again, and `wait` raises only what no retry mends.
+    if it cannot start. Later failures of Kafka or of the disk are retried, and `wait` raises only what no retry mends.
     For `accept_data_loss` see `reelstream.stream.source.TopicSource`. `notice` is told what goes wrong, and when it
     goes well again.
     """
@@ -255,7 +255,7 @@ class Stream:
 
     def _tell(self, error: str | None) -> None:
         if error != self._told:
-            self._notice(f"trouble, tried again until it goes: {error}" if error else "all is well again")
+            self._notice(f"retrying until it works: {error}" if error else "recovered")
         self._told = error
 
 

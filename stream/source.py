@@ -3,7 +3,7 @@
 In: a topic, and the offsets up to which the ratings store has events. Out: a streaming DataFrame with Kafka's columns.
 Next: `reelstream.stream.parse`.
 
-The ratings store alone knows how far ingestion has come. Spark's checkpoint is scratch, made anew at each start, so it
+The ratings store alone knows how far ingestion has come. Spark's checkpoint is scratch, recreated at each start, so it
 can neither be lost nor disagree with the store.
 """
 
@@ -115,7 +115,7 @@ def check_same_topic(topic: str, taken: Mapping[int, int], end: Mapping[int, int
         if end.get(partition, 0) < start:
             raise DamagedStore(
                 f"topic {topic} partition {partition} ends at offset {end.get(partition, 0)}, but the store has taken "
-                f"{start} events from it: the topic was made anew. Use another --topic, or another --warehouse."
+                f"{start} events from it: the topic was recreated. Use another --topic, or another --warehouse."
             )
 
 

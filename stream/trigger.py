@@ -47,7 +47,7 @@ class Due:
         return new_ratings >= self.after_ratings or clock_s - self._waiting_since >= self.after_s
 
     def in_s(self, clock_s: float) -> float | None:
-        """Seconds until one is due by time, or may be tried again; None while no new rating waits."""
+        """Seconds until one is due by time, or may be retried; None while no new rating waits."""
         if self._waiting_since is None:
             return None
         return max(0.0, self._waiting_since + self.after_s - clock_s, self._not_before - clock_s)

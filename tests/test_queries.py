@@ -55,7 +55,7 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    """Sixty users in two camps, a refit, then micro-batches enough that files in `updates/` were folded together."""
+    """Sixty users in two camps, a refit, then micro-batches enough that files in `updates/` were compacted."""
     settings = load(warehouse=tmp_path_factory.mktemp("queries") / "movies")
     store = RatingsStore(settings.warehouse)
     pairs = [

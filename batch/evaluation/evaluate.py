@@ -1,4 +1,4 @@
-"""How good an engine is on ratings of one's own, beside the simplest models and the published version.
+"""How good an engine is on ratings of one's own, beside the baselines and the published version.
 
 In: training and test ratings as arrays. Out: `Evaluation`. Next: `reelstream.cli.evaluate` prints it,
 `reelstream.batch.evaluation.page` draws it. What is measured, and on which users and movies, is said in

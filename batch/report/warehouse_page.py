@@ -57,7 +57,7 @@ def stands_out(figures: WarehouseFigures) -> Iterator[str]:
     if came["rejected"]:
         share = came["rejected"] / (came["accepted"] + came["rejected"])
         events = "1 event was" if came["rejected"] == 1 else f"{came['rejected']:,} events were"
-        yield f"{events} put aside, {share:.1%} of all{_most(came['rejected_for'])}."
+        yield f"{events} rejected, {share:.1%} of all{_most(came['rejected_for'])}."
     last = next((row for row in reversed(figures.versions) if row["published"]), None)
     if last and _both(last, "ndcg_at_10", "ndcg_at_10_popularity"):
         more = "find more" if last["ndcg_at_10"] > last["ndcg_at_10_popularity"] else "do NOT find more"
@@ -67,7 +67,8 @@ def stands_out(figures: WarehouseFigures) -> Iterator[str]:
         )
     if last and _both(last, "rmse", "rmse_bias_only") and last["rmse"] >= last["rmse_bias_only"]:
         figures_of = f"RMSE {last['rmse']:.3f} against {last['rmse_bias_only']:.3f}"
-        yield f"The ratings that version {int(last['version'])} predicts are NOT better than biases alone: {figures_of}."
+        predicted = f"The ratings that version {int(last['version'])} predicts"
+        yield f"{predicted} are NOT better than the bias-only baseline: {figures_of}."
     yield from _live_sentences(figures)
     held_back = [row for row in figures.versions if not row["published"]]
     if held_back:
@@ -88,7 +89,7 @@ def _live_sentences(figures: WarehouseFigures) -> Iterator[str]:
         return
     if _both(value, "rmse", "bias_only_rmse") and value["rmse"] >= value["bias_only_rmse"]:
         figures_of = f"RMSE {value['rmse']:.3f} against {value['bias_only_rmse']:.3f}"
-        yield f"Live ratings are NOT foretold better than by biases alone: {figures_of}."
+        yield f"Live ratings are NOT predicted better than by the bias-only baseline: {figures_of}."
     if _both(value, "hit_rate", "popular_hit_rate") and value["hit_rate"] <= value["popular_hit_rate"]:
         figures_of = f"{value['hit_rate']:.2%} against {value['popular_hit_rate']:.2%}"
         yield f"Live, users' own lists held NO more of the movies they came to like than the popular list: {figures_of}."
@@ -111,7 +112,7 @@ def _came_in(figures: WarehouseFigures) -> str:
     rows = [
         ("ratings that count", f"{came['ratings']:,}"),
         ("ratings accepted, changes included", f"{came['accepted']:,}"),
-        ("events put aside", f"{came['rejected']:,}"),
+        ("rejected events", f"{came['rejected']:,}"),
         ("users", f"{came['users']:,}"),
         ("movies", f"{came['movies']:,}"),
         ("ratings of a user, median", _number(came["median_ratings_of_a_user"], 0)),
@@ -120,7 +121,7 @@ def _came_in(figures: WarehouseFigures) -> str:
     text = table(("", "so far"), rows, "Ratings in the store, and events that came")
     if came["rejected_for"]:
         reasons = [(f"{name}: {REASONS.get(name, '')}", f"{count:,}") for name, count in came["rejected_for"].items()]
-        text += table(("reason", "events"), reasons, "Why events were put aside")
+        text += table(("reason", "events"), reasons, "Why events were rejected")
     return text
 
 
@@ -153,7 +154,7 @@ def _live(figures: WarehouseFigures) -> str:
         ("RMSE / biases only", _number(value["rmse"]), _number(value["bias_only_rmse"])),
         ("hit rate / popular list", _percent(value["hit_rate"]), _percent(value["popular_hit_rate"])),
     ]
-    caption = f"{value['ratings']:,} ratings, each foretold before it was learned from"
+    caption = f"{value['ratings']:,} ratings, each predicted before it was learned from"
     return table(("", "this model", "baseline"), rows, caption)
 
 

@@ -67,7 +67,7 @@ def versions(figures: WarehouseFigures) -> list[Plot]:
     return [
         _lines(
             figures,
-            "Is the predicted rating better than biases alone?",
+            "Is the predicted rating better than the bias-only baseline?",
             "RMSE in stars",
             "rmse",
             "rmse_bias_only",
@@ -110,7 +110,7 @@ def _lines(figures: WarehouseFigures, title: str, unit: str, ours: str, base: st
 
 
 def live(figures: WarehouseFigures) -> list[Plot]:
-    title = "How well are live ratings foretold?"
+    title = "How well are live ratings predicted?"
     if not figures.live:
         return [
             Plot(
@@ -137,8 +137,8 @@ def live(figures: WarehouseFigures) -> list[Plot]:
         axes.legend()
 
     reading = (
-        f"Lower is better. RMSE {value['rmse']:.3f} in all, biases alone {value['bias_only_rmse']:.3f}; each point is of "
-        f"{value['ratings'] / len(points):,.0f} ratings on average, and of {min(p['ratings'] for p in points):,} at the least."
+        f"Lower is better. RMSE {value['rmse']:.3f} in all, the bias-only baseline {value['bias_only_rmse']:.3f}; each "
+        f"point is of {value['ratings'] / len(points):,.0f} ratings on average, and of {min(p['ratings'] for p in points):,} at the least."
     )
     return [Plot(title, svg(draw, "live"), f"RMSE over time. {reading}", reading)]
 

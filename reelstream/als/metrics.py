@@ -1,4 +1,4 @@
-"""How good both models are on ratings they have not seen, and how good the simplest models are on the same.
+"""How good both models are on ratings they have not seen, and how good the baselines are on the same.
 
 In: Factors, their training ratings, held-out ratings. Out: figures by name. Next: `reelstream.batch.refit` publishes them,
 `reelstream.batch.evaluation.evaluate` reports them.

@@ -45,7 +45,7 @@ class Recommender(MovieQueries):
         """The best n movies of the user after the first `offset`, best first; for a user with no rating the popular ones.
 
         filters: see `ListFilter`. The published list answers as far as it reaches; further places,
-        and lists with a filter, are worked out from the factors, in the same order.
+        and lists with a filter, are computed from the factors, in the same order.
         Raises NotReady while nothing is published, Unknown for a genre that no movie has,
         UsageError for an n or an offset below 0.
         """

@@ -34,8 +34,8 @@ VIEWS = {
     "similar": 'the nearest movies of each movie; a word of SQL, so write "similar"',
     "movies": "titles and genres",
     "models": "a row for each version on disk, with its metrics",
-    "rejects": "events that were put aside, and why",
-    "quality": "how well live ratings were foretold, a row a minute",
+    "rejects": "rejected events, and why",
+    "quality": "how well live ratings were predicted, a row a minute",
 }
 """Every table of a connection, with its meaning."""
 

@@ -1,4 +1,4 @@
-"""The quality table: how well live ratings were foretold, a row for each minute with ratings.
+"""The quality table: how well live ratings were predicted, a row for each minute with ratings.
 
 In: rows of QUALITY. Out: files in `quality/` that `quality/CURRENT` names. Next: `reelstream.stream.quality` takes its
 totals from them at a start; any Parquet reader adds up the rows of a window. It holds no user's id.

@@ -102,10 +102,10 @@ class RatingsStore:
             batch = state.batch + 1
             name = f"batch={batch:012d}"
             added: list[StoredDirectory] = []
-            set_aside: list[StoredDirectory] = []
+            new_rejects: list[StoredDirectory] = []
             for table, root, schema, folders in (
                 (ratings, self.path, RATINGS, added),
-                (rejects, self.rejects_path, REJECTS, set_aside),
+                (rejects, self.rejects_path, REJECTS, new_rejects),
             ):
                 shutil.rmtree(root / name, ignore_errors=True)
                 if table.num_rows:
@@ -123,7 +123,7 @@ class RatingsStore:
                 batch=batch,
                 snapshot=state.snapshot,
                 ratings=(*state.ratings, *added),
-                rejects=(*state.rejects, *set_aside),
+                rejects=(*state.rejects, *new_rejects),
                 offsets=merged,
                 accepted=state.accepted + ratings.num_rows + len(forget),
                 rejected=state.rejected + rejects.num_rows,
@@ -192,7 +192,7 @@ class RatingsStore:
         return _read(self.rejects_path, state.rejects, REJECTS, None, None)
 
     def compact(self) -> bool:
-        """Folds small folders together: a new snapshot once the rows since the last one have doubled the table, else
+        """Compacts small folders: a new snapshot once the rows since the last one have doubled the table, else
         a run of small folders (see `compaction`). True if there was something to do.
 
         Appends go on meanwhile. Superseded folders are removed GRACE_S later, by a later call.

@@ -134,7 +134,7 @@ class RecommendationsStore:
                     shutil.rmtree(path, ignore_errors=True)
 
     def versions(self) -> list[dict[str, Any]]:
-        """What is on disk, oldest first: name, whether it was published or is kept aside, and the model's info."""
+        """What is on disk, oldest first: name, whether it was published or is held back, and the model's info."""
         current = (pointer.read(self._pointer) or {"version": ""})["version"]
         found = []
         for path in sorted(self.models_path.glob("version=*")):

@@ -34,17 +34,17 @@ export async function movie(main, movieId) {
     h("section", {}, h("h2", {}, "Similar movies"), none, list),
     h("p", {}, h("a", { href: "#/" }, "Back to your list")),
   );
-  const foretell = async () => {
+  const predict = async () => {
     const value = await api.get(`/users/${state.user.id}/predictions/${movieId}`);
     expected.textContent = `Expected from your ratings: ${stars(value.predicted_rating)}`;
   };
   const change = (what) => {
     own.update();
     for (const row of list.children) row.update();
-    if (what === "list") foretell().catch(failed);
+    if (what === "list") predict().catch(failed);
   };
   const stop = state.onChange(change);
-  foretell().catch(failed);
+  predict().catch(failed);
   api.get(`/movies/${movieId}/similar`, { n: 12 }).then(
     ({ movies }) => keyed(list, movies, (one) => one.movie_id, (one) => movieRow(one), (row) => row.update()),
     (error) => { none.textContent = error.status === 404 ? "Nobody has rated it yet, so none are known." : error.message; },

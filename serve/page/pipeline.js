@@ -11,7 +11,7 @@ const number = (value) => (value === null || value === undefined ? "–" : value
 export async function pipeline(main) {
   const names = {
     state: "Stream", events: "Events per second", lag: "Waiting in Kafka", fresh: "From Kafka to the lists",
-    accepted: "Ratings in the store", rejected: "Events put aside", version: "Model", next: "Next refit",
+    accepted: "Ratings in the store", rejected: "Rejected events", version: "Model", next: "Next refit",
   };
   const cells = Object.fromEntries(Object.keys(names).map((key) => [key, h("dd", { id: `live-${key}` }, "…")]));
   const charts = h("div", { class: "charts", id: "charts" });

@@ -91,7 +91,7 @@ def ratings(request: Request, user_id: schema.UserId, n: schema.N = 100, offset:
 
 @router.post("/users", status_code=201, response_model=schema.NewUser, tags=["ratings"])
 def new_user() -> Response:
-    """An id for a new user, by chance. Nothing is stored until the first rating."""
+    """A random id for a new user. Nothing is stored until the first rating."""
     return json_response({"user_id": new_user_id()}, 201)
 
 

@@ -71,7 +71,7 @@ def test_a_worse_refit_is_kept_aside_and_told_and_the_next_good_one_replaces_it(
     published = RecommendationsStore(settings.warehouse)
     before, movies = published.current(), reelstream.open(settings.warehouse).recommend(1)
 
-    with pytest.raises(HeldBack, match=r"version 000002 is kept aside.*nDCG@10.*RMSE.*last version.*--force"):
+    with pytest.raises(HeldBack, match=r"version 000002 is held back.*nDCG@10.*RMSE.*last version.*--force"):
         refit(settings)
 
     assert published.current() == before

@@ -133,7 +133,7 @@ def test_the_page_is_whole_and_loads_nothing(settings: Settings) -> None:
 def test_what_stands_out_is_said(settings: Settings) -> None:
     said = " ".join(stands_out(gather(settings)))
 
-    assert "2 events were put aside" in said
+    assert "2 events were rejected" in said
     assert "The lists of version 2 find more of what people like next than a popularity list" in said
     assert "The stream never ran" in said
 
@@ -142,11 +142,11 @@ def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None
     figures = gather(settings)
     text = page(figures)
     assert figures.live is not None
-    assert "8 ratings, each foretold before it was learned from" in text
+    assert "8 ratings, each predicted before it was learned from" in text
     assert "<td>50.00%</td><td>0.00%</td>" in text
     worse = {**figures.live, "bias_only_rmse": 0.5, "popular_hit_rate": 0.75}
     said = " ".join(stands_out(replace(figures, live=worse)))
-    assert "Live ratings are NOT foretold better than by biases alone: RMSE 1.000 against 0.500" in said
+    assert "Live ratings are NOT predicted better than by the bias-only baseline: RMSE 1.000 against 0.500" in said
     assert "than the popular list: 50.00% against 75.00%" in said
 
 
@@ -184,7 +184,7 @@ def test_rejects_that_are_gone_with_their_user(warehouse: Path) -> None:
 
     figures = gather(load(warehouse=warehouse))
     assert (figures.came_in["rejected"], figures.came_in["rejected_for"]) == (1, {})
-    assert "1 event was put aside" in page(figures)
+    assert "1 event was rejected" in page(figures)
 
 
 def test_a_version_without_metrics(settings: Settings) -> None:

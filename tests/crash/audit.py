@@ -92,8 +92,8 @@ def audit(warehouse: Path, ledger: Ledger) -> AuditResult:
         (place, content) for place, (_, _, content) in ledger.sent.items() if place not in ledger.gone
     )
     # an event that came in one micro-batch with the request after it
-    turned_away: Counter[tuple[Place, Content | None]] = Counter({(place, None): 1 for place in ledger.gone})
-    missing, more = wanted - found, found - wanted - turned_away
+    rejected_events: Counter[tuple[Place, Content | None]] = Counter({(place, None): 1 for place in ledger.gone})
+    missing, more = wanted - found, found - wanted - rejected_events
     seeds = latest(rows.filter(pc.equal(rows["topic"], seed.TOPIC)))
     pairs = set(zip(seeds["user_id"].to_pylist(), seeds["movie_id"].to_pylist(), strict=True))
     return AuditResult(

@@ -78,7 +78,7 @@ def test_partitions_that_are_added_are_read_and_a_topic_made_anew_is_refused(set
         ensure_topic(settings.bootstrap_servers or "", settings.topic, 3, {})
         assert process.wait(120) == DAMAGED
     assert f"topic {settings.topic} partition 0 ends at offset 0, but the store has taken 60 events" in log(settings)
-    assert "the topic was made anew. Use another --topic, or another --warehouse." in log(settings)
+    assert "the topic was recreated. Use another --topic, or another --warehouse." in log(settings)
     exactly_stored(settings, sent)
 
 

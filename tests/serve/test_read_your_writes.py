@@ -106,7 +106,7 @@ def test_when_the_stream_has_folded_it_in_the_published_list_answers(client: htt
     version = RecommendationsStore(settings.warehouse).current()
     [as_of] = set(Updates(version.path).read([USER])["as_of"].to_pylist())
     assert ids(published) == ids(of_overlay)
-    assert published["as_of"] == as_of.isoformat()  # the list in the file, not one worked out now
+    assert published["as_of"] == as_of.isoformat()  # the list in the file, not one computed now
 
 
 def test_only_the_newest_of_a_movie_waits_and_only_what_the_store_has_not(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Small files folded together, however many have come since the last time."""
+"""Small files compacted, however many have come since the last time."""
 
 from __future__ import annotations
 

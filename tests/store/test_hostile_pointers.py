@@ -94,7 +94,7 @@ def test_updates(warehouse: Path, secret: Path, name: str, monkeypatch: pytest.M
     monkeypatch.setattr(recommendations, "GRACE_S", -1.0)
     version = published(RecommendationsStore(warehouse))
     updates = Updates(version.path)
-    for number in range(8):  # enough to be folded together
+    for number in range(8):  # enough to be compacted
         updates.append(lists(1, [10], 2000 + number), batch=2 + number)
     current = json.loads((updates.path / "CURRENT").read_bytes())
     hostile(updates.path / "CURRENT", current["files"][0][0], name)

@@ -165,15 +165,15 @@ def no_space(*_: object) -> None:
 
 def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, folder: FoldInStage) -> None:
     recommender = reelstream.open(settings.warehouse)
-    foretold = recommender.predict(1, 1001).predicted_rating
+    predicted = recommender.predict(1, 1001).predicted_rating
 
     take(rated(1001, 5.0, 10, user_id=1))
 
     total = folder.quality.summary()["total"]
     assert total["ratings"] == 1
-    assert total["rmse"] == pytest.approx(abs(5.0 - foretold), abs=1e-4)
+    assert total["rmse"] == pytest.approx(abs(5.0 - predicted), abs=1e-4)
     take(rated(1001, 1.0, 11, user_id=1))
-    assert folder.quality.summary()["total"]["ratings"] == 1  # a rating again foretells nothing
+    assert folder.quality.summary()["total"]["ratings"] == 1  # a rating again predicts nothing
 
 
 def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(

@@ -119,5 +119,5 @@ def test_a_topic_made_anew_is_refused_even_where_loss_is_accepted(
     source: Callable[..., TopicSource], spark: SparkSession, warehouse: Path, topic: str
 ) -> None:
     took(warehouse, topic, {0: 9})
-    with pytest.raises(DamagedStore, match=r"the topic was made anew\. Use another --topic"):
+    with pytest.raises(DamagedStore, match=r"the topic was recreated\. Use another --topic"):
         source(accept_data_loss=True).records(spark)

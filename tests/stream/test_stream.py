@@ -70,7 +70,7 @@ def test_a_topic_that_was_made_anew_is_refused_with_what_to_do(settings: Setting
     with reelstream(settings, "stream") as process:
         assert process.wait(120) == 7
 
-    assert "the topic was made anew" in (settings.warehouse / "run" / "stream.log").read_text()
+    assert "the topic was recreated" in (settings.warehouse / "run" / "stream.log").read_text()
 
 
 def taken(store: RatingsStore) -> tuple[int, int]:
