@@ -269,7 +269,8 @@ def predict(
     out.print(f"  {because}")
     out.print(
         f"  {p.mean:.2f} mean of all {p.user_bias:+.2f} this user {p.movie_bias:+.2f} this movie {p.taste:+.2f} taste"
-        f"  (version {p.version})"
+        f"  (version {p.version})",
+        soft_wrap=True,
     )
     if p.rated is not None:
         out.print(f"  The user gave it {p.rated:g}.")

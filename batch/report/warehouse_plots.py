@@ -138,7 +138,8 @@ def live(figures: WarehouseFigures) -> list[Plot]:
 
     reading = (
         f"Lower is better. RMSE {value['rmse']:.3f} in all, the bias-only baseline {value['bias_only_rmse']:.3f}; each "
-        f"point is of {value['ratings'] / len(points):,.0f} ratings on average, and of {min(p['ratings'] for p in points):,} at the least."
+        f"point is of {value['ratings'] / len(points):,.0f} ratings on average, and of "
+        f"{min(p['ratings'] for p in points):,} at the least."
     )
     return [Plot(title, svg(draw, "live"), f"RMSE over time. {reading}", reading)]
 

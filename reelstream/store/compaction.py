@@ -1,4 +1,4 @@
-"""Which small files to fold together, so that a table that grows by tiny files stays cheap to read.
+"""Which small files to compact, so that a table that grows by tiny files stays cheap to read.
 
 A file of level L holds about FAN^L appended files. Whenever FAN files of one level stand side by side they become
 one of the next level: a reader opens at most (FAN - 1) files a level, and each row is rewritten once a level.

@@ -65,7 +65,7 @@ def spoiled(settings: Settings) -> Path:
     return place(settings.warehouse)
 
 
-def test_a_worse_refit_is_kept_aside_and_told_and_the_next_good_one_replaces_it(
+def test_a_worse_refit_is_held_back_and_told_and_the_next_good_one_replaces_it(
     settings: Settings, spoiled: Path
 ) -> None:
     published = RecommendationsStore(settings.warehouse)

@@ -239,7 +239,7 @@ def test_what_is_rated_during_a_refit_counts_before_the_version_is_published(
     assert {movie.source for movie in recommender.recommend(600)} == {"popular"}
 
 
-def test_the_fit_of_all_ratings_goes_on_from_the_measured_one_and_that_from_the_last_measured(
+def test_the_fit_of_all_ratings_starts_at_the_measured_one_and_that_at_the_last(
     settings: Settings, store: RatingsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[Factors | None] = []

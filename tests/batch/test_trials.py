@@ -95,7 +95,7 @@ def test_a_grid_refuses_ranges_and_too_many_trials() -> None:
         make(f"rating_rank={hundred_and_one}", f"rating_prior_count={hundred_and_one}")
 
 
-def test_random_trials_lie_within_their_ranges_spread_by_ratio_and_more_of_them_begin_with_the_same_ones() -> None:
+def test_random_trials_lie_in_their_ranges_and_more_of_them_begin_with_the_same_ones() -> None:
     words = ("rating_regularization=0.001..1", "rating_rank=5..7", "ranking_power=1..2")
     found = make(*words, n_random=200)
 

@@ -142,7 +142,7 @@ def test_rate_as_json(ask: Callable[..., Answer], warehouse: Path) -> None:
     assert [movie["movie_id"] for movie in value["recommendations"]] == [TOY_STORY, MARKUP]  # the list from before
 
 
-def test_without_a_version_the_list_follows_later_and_without_a_wait_nothing_is_said_of_it(
+def test_without_a_version_the_list_follows_later_and_without_a_wait_it_is_not_named(
     ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
 ) -> None:
     warehouse.mkdir()

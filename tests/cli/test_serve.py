@@ -80,9 +80,7 @@ def test_it_ends_with_its_standard_input_where_that_is_asked_for(settings: Setti
         assert process.wait(20) == 0
 
 
-def test_a_token_that_is_missing_a_port_that_is_taken_and_no_warehouse_are_one_sentence(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_missing_token_a_taken_port_and_no_warehouse_are_one_sentence(settings: Settings, tmp_path: Path) -> None:
     with serve(settings) as (_, said):
         port = url_in(said).rpartition(":")[2]
         with serve(settings, "--port", port) as (second, error):

@@ -81,7 +81,7 @@ def test_a_csv_is_tuned_on_and_the_answer_fits_80_columns(
     assert [path.name for path in Path.cwd().iterdir()] == [], "no warehouse is left behind"
 
 
-def test_the_ratings_of_the_warehouse_are_tuned_on_and_the_best_is_adopted_and_dropped(
+def test_the_warehouse_is_tuned_on_and_the_best_is_adopted_and_dropped(
     reelstream: Reelstream, spark: SparkSession, warehouse: Path
 ) -> None:
     stored(warehouse)

@@ -32,7 +32,7 @@ def settings(warehouse: Path) -> Settings:
     return load(warehouse=warehouse, top_n=5, keep_versions=KEPT)
 
 
-def test_killed_at_any_moment_readers_see_whole_versions_and_the_next_refit_cleans_up(settings: Settings) -> None:
+def test_killed_anywhere_readers_see_whole_versions_and_the_next_refit_cleans_up(settings: Settings) -> None:
     seed_ratings(settings)
     started = time.monotonic()
     refit(settings)

@@ -28,7 +28,7 @@ def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
 
 
 @pytest.mark.timeout(600)
-def test_events_that_retention_deleted_are_named_and_refused_until_the_loss_is_accepted(settings: Settings) -> None:
+def test_events_deleted_by_retention_are_refused_until_the_loss_is_accepted(settings: Settings) -> None:
     sent = send(settings, movie_id=1)
     with reelstream(settings, "stream") as process:
         wait_until(lambda: stored(settings) == len(sent), "the first events are stored", process)

@@ -88,7 +88,7 @@ def records(spark: SparkSession, path: Path, raw: list[bytes], first_offset: int
     return spark.read.parquet(str(path))
 
 
-def test_each_event_is_taken_or_turned_away_with_a_reason() -> None:
+def test_each_event_is_taken_or_rejected_with_a_reason() -> None:
     for at, result in enumerate(read_by_python()):
         assert isinstance(result, Event) or result in REASONS, shown(events(), at)
 
@@ -227,6 +227,6 @@ json_values = st.recursive(
     )
 )
 @example(event={"v": 1, "user_id": 1, "movie_id": 2, "rating": 10**200, "rated_at": 0})
-def test_any_json_is_taken_or_turned_away(event: dict[str, object]) -> None:
+def test_any_json_is_taken_or_rejected(event: dict[str, object]) -> None:
     result = read(json.dumps(event).encode())
     assert result in REASONS if isinstance(result, str) else read(result.to_json()) == result

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from reelstream.errors import BrokerUnavailable, UsageError
-from reelstream.kafka_io import connection
+from reelstream.kafka_io import properties as properties_module
+from reelstream.kafka_io import topic
 from reelstream.kafka_io.connection import admin_client
 from reelstream.kafka_io.properties import kafka_python_options, load_command_config, spark_options
 from reelstream.kafka_io.topic import ensure_topic
@@ -72,7 +73,7 @@ def test_every_option_is_one_that_kafka_python_knows(tmp_path: Path) -> None:
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
     for client in (KafkaAdminClient, KafkaConsumer, KafkaProducer):
-        assert set(connection._SAME_MEANING.values()) <= set(client.DEFAULT_CONFIG)
+        assert set(properties_module._SAME_MEANING.values()) <= set(client.DEFAULT_CONFIG)
 
 
 def test_nothing_shows_a_secret(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_topic_that_kafka_refuses(bootstrap_servers: str) -> None:
 
 
 def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_MS", 500)
+    monkeypatch.setattr(topic, "CONNECT_TIMEOUT_MS", 500)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{deaf.getsockname()[1]}"

@@ -72,7 +72,7 @@ def test_an_unknown_user_has_the_popular_list(client: httpx.Client) -> None:
     assert ids(answer) == ids(get(client, "/v1/popular", n=7))
 
 
-def test_an_anonymous_user_gets_what_a_user_with_these_ratings_gets_and_nothing_is_stored(
+def test_an_anonymous_user_gets_what_such_a_user_gets_and_nothing_is_stored(
     client: httpx.Client, published: Settings
 ) -> None:
     before = get(client, "/v1/status")["ratings"]

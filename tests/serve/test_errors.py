@@ -103,7 +103,7 @@ def test_nothing_published_is_no_failure_of_the_server(tmp_path: Path) -> None:
         assert client.get("/").status_code == 200
 
 
-def test_another_sites_name_for_this_machine_is_turned_away(client: httpx.Client) -> None:
+def test_another_sites_name_for_this_machine_is_refused(client: httpx.Client) -> None:
     answer = client.get("/v1/users/7/ratings", headers={"host": "evil.example"})
 
     assert answer.status_code == 403

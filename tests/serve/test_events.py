@@ -93,7 +93,7 @@ def test_before_the_first_version_and_with_a_damaged_store_the_pipeline_is_told(
         assert "CURRENT" in data["error"]
 
 
-def test_too_many_listeners_are_turned_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_listeners_are_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "MAX_LISTENERS", 1)
     with httpx.stream("GET", f"{url}/v1/events", timeout=30) as first:
         lines = first.iter_lines()  # kept: when it goes, so does the connection
