@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.metrics import evaluate
-from reelstream.als.on_other_ratings import on_other_ratings
+from reelstream.als.transfer import transfer
 from reelstream.batch.training import TrainingData
 from reelstream.settings import Settings
 
@@ -52,7 +52,7 @@ def measure(
     held_out = (data.user_id[test], data.movie_id[test], data.rating[test])
     factors = fit(train, model, settings, start=last)
     metrics = evaluate(factors, train, *held_out)
-    before = evaluate(on_other_ratings(last, train), train, *held_out) if last else None
+    before = evaluate(transfer(last, train), train, *held_out) if last else None
     return GateMeasurement(factors, metrics, before and {k: v for k, v in before.items() if k != "baselines"})
 
 

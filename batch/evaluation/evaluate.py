@@ -21,8 +21,8 @@ from reelstream.als.counting_sort import positions
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.held_out import HeldOut
 from reelstream.als.metrics import Measured, bias_only, measure, popularity, rating_metrics
-from reelstream.als.on_other_ratings import on_other_ratings
 from reelstream.als.splits import split_random, split_time, split_user_time
+from reelstream.als.transfer import transfer
 from reelstream.batch.refit import engine
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
@@ -208,6 +208,6 @@ def _last_version(settings: Settings, factors: Factors, held_out: HeldOut, k: in
     listable = index_of(theirs.movie_ids, train.movie_ids) >= 0  # [M]
     if not listable.any():
         return None
-    carried = on_other_ratings(theirs, train)
+    carried = transfer(theirs, train)
     measured = measure(carried, held_out, k, listable=listable, vectors=factors.ranking_movie, with_auc=True)
     return {"version": version.name, "as_of": version.as_of.isoformat(), **measured.figures, "note": NOTE}

@@ -16,7 +16,7 @@ from reelstream.als.fit import movie_sums
 from reelstream.als.fold_in import FoldIn
 
 
-def on_other_ratings(factors: Factors, matrix: RatingMatrix) -> Factors:
+def transfer(factors: Factors, matrix: RatingMatrix) -> Factors:
     """The movies as `factors` have them (unknown ones at 0: the mean, and no score), and all users of `matrix`
     folded in with their ratings there."""
     at = index_of(factors.movie_ids, matrix.movie_ids)  # [M]
