@@ -7,6 +7,7 @@ of their own, so that one that fails, or is killed, takes nothing with it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import subprocess
 import threading
@@ -43,7 +44,7 @@ def up(settings: Settings, *, accept_data_loss: bool = False, serve: bool = True
     if serve:
         check_token(settings)
         listening(settings).close()
-    with ExitStack() as stack, _say("starting …") as say:
+    with _ending() as ending, ExitStack() as stack, _say("starting …") as say:
         broker = stack.enter_context(embedded_broker(settings)) if not settings.bootstrap_servers else None
         address = settings.bootstrap_servers or broker_address(settings)
         say(f"Kafka at {address}; starting Spark …")
@@ -52,24 +53,24 @@ def up(settings: Settings, *, accept_data_loss: bool = False, serve: bool = True
         url = stack.enter_context(served(settings, address, _tell))() if serve else None
         page = f"page at {url}; " if url else ""
         say(f"{page}Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
-        _until_signal(stream, broker)
+        _until_asked(ending, stream, broker)
         say("ending in order …")
 
 
 def stream(settings: Settings, *, accept_data_loss: bool = False) -> None:
     """The stream alone, on a broker that runs already."""
-    with _say("starting Spark …") as say:
+    with _ending() as ending, _say("starting Spark …") as say:
         address = broker_address(settings)
         with _stream(settings, address, say, accept_data_loss) as running:
             say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
-            _until_signal(running, None)
+            _until_asked(ending, running, None)
 
 
 def broker(settings: Settings) -> None:
     """The embedded broker alone."""
-    with _say("starting Kafka …") as say, embedded_broker(settings) as running:
+    with _ending() as ending, _say("starting Kafka …") as say, embedded_broker(settings) as running:
         say(f"Kafka at {running.bootstrap_servers}; data in {broker_folder(settings)}; Ctrl-C ends")
-        _until_signal(None, running)
+        _until_asked(ending, None, running)
 
 
 def embedded_broker(settings: Settings) -> EmbeddedBroker:
@@ -125,22 +126,42 @@ def _stream(settings: Settings, address: str, say: Say, accept_data_loss: bool) 
     )
 
 
-def _until_signal(stream: Stream | None, broker: EmbeddedBroker | None) -> None:
-    asked = threading.Event()
+class _Ending:
+    """What Ctrl-C and SIGTERM do: while a command starts, the first one interrupts it; later it only asks it to end. Any
+    further one changes nothing, also while Python itself ends, so the handlers stay."""
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.started = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        first = not self.asked.is_set()
+        self.asked.set()
+        if first and not self.started:
+            logging.disable()  # py4j would log the interrupted call to Spark as an error
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _ending() -> Iterator[_Ending]:
+    """Being asked to end is how these commands end, so it is no error."""
+    ending = _Ending()
     try:
-        while not asked.wait(0.2):
-            if stream and stream.wait(0):
-                return
-            if broker and not broker.alive():
-                raise BrokerUnavailable(f"the broker has ended by itself; its log is {broker.log_path}.")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        yield ending
+    except KeyboardInterrupt:
+        if not ending.asked.is_set():
+            raise
+
+
+def _until_asked(ending: _Ending, stream: Stream | None, broker: EmbeddedBroker | None) -> None:
+    ending.started = True
+    while not ending.asked.wait(0.2):
+        if stream and stream.wait(0):
+            return
+        if broker and not broker.alive():
+            raise BrokerUnavailable(f"the broker has ended by itself; its log is {broker.log_path}.")
 
 
 @contextmanager

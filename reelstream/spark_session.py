@@ -6,8 +6,10 @@ The only place that starts Spark, and it imports Spark when asked: what needs no
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,7 +50,7 @@ def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSessi
     }
     if local:
         options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-    with _stderr_to(settings.warehouse / "run" / "spark.log"):
+    with _stderr_to(settings.warehouse / "run" / "spark.log"), _ctrl_c_as_before():
         session: SparkSession = builder.config(map=options).getOrCreate()
     return session
 
@@ -89,6 +91,17 @@ def close_session(session: SparkSession) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def _ctrl_c_as_before() -> Iterator[None]:
+    """Spark puts a handler of its own in the place of the one that is there; whoever opens a session has decided already."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and handler is not None:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager
