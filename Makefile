@@ -2,40 +2,54 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-COMPILE := $(BIN)/pip-compile --quiet --unsafe-package reelstream --generate-hashes --no-emit-index-url \
-  --no-emit-trusted-host --no-emit-find-links --no-emit-options --strip-extras
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --system-certs
 REELSTREAM_WAREHOUSE ?= demo-warehouse
 export REELSTREAM_WAREHOUSE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test check check-long format lock clean
 
 help:
 	@echo "make demo   set up, then run all of it on real ratings   [RATINGS=ratings.csv] [MOVIES=movies.csv]"
 	@echo "make test   set up, then run every test"
 	@echo "make check  format, lint, types, then make test"
-	@echo "make setup  the set-up alone: $(VENV) with pinned packages, and the Kafka jars"
+	@echo "make setup  the set-up of make demo alone: $(VENV) with pinned packages, a Java, and the Kafka jars"
+	@echo "make check-long  make demo and make test on a bare Debian, as root and as a user; needs root and debootstrap"
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.demo-ready
 
-$(VENV)/.ready: requirements/dev.txt pyproject.toml setup.sh
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh setup.sh
-	@touch $@
+$(VENV)/.demo-ready: requirements/demo.txt requirements/bootstrap.txt pyproject.toml
+	@$(call set-up,demo)
+
+$(VENV)/.test-ready: requirements/dev.txt requirements/bootstrap.txt pyproject.toml
+	@$(call set-up,test)
+	@touch $(VENV)/.demo-ready
+
+define set-up
+command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "reelstream: there is no $(PYTHON); install Python 3.11 or newer, or run make PYTHON=/path/to/python3." >&2; exit 4; }; \
+"$(PYTHON)" tools/set_up.py $(1) "$(VENV)" && touch "$(VENV)/.$(1)-ready"
+endef
 
 demo: setup
 	@$(BIN)/reelstream demo $(if $(RATINGS),--ratings "$(RATINGS)") $(if $(MOVIES),--movies "$(MOVIES)")
 
-test: setup
+test: $(VENV)/.test-ready
 	@env -u REELSTREAM_WAREHOUSE $(BIN)/python -m pytest
 
-check: setup
+check: $(VENV)/.test-ready
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(MAKE) --no-print-directory test
 
-format: setup
+check-long:
+	@sh tests/bare_machine.sh
+
+format: $(VENV)/.test-ready
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lock:
+lock: $(VENV)/.test-ready
 	$(COMPILE) --extra dev --extra demo --extra test --output-file requirements/dev.txt pyproject.toml
-	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --extra demo --output-file requirements/demo.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --extra report --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/bootstrap.txt requirements/bootstrap.in
+	$(BIN)/python -m requirements.lock_jars
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo-warehouse

@@ -4,14 +4,12 @@
 
 `reelstream up` with the 100,004 real ratings and a published version serves the page to a real Chromium, in which a new user
 rates movie after movie. The page itself takes the time, from the click until the list has changed and the browser has drawn
-the frame. Chromium: $CHROMIUM, or the one that the machine has.
+the frame. Chromium: $CHROMIUM, or the one that `python -m tools.chromium` finds.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,7 +18,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from bench._report import print_report
 from bench.freshness import replay_all
@@ -29,6 +27,7 @@ from reelstream.batch.refit import refit
 from reelstream.broker.loopback import choose_ports
 from reelstream.cli.demo import real_ratings
 from reelstream.store.movies import MoviesStore, read_csv
+from tools.chromium import chromium
 
 WORDS = ("star", "love", "man", "night", "king", "last", "american", "dead", "life", "story", "day", "girl", "city")
 
@@ -59,7 +58,6 @@ def main() -> None:
         temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6, serve_port=port) as settings,
         tempfile.TemporaryDirectory() as folder,
         running(settings, "up") as live,
-        sync_playwright() as playwright,
     ):
         ratings, movies = real_ratings(Path(folder))
         MoviesStore(live.warehouse).load(read_csv(movies))
@@ -67,11 +65,8 @@ def main() -> None:
         refit(live)
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url)
-        path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser: Browser = playwright.chromium.launch(executable_path=path, args=sandbox)
-        took = clicks(browser.new_page(bypass_csp=True), url, asked.clicks)
-        browser.close()
+        with chromium() as browser:
+            took = clicks(browser.new_page(bypass_csp=True), url, asked.clicks)
     p50, p95 = (float(q) for q in np.quantile(took, (0.5, 0.95)))
     print_report(
         "page",

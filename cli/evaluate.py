@@ -19,6 +19,7 @@ from reelstream.cli.options import (
     show_bad_rows,
 )
 from reelstream.errors import UsageError
+from reelstream.extras import require
 
 if TYPE_CHECKING:
     from reelstream.cli.ratings_file import RatingsFile
@@ -60,6 +61,8 @@ def evaluate(
         existing_warehouse(settings)
     how = _how(test, split, test_fraction, seed)
     _check_report(report)
+    if report:
+        require("report", "--report")
 
     from reelstream.batch.evaluation import (
         evaluate as evaluation,  # numba and pyarrow take a moment, and the other commands need none of it

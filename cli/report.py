@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reelstream.cli.options import AsJson, Warehouse, existing_warehouse, out, print_json, progress_bar, settings_of
+from reelstream.extras import require
 
 PAGE = Path("reelstream-report.html")
 
@@ -23,9 +24,10 @@ def report(
     The page needs no network, no script and no other file. With --json the same figures are printed, and no page is
     written. Examples: `reelstream report` · `reelstream report --user 42 --output movies.html`
     """
-    from reelstream.batch.report import warehouse_page
     from reelstream.batch.report.warehouse_figures import gather
 
+    if not as_json:
+        require("report", "the page")
     settings = settings_of(warehouse)
     existing_warehouse(settings)
     with progress_bar(quiet=as_json) as progress:
@@ -34,6 +36,8 @@ def report(
         if as_json:
             print_json(figures)
             return
+        from reelstream.batch.report import warehouse_page
+
         progress.update(task, advance=1, description="drawing")
         warehouse_page.write(output, figures)
     out.print(f"The report is in {output}.", soft_wrap=True, markup=False)

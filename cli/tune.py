@@ -69,6 +69,7 @@ def tune(
     `reelstream tune ratings.csv --param rating_rank=31,63 --param rating_regularization=0.05,0.07,0.1` ·
     `reelstream tune --random 50 --adopt`
     """
+    from reelstream import extras
     from reelstream.store.adopted import forget
 
     settings = settings_of(warehouse)
@@ -101,7 +102,7 @@ def tune(
         _adopt(found, settings, there)
     answer = {
         "out": there,
-        "heat_map": heat_map.draw(found.rows, found.best, there / "heatmap.svg"),
+        "heat_map": heat_map.draw(found.rows, found.best, there / "heatmap.svg") if extras.has("report") else None,
         "adopted": adopt,
         "bad_rows": csv.bad_rows if csv else 0,
     }

@@ -165,7 +165,7 @@ def test_the_command_exists(page: str, line: str) -> None:
         if given or not command.params[0].required:
             command.make_context(named[0], [word for word in given if word != "…"])
     elif name == "make":
-        targets = re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE)
+        targets = re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE)
         asked = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
         assert set(asked) <= set(targets), f"{page}: {line}"
     elif words[1:2] == ["-m"] and words[2].startswith("bench."):

@@ -1,82 +1,67 @@
 """The jars of the broker and of Spark's Kafka connector, fetched once into a cache of this user.
 
-In: the Ivy jar that pyspark brings, and the network, the first time only. Out: lists of jar paths.
-Next: `reelstream.broker.embedded` and `reelstream.spark_session`.
+In: `jars.lock`, which names every jar with its size and SHA-256, and a Maven repository, the first time only. Out: lists of
+jar paths. Next: `reelstream.broker.embedded` and `stream/run.py`.
 
-A set of jars is fetched aside and published by one rename, together with a listing of names and sizes; a folder
-without a listing that fits is never used. `python -m reelstream.broker.jars` fetches both sets.
+The jars of a set are fetched side by side into a directory aside, checked, and published by one rename; a directory in
+which a jar is missing or has another size is never used. `python -m reelstream.broker.jars` fetches both sets.
+REELSTREAM_MAVEN names another repository than Maven Central, such as a company's mirror.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.util
-import json
 import os
-import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-import platformdirs
-
-from reelstream.broker.java import find_java
+from reelstream.broker.cache_directory import cache_directory
 from reelstream.errors import MissingRequirement
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext, Resolver
 
 Progress = Callable[[str], None]
 
-KAFKA_VERSION = "4.2.2"
-SPARK_KAFKA_VERSION = "4.2.0"
-NEEDED_MB = 200
-FETCH_TIMEOUT_S = 900
-LISTING = "listing.json"
+BROKER = "kafka-4.2.2"
+SPARK_CONNECTOR = "spark-kafka-4.2.0"
+TITLES = {BROKER: "Apache Kafka 4.2.2", SPARK_CONNECTOR: "Spark's Kafka connector 4.2.0"}
+LOCK = Path(__file__).with_name("jars.lock")
+AT_ONCE = 8
+TIMEOUT_S = 30
+TELL_EVERY_S = 1.0
+MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _JarSet:
-    """`modules` are (organisation, module, revision, with its dependencies); `essential` are artifacts it must have."""
+class Jar:
+    group: str
+    artifact: str
+    version: str
+    size_bytes: int
+    sha256: str
 
-    name: str
-    title: str
-    modules: tuple[tuple[str, str, str, bool], ...]
-    essential: tuple[str, ...]
-    excluded_organisations: tuple[str, ...] = ()
-    beside_pyspark: bool = False
-
-
-_BROKER = _JarSet(
-    name=f"kafka-{KAFKA_VERSION}",
-    title=f"Apache Kafka {KAFKA_VERSION}",
-    modules=(
-        ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION, True),
-        # Kafka brings log4j's core but not its link to slf4j: without this one the broker logs nothing.
-        ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5", False),
-    ),
-    essential=("kafka_2.13", "kafka-server", "kafka-storage", "log4j-core", "log4j-slf4j-impl", "slf4j-api"),
-)
-_SPARK = _JarSet(
-    name=f"spark-kafka-{SPARK_KAFKA_VERSION}",
-    title=f"Spark's Kafka connector {SPARK_KAFKA_VERSION}",
-    modules=(("org.apache.spark", "spark-sql-kafka-0-10_2.13", SPARK_KAFKA_VERSION, True),),
-    essential=("spark-sql-kafka-0-10_2.13", "spark-token-provider-kafka-0-10_2.13", "kafka-clients", "commons-pool2"),
-    excluded_organisations=("org.apache.hadoop", "org.scala-lang"),  # large, and pyspark has them
-    beside_pyspark=True,
-)
+    @property
+    def file_name(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
 
 
 def kafka_broker_jars(progress: Progress | None = None) -> list[Path]:
-    """The class path of the embedded broker; `progress` gets a line of text before each slow step.
+    """The class path of the embedded broker; `progress` gets a line of text at the start of a download and every second.
 
     Raises MissingRequirement if the jars are not cached and cannot be fetched.
     """
-    return _jars(_BROKER, progress)
+    return _cached_or_fetched(BROKER, progress)
 
 
 def spark_kafka_jars(progress: Progress | None = None) -> list[Path]:
@@ -84,172 +69,145 @@ def spark_kafka_jars(progress: Progress | None = None) -> list[Path]:
 
     Raises MissingRequirement if the jars are not cached and cannot be fetched.
     """
-    return _jars(_SPARK, progress)
+    return _cached_or_fetched(SPARK_CONNECTOR, progress)
 
 
-def cache_folder() -> Path:
-    """Where the jar sets are: the environment's REELSTREAM_CACHE, else the user's cache folder."""
-    given = os.environ.get("REELSTREAM_CACHE")
-    return (Path(given).expanduser().absolute() if given else platformdirs.user_cache_path("reelstream")) / "jars"
+@cache
+def locked(name: str) -> tuple[Jar, ...]:
+    """The jars of a set, as `jars.lock` lists them."""
+    sections = LOCK.read_text("utf-8").split("\n[")
+    lines = next(section for section in sections if section.startswith(f"{name}]")).splitlines()[1:]
+    return tuple(_jar(line) for line in lines if line)
 
 
-def _jars(wanted: _JarSet, progress: Progress | None) -> list[Path]:
-    folder = cache_folder() / wanted.name
-    published = _published(folder)
-    if published:
-        return published
+def _jar(line: str) -> Jar:
+    coordinates, size_bytes, sha256 = line.split()
+    group, artifact, version = coordinates.split(":")
+    return Jar(group, artifact, version, int(size_bytes), sha256)
+
+
+def maven(cache: Path, resolver: Resolver | None = None) -> MavenContext:
+    """Maven Central, or the repository that REELSTREAM_MAVEN names; what it downloads goes into `cache`."""
+    from jgo.maven import MavenContext
+
+    mirror = os.environ.get("REELSTREAM_MAVEN")
+    remote = {"mirror": mirror.rstrip("/")} if mirror else None
+    return MavenContext(resolver=resolver, repo_cache=cache, remote_repos=remote, timeout=TIMEOUT_S)
+
+
+def pyspark_jars() -> list[Path]:
+    spec = importlib.util.find_spec("pyspark")
+    if not spec or not spec.origin:
+        raise MissingRequirement("pyspark is not installed; install reelstream with its dependencies.")
+    return sorted((Path(spec.origin).parent / "jars").glob("*.jar"))
+
+
+def _cached_or_fetched(name: str, progress: Progress | None) -> list[Path]:
+    directory = cache_directory() / "jars" / name
+    if _is_complete(directory, name):
+        return _paths(directory, name)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.parent / f"{wanted.name}.lock", progress) as lock_fd:
-            return _published(folder) or _fetch(wanted, folder, lock_fd, progress)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(directory.parent / f"{name}.lock", progress):
+            if not _is_complete(directory, name):
+                _fetch(name, directory, progress or (lambda _line: None))
     except OSError as error:
         raise MissingRequirement(
-            f"the jars of {wanted.title} can't be kept in {folder.parent} ({error.strerror or error}); make it "
-            "writable, or set REELSTREAM_CACHE to another one."
+            f"the jars of {TITLES[name]} can't be kept in {directory.parent} ({error.strerror or error}); free some space, "
+            "make it writable, or set REELSTREAM_CACHE to another directory."
         ) from error
+    return _paths(directory, name)
 
 
-def _published(folder: Path) -> list[Path] | None:
-    """The jars of a complete set, by name; None if there is no set or if it is not what its listing says."""
+def _paths(directory: Path, name: str) -> list[Path]:
+    return sorted(directory / jar.file_name for jar in locked(name))
+
+
+def _is_complete(directory: Path, name: str) -> bool:
     try:
-        listing = json.loads((folder / LISTING).read_text("utf-8"))
-        if any((folder / name).stat().st_size != size_bytes for name, size_bytes in listing.items()):
-            return None
-    except (OSError, ValueError, AttributeError):
-        return None
-    return [folder / name for name in sorted(listing)] or None
+        return all((directory / jar.file_name).stat().st_size == jar.size_bytes for jar in locked(name))
+    except OSError:
+        return False
 
 
 @contextmanager
-def _lock(path: Path, progress: Progress | None) -> Iterator[int]:
-    """One fetch of a set at a time. Yields the lock's file descriptor."""
+def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
+    """One fetch of a set at a time."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _tell(progress, "waiting for another process that fetches the same jars …")
+            if progress:
+                progress("waiting for another process that fetches the same jars …")
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+        yield
 
 
-def _fetch(wanted: _JarSet, folder: Path, lock_fd: int, progress: Progress | None) -> list[Path]:
-    java, ivy = find_java(), _ivy_jar()
-    free_mb = shutil.disk_usage(folder.parent).free // 2**20
-    if free_mb < NEEDED_MB:
+def _fetch(name: str, directory: Path, progress: Progress) -> None:
+    """What an earlier try has fetched is kept aside and not fetched again."""
+    aside = directory.with_name(f"{name}.new")
+    aside.mkdir(exist_ok=True)
+    missing = [jar for jar in locked(name) if not _is_intact(aside / jar.file_name, jar)]
+    left_bytes = total_bytes = sum(jar.size_bytes for jar in missing)
+    free_bytes = shutil.disk_usage(aside).free
+    if free_bytes < 2 * total_bytes:
         raise MissingRequirement(
-            f"{folder.parent} has {free_mb} MB left and the jars of {wanted.title} need {NEEDED_MB} MB; free some, or "
-            "set REELSTREAM_CACHE to a folder on another disk."
+            f"{directory.parent} has {free_bytes // MB} MB left and the jars of {TITLES[name]} need "
+            f"{2 * total_bytes // MB} MB; free some, or set REELSTREAM_CACHE to a directory on another disk."
         )
-    for unfinished in folder.parent.glob(f"{wanted.name}.new-*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
-    _tell(progress, f"fetching {wanted.title} (once; about half a minute) …")
-    aside = Path(tempfile.mkdtemp(prefix=f"{wanted.name}.new-", dir=folder.parent))
-    resolved = folder.parent / f"{wanted.name}.ivy"  # kept after a failure: the next try goes on from there
-    try:
-        _run_ivy(wanted, java, ivy, aside, resolved, lock_fd)
-        _publish(wanted, aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(resolved, ignore_errors=True)
-    published = _published(folder)
-    if not published:
-        raise MissingRequirement(f"{folder} was changed while it was written; delete it and try again.")
-    return published
-
-
-def _ivy_jar() -> Path:
-    jars = sorted(_pyspark_jars().glob("ivy-*.jar"))
-    if not jars:
-        raise MissingRequirement(f"pyspark is incomplete: no ivy-*.jar in {_pyspark_jars()}; install pyspark again.")
-    return jars[-1]
-
-
-def _pyspark_jars() -> Path:
-    spec = importlib.util.find_spec("pyspark")
-    if not spec or not spec.origin:
-        raise MissingRequirement("pyspark is not installed; install reelstream with its dependencies.")
-    return Path(spec.origin).parent / "jars"
-
-
-def _run_ivy(wanted: _JarSet, java: Path, ivy: Path, aside: Path, resolved: Path, lock_fd: int) -> None:
-    """Resolves the set into `aside`. The child holds the lock too: if we are killed, no fetch starts beside it."""
-    description, log = aside / "ivy.xml", aside.parent / f"{wanted.name}.log"
-    description.write_text(_ivy_description(wanted), "utf-8")
-    command = [str(java), *_network_options(), f"-Divy.default.ivy.user.dir={resolved}", "-jar", str(ivy)]
-    command += ["-cache", str(resolved), "-ivy", str(description), "-confs", "default"]
-    command += ["-types", "jar", "bundle", "-retrieve", f"{aside}/[artifact]-[revision].[ext]"]
-    with log.open("wb") as said:
+    progress(f"fetching {TITLES[name]}, {total_bytes / MB:.0f} MB, once …")
+    told_at = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        fetched = {pool.submit(_fetch_jar, jar, aside): jar for jar in missing}
         try:
-            code = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                timeout=FETCH_TIMEOUT_S,
-                pass_fds=(lock_fd,),
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            code = -1
-    missing = [name for name in wanted.essential if not list(aside.glob(f"{name}-[0-9]*.jar"))]
-    if code or missing:
-        raise MissingRequirement(
-            f"the jars of {wanted.title} can't be fetched; check the network (HTTPS_PROXY is used if it is set) and "
-            f"try again, or copy {aside.parent} from a machine that has them; all of it is in {log}."
-        )
-    log.unlink()
-    description.unlink()
+            for done in as_completed(fetched):
+                done.result()
+                left_bytes -= fetched[done].size_bytes
+                if time.monotonic() - told_at > TELL_EVERY_S:
+                    told_at = time.monotonic()
+                    progress(f"{TITLES[name]}: {left_bytes / MB:.0f} of {total_bytes / MB:.0f} MB left")
+        except MissingRequirement:
+            pool.shutdown(cancel_futures=True)
+            raise
+    shutil.rmtree(aside / "maven", ignore_errors=True)
+    if directory.exists():  # incomplete, else it would have been used
+        shutil.rmtree(directory)
+    aside.rename(directory)
 
 
-def _ivy_description(wanted: _JarSet) -> str:
-    dependencies = "".join(
-        f'<dependency org="{organisation}" name="{module}" rev="{revision}" conf="default-&gt;default" '
-        f'transitive="{str(transitive).lower()}"/>'
-        for organisation, module, revision, transitive in wanted.modules
+def _fetch_jar(jar: Jar, aside: Path) -> None:
+    """Raises MissingRequirement if the repository does not answer, or answers with another jar."""
+    from requests import RequestException
+
+    artifact = maven(aside / "maven").project(jar.group, jar.artifact).at_version(jar.version).artifact()
+    half = artifact.cached_path
+    if half:
+        half.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        fetched = artifact.resolve()
+    except (RuntimeError, RequestException) as error:  # the repository has it not; the network fails
+        raise _not_fetched(jar, str(error)) from error
+    if not _is_intact(fetched, jar):
+        fetched.unlink()
+        raise _not_fetched(jar, "what was sent is not the jar that jars.lock describes")
+    with fetched.open("rb") as written:
+        os.fsync(written.fileno())
+    fetched.rename(aside / jar.file_name)
+
+
+def _is_intact(path: Path, jar: Jar) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
+    except OSError:
+        return False
+
+
+def _not_fetched(jar: Jar, why: str) -> MissingRequirement:
+    return MissingRequirement(
+        f"{jar.file_name} can't be fetched ({why.splitlines()[0][:200] if why else 'no reason given'}); check the network "
+        "(HTTPS_PROXY is used if it is set, REELSTREAM_MAVEN names a mirror) and try again, or copy "
+        f"{cache_directory() / 'jars'} from a machine that has it."
     )
-    excluded = "".join(f'<exclude org="{organisation}"/>' for organisation in wanted.excluded_organisations)
-    return (
-        f'<ivy-module version="2.0"><info organisation="reelstream" module="{wanted.name}"/>'
-        '<configurations><conf name="default"/></configurations>'
-        f"<dependencies>{dependencies}{excluded}</dependencies></ivy-module>"
-    )
-
-
-def _network_options() -> list[str]:
-    """Java does not read HTTPS_PROXY; its timeouts are endless unless they are set."""
-    options = ["-Dsun.net.client.defaultConnectTimeout=20000", "-Dsun.net.client.defaultReadTimeout=60000"]
-    for scheme in ("https", "http"):
-        given = os.environ.get(f"{scheme.upper()}_PROXY") or os.environ.get(f"{scheme}_proxy")
-        proxy = urlsplit(given if "://" in given else f"http://{given}") if given else None
-        if proxy and proxy.hostname:
-            options += [f"-D{scheme}.proxyHost={proxy.hostname}", f"-D{scheme}.proxyPort={proxy.port or 80}"]
-    return options
-
-
-def _publish(wanted: _JarSet, aside: Path, folder: Path) -> None:
-    """Leaves out what pyspark has, writes the listing, and puts the set in its place by one rename."""
-    present = {_artifact(jar) for jar in _pyspark_jars().glob("*.jar")} if wanted.beside_pyspark else set()
-    for jar in aside.glob("*.jar"):
-        if _artifact(jar) in present:
-            jar.unlink()
-    sizes_bytes = {jar.name: jar.stat().st_size for jar in sorted(aside.glob("*.jar"))}
-    (aside / LISTING).write_text(json.dumps(sizes_bytes, indent=1), "utf-8")
-    for file in aside.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
-    aside.chmod(0o755)
-    if folder.exists():  # damaged, else it would have been used
-        folder.rename(folder.with_name(f"{wanted.name}.new-damaged-{time.time_ns()}"))
-    aside.rename(folder)
-
-
-def _artifact(jar: Path) -> str:
-    return re.sub(r"-\d[^-]*(-\d+)?$", "", jar.stem)
-
-
-def _tell(progress: Progress | None, line: str) -> None:
-    if progress:
-        progress(line)
 
 
 def _fetch_all() -> int:

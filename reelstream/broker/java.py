@@ -1,9 +1,7 @@
 """Finds the Java that runs the embedded broker and Spark.
 
-In: JAVA_HOME, PATH and the usual places. Out: the path of a `java` that is new enough.
-Next: `reelstream.broker.jars`.
-
-The set-up also runs this file by its path, before anything is installed: standard library only.
+In: JAVA_HOME, PATH, the usual places, and what was fetched. Out: the path of a `java` that fits: new enough, and with the
+module that Spark asks for at its start. Next: `reelstream.broker.java_setup` gets one where there is none.
 """
 
 from __future__ import annotations
@@ -16,61 +14,72 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
+from reelstream.broker.cache_directory import cache_directory
 from reelstream.errors import MissingRequirement
 
 OLDEST_VERSION = 17
+NEEDED_MODULE = "jdk.incubator.vector"
 ASK_TIMEOUT_S = 30
 
 
-def find_java() -> Path:
-    """The first Java ≥ 17 of JAVA_HOME, PATH and the usual places, as `JAVA_HOME/bin/java`.
+class _Java(NamedTuple):
+    """What a `java` says of itself: `version` 0 where it does not run; `unfit` is why it can't be used, or empty."""
 
-    Raises MissingRequirement that says what to install if there is none.
+    version: int
+    path: Path
+    unfit: str
+
+
+def find_java() -> Path:
+    """The Java of JAVA_HOME, else of PATH, if it fits; else the newest that fits. As `JAVA_HOME/bin/java`.
+
+    Raises MissingRequirement that says what to do if there is none.
     """
-    too_old = []
-    for candidate in _candidates():
-        version, java = _ask(candidate)
-        if version >= OLDEST_VERSION:
-            return java
-        if version:
-            too_old.append(f"{candidate} is Java {version}")
-    found = f"only too old ones are here ({'; '.join(too_old)})" if too_old else "none was found"
+    asked: dict[Path, _Java] = {}
+    for chosen in _runnable(_chosen()):
+        asked[chosen] = _ask(chosen)
+        if not asked[chosen].unfit:
+            return asked[chosen].path
+    asked |= {path: _ask(path) for path in _runnable(_installed()) if path not in asked}
+    fitting = [java for java in asked.values() if not java.unfit]
+    if fitting:
+        return max(fitting, key=lambda java: java.version).path
+    unfit = "; ".join(f"{path} {java.unfit}" for path, java in asked.items() if java.version)
     raise MissingRequirement(
-        f"Java {OLDEST_VERSION} or newer is needed and {found}; install it (Debian or Ubuntu: apt install "
-        "openjdk-17-jre-headless; Fedora: dnf install java-21-openjdk-headless; macOS: brew install --cask temurin), "
-        "or point JAVA_HOME at one."
+        f"Java {OLDEST_VERSION} or newer is needed and {f'none fits ({unfit})' if unfit else 'none was found'}; "
+        f"`{sys.executable} -m reelstream.broker.java_setup` gets one; or install it (Debian or Ubuntu: apt install "
+        "openjdk-17-jre-headless; Fedora: dnf install java-21-openjdk-headless; macOS: brew install --cask temurin), or "
+        "point JAVA_HOME at one."
     )
 
 
-def _candidates() -> Iterator[Path]:
-    """Every `java` worth asking, best first, each once."""
-    seen = set()
-    for path in _places():
-        if path not in seen and path.is_file() and os.access(path, os.X_OK):
-            seen.add(path)
-            yield path
-
-
-def _places() -> Iterator[Path]:
+def _chosen() -> Iterator[Path]:
     home = os.environ.get("JAVA_HOME")
     if home:
         yield Path(home) / "bin" / "java"
     on_path = shutil.which("java")
     if on_path:
         yield Path(on_path)
+
+
+def _installed() -> Iterator[Path]:
     if sys.platform == "darwin":
         yield from _macos_homes()
-    for folder in usual_places():
-        yield from sorted(folder.glob("*/bin/java"), reverse=True)
+    for directory in (*usual_places(), fetched_javas()):
+        yield from sorted(directory.glob("*/bin/java"))
+        yield from sorted(directory.glob("*/Contents/Home/bin/java"))
 
 
 def usual_places() -> tuple[Path, ...]:
-    """Folders that hold one folder for each installed Java."""
+    """Directories that hold one directory for each installed Java."""
     return Path("/usr/lib/jvm"), Path("/usr/java"), Path("/opt/java"), Path("/opt/homebrew/opt"), Path("/usr/local/opt")
+
+
+def fetched_javas() -> Path:
+    """The directory that holds one directory for each Java that `reelstream.broker.java_setup` fetched."""
+    return cache_directory() / "java"
 
 
 def _macos_homes() -> Iterator[Path]:
@@ -82,31 +91,37 @@ def _macos_homes() -> Iterator[Path]:
         yield Path(answer.stdout.strip()) / "bin" / "java"
 
 
-def _ask(candidate: Path) -> tuple[int, Path]:
-    """(major version, its own `bin/java`) of a Java; version 0 if it does not run."""
+def _runnable(paths: Iterator[Path]) -> Iterator[Path]:
+    return (path for path in paths if path.is_file() and os.access(path, os.X_OK))
+
+
+def _ask(candidate: Path) -> _Java:
     return _ask_once(candidate, candidate.stat().st_mtime_ns)
 
 
 @functools.cache
-def _ask_once(candidate: Path, _mtime_ns: int) -> tuple[int, Path]:
+def _ask_once(candidate: Path, _mtime_ns: int) -> _Java:
     # The properties tell the real home even where `candidate` is the shim script of a version manager.
-    command = [str(candidate), "-XshowSettings:properties", "-version"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ASK_TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return 0, candidate
-    said = answer.stderr + answer.stdout
-    version = re.search(r'version "(?:1\.)?(\d+)', said)
-    if answer.returncode or not version:
-        return 0, candidate
-    home = re.search(r"^\s*java\.home = (.+)$", said, re.MULTILINE)
+    questions = ["-XshowSettings:properties", "-version"]
+    answer = _run(candidate, f"--add-modules={NEEDED_MODULE}", *questions)
+    has_module = answer is not None
+    answer = answer or _run(candidate, *questions)
+    version = re.search(r'version "(?:1\.)?(\d+)', answer or "")
+    if not answer or not version:
+        return _Java(0, candidate, "does not run")
+    home = re.search(r"^\s*java\.home = (.+)$", answer, re.MULTILINE)
     own = Path(home[1].strip()) / "bin" / "java" if home else candidate.resolve()
-    return int(version[1]), own if own.is_file() else candidate.resolve()
+    major = int(version[1])
+    unfit = f"is Java {major}" if major < OLDEST_VERSION else "" if has_module else f"has no module {NEEDED_MODULE}"
+    return _Java(major, own if own.is_file() else candidate.resolve(), unfit)
 
 
-if __name__ == "__main__":
+def _run(candidate: Path, *words: str) -> str | None:
+    """What it says; None if it fails."""
     try:
-        find_java()
-    except MissingRequirement as missing:
-        sys.stderr.write(f"reelstream: {missing}\n")
-        sys.exit(missing.exit_code)
+        ran = subprocess.run(
+            [str(candidate), *words], capture_output=True, text=True, check=False, timeout=ASK_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return None if ran.returncode else ran.stderr + ran.stdout

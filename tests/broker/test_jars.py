@@ -1,19 +1,21 @@
 from __future__ import annotations
 
-import json
+import hashlib
 import shutil
 import subprocess
 import threading
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reelstream.broker import jars
 from reelstream.errors import MissingRequirement
+from tests.broker.file_server import FileServer
 
-ESSENTIAL = [f"{name}-1.0.jar" for name in jars._BROKER.essential]
+CONTENT = {"kafka_2.13": b"one jar" * 100, "kafka-clients": b"another jar" * 100}
+PATHS = {name: f"/org/apache/kafka/{name}/1.0/{name}-1.0.jar" for name in CONTENT}
 
 
 @pytest.fixture
@@ -24,25 +26,32 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def ivy_runs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Ivy replaced by one that writes small jars; the folders it wrote into."""
-    runs: list[Path] = []
+def repository(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A Maven repository of the test's own, with the two jars that are locked."""
+    files = {PATHS[name]: content for name, content in CONTENT.items()}
+    files |= {f"{path}.sha1": hashlib.sha1(content).hexdigest().encode() for path, content in files.items()}
+    locked = tuple(
+        jars.Jar("org.apache.kafka", name, "1.0", len(content), hashlib.sha256(content).hexdigest())
+        for name, content in CONTENT.items()
+    )
+    monkeypatch.setattr(jars, "locked", lambda _name: locked)
+    with FileServer(files, None).running() as running:
+        monkeypatch.setenv("REELSTREAM_MAVEN", running.url)
+        yield running
 
-    def run(_wanted: Any, _java: Path, _ivy: Path, aside: Path, _resolved: Path, _lock_fd: int) -> None:
-        runs.append(aside)
-        for name in ESSENTIAL:
-            (aside / name).write_bytes(b"jar")
 
-    monkeypatch.setattr(jars, "_run_ivy", run)
-    return runs
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
 
 
-def test_both_sets_are_whole() -> None:
-    broker = {jars._artifact(path) for path in jars.kafka_broker_jars()}
-    assert broker >= set(jars._BROKER.essential)
-    spark = {jars._artifact(path) for path in jars.spark_kafka_jars()}
-    assert spark == set(jars._SPARK.essential)
-    assert all(path.is_file() for path in jars.kafka_broker_jars() + jars.spark_kafka_jars())
+def test_both_sets_are_whole_and_what_was_locked() -> None:
+    for name, paths in ((jars.BROKER, jars.kafka_broker_jars()), (jars.SPARK_CONNECTOR, jars.spark_kafka_jars())):
+        by_name = {jar.file_name: jar.sha256 for jar in jars.locked(name)}
+        assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths} == by_name
+    assert {"kafka_2.13", "log4j-slf4j-impl"} <= {jar.artifact for jar in jars.locked(jars.BROKER)}
+    assert {jar.artifact for jar in jars.locked(jars.SPARK_CONNECTOR)} == {
+        *("spark-sql-kafka-0-10_2.13", "spark-token-provider-kafka-0-10_2.13", "kafka-clients", "commons-pool2")
+    }
 
 
 def test_a_cached_set_needs_no_java_and_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -57,90 +66,80 @@ def test_a_cached_set_needs_no_java_and_no_process(monkeypatch: pytest.MonkeyPat
     assert jars.kafka_broker_jars() == cached
 
 
-def test_the_first_call_fetches_and_the_second_does_not(cache: Path, ivy_runs: list[Path]) -> None:
+def test_the_first_call_fetches_and_the_second_does_not(cache: Path, repository: FileServer) -> None:
     said: list[str] = []
     first = jars.kafka_broker_jars(said.append)
-    assert first == [cache / jars._BROKER.name / name for name in sorted(ESSENTIAL)]
+    assert [path.parent for path in first] == [cache / jars.BROKER] * 2
     assert jars.kafka_broker_jars(said.append) == first
-    assert len(ivy_runs) == 1
-    assert said == [f"fetching Apache Kafka {jars.KAFKA_VERSION} (once; about half a minute) …"]
-    assert not list(cache.glob("*.new-*"))
+    assert {repository.asked[path] for path in PATHS.values()} == {1}
+    assert said[0].startswith("fetching Apache Kafka 4.2.2, ")
+    assert sorted(path.name for path in cache.iterdir()) == [jars.BROKER, f"{jars.BROKER}.lock"]
 
 
-@pytest.mark.parametrize("damage", ["no listing", "half a listing", "short jar", "lost jar", "odd listing"])
-def test_a_half_written_set_is_not_used(cache: Path, ivy_runs: list[Path], damage: str) -> None:
-    folder = jars.kafka_broker_jars()[0].parent
-    listing = folder / jars.LISTING
-    if damage == "no listing":
-        listing.unlink()
-    elif damage == "half a listing":
-        listing.write_text(listing.read_text()[:40])
-    elif damage == "odd listing":
-        listing.write_text("[]")
-    elif damage == "short jar":
-        (folder / ESSENTIAL[0]).write_bytes(b"")
+@pytest.mark.parametrize("damage", ["short jar", "lost jar", "lost directory"])
+def test_a_damaged_set_is_fetched_again(cache: Path, repository: FileServer, damage: str) -> None:
+    path = jars.kafka_broker_jars()[0]
+    if damage == "short jar":
+        path.write_bytes(b"")
+    elif damage == "lost jar":
+        path.unlink()
     else:
-        (folder / ESSENTIAL[0]).unlink()
-    (cache / f"{jars._BROKER.name}.new-left").mkdir()
-    assert [path.name for path in jars.kafka_broker_jars()] == sorted(ESSENTIAL)
-    assert len(ivy_runs) == 2
-    assert json.loads(listing.read_text()) == dict.fromkeys(sorted(ESSENTIAL), 3)
-    assert not (cache / f"{jars._BROKER.name}.new-left").exists()
+        shutil.rmtree(path.parent)
+    assert names(jars.kafka_broker_jars()) == ["kafka-clients-1.0.jar", "kafka_2.13-1.0.jar"]
+    assert path.read_bytes() == CONTENT["kafka-clients"]
 
 
-def test_two_at_once_fetch_once(cache: Path, ivy_runs: list[Path]) -> None:
+def test_half_a_download_is_not_used_and_the_whole_jars_are_kept(cache: Path, repository: FileServer) -> None:
+    repository.cut.add(PATHS["kafka-clients"])
+    with pytest.raises(MissingRequirement, match=r"kafka-clients-1.0.jar can't be fetched"):
+        jars.kafka_broker_jars()
+    assert not (cache / jars.BROKER).exists()
+    repository.cut.clear()
+    jars.kafka_broker_jars()
+    assert (repository.asked[PATHS["kafka_2.13"]], repository.asked[PATHS["kafka-clients"]]) == (1, 2)
+
+
+def test_a_jar_that_is_not_the_locked_one_is_refused(cache: Path, repository: FileServer) -> None:
+    path = PATHS["kafka_2.13"]
+    repository.files[path] = b"something else"
+    repository.files[f"{path}.sha1"] = hashlib.sha1(b"something else").hexdigest().encode()
+    with pytest.raises(MissingRequirement, match=r"kafka_2.13-1.0.jar can't be fetched .*not the jar that jars.lock"):
+        jars.kafka_broker_jars()
+    assert not (cache / jars.BROKER).exists()
+
+
+def test_two_at_once_fetch_once(repository: FileServer) -> None:
     answers: list[list[Path]] = []
     threads = [threading.Thread(target=lambda: answers.append(jars.kafka_broker_jars())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(ivy_runs) == 1
+    assert {repository.asked[path] for path in PATHS.values()} == {1}
     assert answers == [answers[0]] * 4
 
 
-def test_no_network_says_what_to_do_and_leaves_nothing_half(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with pytest.raises(MissingRequirement, match="can't be fetched; check the network") as caught:
+def test_no_network_says_what_to_do_and_leaves_nothing_half(
+    cache: Path, repository: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REELSTREAM_MAVEN", "http://127.0.0.1:9")
+    with pytest.raises(MissingRequirement, match=r"can't be fetched .*check the network .* REELSTREAM_MAVEN"):
         jars.kafka_broker_jars()
-    assert str(cache / f"{jars._BROKER.name}.log") in str(caught.value)
-    assert not (cache / jars._BROKER.name).exists()
-    assert not list(cache.glob("*.new-*"))
+    assert not (cache / jars.BROKER).exists()
 
 
 def test_a_full_disk_is_named_before_anything_is_fetched(
-    cache: Path, ivy_runs: list[Path], monkeypatch: pytest.MonkeyPatch
+    repository: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**12, 10**12, 50 * 2**20))
-    with pytest.raises(MissingRequirement, match=r"has 50 MB left .* need 200 MB"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**12, 10**12, 1000))
+    with pytest.raises(MissingRequirement, match=r"has 0 MB left .* free some, or set REELSTREAM_CACHE"):
         jars.kafka_broker_jars()
-    assert ivy_runs == []
+    assert not repository.asked
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("REELSTREAM_CACHE", str(tmp_path / "file"))
-    with pytest.raises(MissingRequirement, match=r"can't be kept in .*; make it writable, or set REELSTREAM_CACHE"):
+    with pytest.raises(MissingRequirement, match=r"can't be kept in .* make it writable, or set REELSTREAM_CACHE"):
         jars.kafka_broker_jars()
-
-
-@pytest.mark.parametrize(
-    ("name", "artifact"),
-    [
-        ("kafka_2.13-4.2.2.jar", "kafka_2.13"),
-        ("spark-sql-kafka-0-10_2.13-4.2.0.jar", "spark-sql-kafka-0-10_2.13"),
-        ("zstd-jni-1.5.7-7.jar", "zstd-jni"),
-        ("jackson-annotations-2.21.jar", "jackson-annotations"),
-    ],
-)
-def test_artifact_of_a_file_name(name: str, artifact: str) -> None:
-    assert jars._artifact(Path(name)) == artifact
-
-
-def test_a_proxy_of_the_environment_is_passed_to_java(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("http_proxy", raising=False)
-    monkeypatch.delenv("HTTP_PROXY", raising=False)
-    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
-    assert jars._network_options()[2:] == ["-Dhttps.proxyHost=proxy.example", "-Dhttps.proxyPort=3128"]

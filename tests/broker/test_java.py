@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,23 +13,27 @@ def _no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any Java."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("REELSTREAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(java, "usual_places", lambda: (tmp_path / "jvm",))
     monkeypatch.setattr(java, "_macos_homes", lambda: iter(()))
 
 
-def fake_java(home: Path, version: str, *, exit_code: int = 0, says_home: Path | None = None) -> Path:
+def fake_java(
+    home: Path, version: str, *, exit_code: int = 0, says_home: Path | None = None, has_module: bool = True
+) -> Path:
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
     said = (
         f'    java.home = {says_home}\nopenjdk version "{version}" 2025-01-01' if says_home else f'version "{version}"'
     )
-    program.write_text(f"#!/bin/sh\n/bin/cat >&2 <<'END'\n{said}\nEND\nexit {exit_code}\n")
+    lacks = "" if has_module else 'case "$*" in *--add-modules*) exit 1;; esac\n'
+    program.write_text(f"#!/bin/sh\n{lacks}/bin/cat >&2 <<'END'\n{said}\nEND\nexit {exit_code}\n")
     program.chmod(0o755)
     return program
 
 
 def test_none_says_what_to_install() -> None:
-    with pytest.raises(MissingRequirement, match="none was found; install it") as caught:
+    with pytest.raises(MissingRequirement, match=r"none was found; .* gets one; or install it") as caught:
         java.find_java()
     for words in ("apt install", "dnf install", "brew install", "JAVA_HOME"):
         assert words in str(caught.value)
@@ -70,8 +72,23 @@ def test_a_version_managers_script_leads_to_the_real_home(tmp_path: Path, monkey
     assert java.find_java() == real
 
 
-def test_the_set_up_can_run_the_file_by_its_path(tmp_path: Path) -> None:
-    good = fake_java(tmp_path / "home", "17.0.1")
-    command = [sys.executable, "-I", java.__file__]
-    ran = subprocess.run(command, env={"JAVA_HOME": str(good.parents[1])}, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+def test_of_the_usual_places_and_what_was_fetched_the_newest_is_taken(tmp_path: Path) -> None:
+    fake_java(tmp_path / "jvm" / "java-9", "9.0.1")
+    fake_java(tmp_path / "jvm" / "a-java-21", "21.0.1")
+    newest = fake_java(tmp_path / "cache" / "java" / "temurin-25", "25")
+    fake_java(tmp_path / "jvm" / "z-java-17", "17.0.1")
+    assert java.find_java() == newest
+
+
+def test_an_old_java_on_path_beside_a_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(fake_java(tmp_path / "old", "11.0.22").parent))
+    good = fake_java(tmp_path / "jvm" / "java-17", "17.0.1")
+    assert java.find_java() == good
+
+
+def test_a_runtime_without_the_module_that_spark_needs_does_not_fit(tmp_path: Path) -> None:
+    lacking = fake_java(tmp_path / "jvm" / "java-21", "21.0.1", has_module=False)
+    with pytest.raises(MissingRequirement, match=f"none fits .{lacking} has no module jdk.incubator.vector"):
+        java.find_java()
+    good = fake_java(tmp_path / "jvm" / "java-17", "17.0.1")
+    assert java.find_java() == good

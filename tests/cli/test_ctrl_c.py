@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from reelstream.settings import Settings, load, to_env
-from tests.cli.published import publish
 from tests.fixtures.processes import descendants, running
+from tests.fixtures.published import publish
 
 CTRL_C = b"\x03"
 LIMIT_S = 90.0

@@ -15,9 +15,9 @@ from reelstream.broker.loopback import choose_ports
 from reelstream.settings import Settings, load
 from tests.fixtures.camps import FIRST_MOVIE
 from tests.fixtures.processes import reelstream, wait_until
-from tests.serve.browser import chromium
 from tests.serve.conftest import publish, served
 from tests.serve.test_errors import TOKEN
+from tools.chromium import chromium
 
 WAIT_MS = 30_000
 VIEWS = {"#/": "#recommendations li", f"#/movie/{FIRST_MOVIE}": "#similar li", "#/pipeline": "#charts svg"}
