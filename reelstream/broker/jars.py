@@ -40,6 +40,9 @@ LOCK = Path(__file__).with_name("jars.lock")
 AT_ONCE = 8
 TIMEOUT_S = 30
 TELL_EVERY_S = 1.0
+RETRY_S = (0.5, 2.0)
+"""Seconds before the next tries of a jar."""
+
 MB = 1_000_000
 
 
@@ -176,7 +179,18 @@ def _fetch(name: str, directory: Path, progress: Progress) -> None:
 
 
 def _fetch_jar(jar: Jar, aside: Path) -> None:
-    """Raises MissingRequirement if the repository does not answer, or answers with another jar."""
+    """Raises MissingRequirement if the repository does not answer, or answers with another jar, each time it is tried."""
+    for wait_s in RETRY_S:
+        try:
+            _fetch_once(jar, aside)
+        except MissingRequirement:
+            time.sleep(wait_s)
+        else:
+            return
+    _fetch_once(jar, aside)
+
+
+def _fetch_once(jar: Jar, aside: Path) -> None:
     from requests import RequestException
 
     artifact = maven(aside / "maven").project(jar.group, jar.artifact).at_version(jar.version).artifact()

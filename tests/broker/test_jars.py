@@ -27,7 +27,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def repository(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    """A Maven repository of the test's own, with the two jars that are locked."""
+    """A Maven repository of the test's own, with the two jars that are locked; failures are retried at once."""
+    monkeypatch.setattr(jars, "RETRY_S", (0.0, 0.0))
     files = {PATHS[name]: content for name, content in CONTENT.items()}
     files |= {f"{path}.sha1": hashlib.sha1(content).hexdigest().encode() for path, content in files.items()}
     locked = tuple(
@@ -96,7 +97,16 @@ def test_half_a_download_is_not_used_and_the_whole_jars_are_kept(cache: Path, re
     assert not (cache / jars.BROKER).exists()
     repository.cut.clear()
     jars.kafka_broker_jars()
-    assert (repository.asked[PATHS["kafka_2.13"]], repository.asked[PATHS["kafka-clients"]]) == (1, 2)
+    assert (repository.asked[PATHS["kafka_2.13"]], repository.asked[PATHS["kafka-clients"]]) == (1, 4)
+
+
+def test_a_failure_that_passes_is_retried(repository: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = dict(repository.files)
+    del repository.files[PATHS["kafka-clients"]]
+    threading.Timer(0.2, lambda: repository.files.update(whole)).start()
+    monkeypatch.setattr(jars, "RETRY_S", (0.1, 1.0))
+    assert names(jars.kafka_broker_jars()) == ["kafka-clients-1.0.jar", "kafka_2.13-1.0.jar"]
+    assert repository.asked[PATHS["kafka-clients"]] > 1
 
 
 def test_a_jar_that_is_not_the_locked_one_is_refused(cache: Path, repository: FileServer) -> None:
