@@ -47,7 +47,7 @@ format: $(VENV)/.test-ready
 lock: $(VENV)/.test-ready
 	$(COMPILE) --extra dev --extra demo --extra test --output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --extra demo --output-file requirements/demo.txt pyproject.toml
-	$(COMPILE) --constraint requirements/dev.txt --extra report --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --extra all --output-file requirements/run.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/bootstrap.txt requirements/bootstrap.in
 	$(BIN)/python -m requirements.lock_jars
 

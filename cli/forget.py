@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,14 +20,11 @@ from reelstream.cli.options import (
     print_json,
     settings_of,
 )
-from reelstream.events import ForgetEvent, check
-from reelstream.kafka_io.properties import load_command_config
-from reelstream.kafka_io.topic import ensure_topic
-from reelstream.producer.send import RatingProducer
-from reelstream.settings import Settings
-from reelstream.store import run_files
-from reelstream.store.forgotten import Removed
-from reelstream.store.ratings import RatingsStore
+
+if TYPE_CHECKING:
+    from reelstream.events import ForgetEvent
+    from reelstream.settings import Settings
+    from reelstream.store.forgotten import Removed
 
 WAIT_S = 120.0
 
@@ -74,6 +71,11 @@ def forget(
 
 def ask(settings: Settings, user_id: int) -> ForgetAnswer:
     """Sends the request and waits until it is done. Raises UsageError for what is no id, BrokerUnavailable."""
+    from reelstream.events import ForgetEvent, check
+    from reelstream.kafka_io.properties import load_command_config
+    from reelstream.kafka_io.topic import ensure_topic
+    from reelstream.producer.send import RatingProducer
+
     now_ms = time.time_ns() // 1_000_000
     check(ForgetEvent(user_id, now_ms), rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
     address = broker_address(settings)
@@ -85,6 +87,9 @@ def ask(settings: Settings, user_id: int) -> ForgetAnswer:
 
 
 def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | None:
+    from reelstream.store import run_files
+    from reelstream.store.ratings import RatingsStore
+
     store = RatingsStore(settings.warehouse)
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:

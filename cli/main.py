@@ -37,7 +37,8 @@ from reelstream.cli.serve import serve as serve_alone
 from reelstream.cli.sql import sql
 from reelstream.cli.tables import show_recommendations
 from reelstream.cli.tune import tune
-from reelstream.errors import ReelstreamError, UsageError
+from reelstream.errors import MissingRequirement, ReelstreamError, UsageError
+from reelstream.extras import extra_of
 from reelstream.failpoint import check_failpoint
 
 app = typer.Typer(
@@ -59,6 +60,13 @@ def run() -> None:
     except ReelstreamError as error:
         err.print(f"reelstream: {error}", style="red", soft_wrap=True, markup=False)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name)
+        if not extra:
+            raise
+        missing = MissingRequirement(f"this needs an extra; install it with pip install 'reelstream[{extra}]'.")
+        err.print(f"reelstream: {missing}", style="red", soft_wrap=True, markup=False)
+        sys.exit(missing.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

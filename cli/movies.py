@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reelstream.cli.options import AsJson, Warehouse, out, print_json, settings_of
-from reelstream.store.movies import MoviesStore, read_csv
 
 movies = typer.Typer(name="movies", help="Titles and genres of the movies.", no_args_is_help=True)
 
@@ -28,5 +27,7 @@ def load(
 
     Example: `reelstream movies load ml-latest-small/movies.csv`
     """
+    from reelstream.store.movies import MoviesStore, read_csv
+
     titles = MoviesStore(settings_of(warehouse).warehouse).load(read_csv(file))
     print_json({"titles": titles}) if as_json else out.print(f"{titles:,} titles.")

@@ -21,10 +21,10 @@ from rich.text import Text
 from reelstream.api.warehouse import existing
 from reelstream.cli.safe_console import SafeConsole, escape_controls
 from reelstream.errors import BrokerUnavailable
-from reelstream.settings import Settings, load
 
 if TYPE_CHECKING:
     from reelstream.producer.ratings_csv import BadRow
+    from reelstream.settings import Settings
 
 out = SafeConsole(highlight=False, emoji=False)
 err = SafeConsole(stderr=True, highlight=False, emoji=False)
@@ -64,6 +64,8 @@ def settings_of(
     **more: Any,
 ) -> Settings:
     """The settings of this run: flags over REELSTREAM_* over reelstream.toml over defaults."""
+    from reelstream.settings import load
+
     return load(
         warehouse=warehouse,
         bootstrap_servers=bootstrap_servers,

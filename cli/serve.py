@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,9 @@ from reelstream.cli.options import (
     existing_warehouse,
     settings_of,
 )
-from reelstream.settings import Settings
+
+if TYPE_CHECKING:
+    from reelstream.settings import Settings
 
 AGAIN_S = 2.0
 """A child that ended by itself is started again so much later."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reelstream.settings import Settings, to_env
+if TYPE_CHECKING:
+    from reelstream.settings import Settings
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +23,8 @@ def command(*words: str) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Ours, with the settings. Where we were found in the working directory alone, a checkout, the child is told of it."""
+    from reelstream.settings import to_env
+
     ours = {**os.environ, **to_env(settings)}
     if Path.cwd() == _CHECKOUT:
         ours["PYTHONPATH"] = os.pathsep.join([str(_CHECKOUT), *filter(None, [ours.get("PYTHONPATH")])])

@@ -7,8 +7,10 @@ and `with_movies` make Factors of them. Next: `top_n` and `predict`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -129,20 +131,33 @@ class _Side:
     """The side that stays as it is, prepared for any number of half-steps of the other."""
 
     def __init__(self, factors: Factors, bias: F32, rating: F32, ranking: F32) -> None:
-        from reelstream.als import kernel  # importing numba takes a moment, and reading factors needs none
-
-        self._solve = kernel.solve
         self._mean, self._settings = factors.mean, factors.settings
         self._bias = bias
         augmented = np.column_stack([rating, np.ones(len(rating), np.float32)])  # [C, Kr + 1]
-        self._rating = kernel.basis(augmented, 0.0)
-        self._ranking = kernel.basis(ranking, factors.settings.ranking_alpha0)
+        self._solve_rating = _solver(augmented, 0.0)
+        self._solve_ranking = _solver(ranking, factors.settings.ranking_alpha0)
 
     def half_step(self, histories: Csr, threads: int | None) -> tuple[F32, F32, F32]:
         """(bias [R], rating factors [R, Kr], ranking factors [R, K])."""
         histories.check_columns(len(self._bias))
         rating = rating_system(histories, self._mean, self._bias, self._settings)
-        solved = self._solve(self._rating, histories, *rating, threads=threads)  # [R, Kr + 1]
+        solved = self._solve_rating(histories, *rating, threads=threads)  # [R, Kr + 1]
         order = ranking_system(histories, len(self._bias), self._settings)
-        ranking = self._solve(self._ranking, histories, *order, threads=threads)  # [R, K]
+        ranking = self._solve_ranking(histories, *order, threads=threads)  # [R, K]
         return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(solved[:, :-1]), ranking
+
+
+def _solver(other: F32, alpha0: float) -> Callable[..., F32]:
+    """The half-step against these factors, prepared once: by the kernel, or by its reference where numba is missing."""
+    if not find_spec("numba"):
+        from reelstream.als.reference import half_step
+
+        def solve(
+            rows: Csr, weights: F32, targets: F32, regularization: F32, bias: F32 | None = None, **_: object
+        ) -> F32:
+            return half_step(rows, other, weights, targets, regularization, alpha0=alpha0, bias_regularization=bias)
+
+        return solve
+    from reelstream.als import kernel  # importing numba takes a moment, and reading factors needs none
+
+    return partial(kernel.solve, kernel.basis(other, alpha0))

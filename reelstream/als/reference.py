@@ -1,14 +1,14 @@
-"""The half-step in readable numpy: what `kernel` must agree with, same signature.
+"""The half-step and the lists in readable numpy: what `kernel` and `scoring` must agree with.
 
-In: sparse rows and the factors of the other side. Out: the rows' factors. Next: tests compare `kernel.half_step` with
-this one.
+In: sparse rows and the factors of the other side. Out: the rows' factors, or their best movies. Next: tests compare the
+compiled ones with these, which serve one user where numba is not installed.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.arrays import F32, F64, Csr
+from reelstream.als.arrays import F32, F64, I32, Csr
 from reelstream.errors import UsageError
 
 NOT_FINITE = (
@@ -64,3 +64,18 @@ def half_step(
             y = targets[entries].astype(np.float64)  # [n]
             least[i] = w @ (y - v @ x) ** 2 + x @ (gram + np.diag(penalty)) @ x
     return out
+
+
+def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int) -> tuple[I32, F32]:
+    """The n movies with the highest product of each row, without those it has seen; of equal ones the lower first.
+
+    Shapes, dtypes and result as `top_n.top_n`; scores may differ from its in the last bits, as BLAS sums in another order.
+    """
+    positions = np.full((len(ranking_user), n), -1, np.int32)
+    scores = np.zeros((len(ranking_user), n), np.float32)
+    for row, vector in enumerate(ranking_user):
+        products = ranking_movie @ vector  # [M]
+        left = np.setdiff1d(np.arange(len(ranking_movie)), seen.row(row)[0])  # [movies not seen], ascending
+        best = left[np.argsort(-products[left], kind="stable")[:n]]
+        positions[row, : len(best)], scores[row, : len(best)] = best, products[best]
+    return positions, scores

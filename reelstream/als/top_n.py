@@ -6,9 +6,11 @@ rows.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 
-from reelstream.als import blocks
+from reelstream.als import blocks, reference
 from reelstream.als.arrays import F32, I32, I64, Csr
 from reelstream.als.factors import Factors
 from reelstream.errors import UsageError
@@ -34,6 +36,8 @@ def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, *, threads: 
             f"top_n needs n ≥ 0 and a row of seen movies a user; got n {n}, {seen.n_rows} of {n_rows} rows."
         )
     seen.check_columns(n_movies)
+    if not find_spec("numba"):
+        return reference.top_n(ranking_user, ranking_movie, seen, n)
     positions = np.full((n_rows, n), -1, np.int32)
     scores = np.zeros((n_rows, n), np.float32)
     if not n:

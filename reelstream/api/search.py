@@ -5,7 +5,7 @@ Next: `reelstream.api.movie_queries` describes them.
 
 Each word of a question stands for the words of the titles that begin with it or, where there are none, that are one typo
 away from it, two from eight letters on: a letter too much, too few, another one, or two that changed places (optimal
-string alignment distance).
+string alignment distance). Typos are only forgiven where rapidfuzz is installed, by the extra `serve`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import re
 import unicodedata
 from bisect import bisect_left
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
-from rapidfuzz.distance import OSA
-from rapidfuzz.process import cdist
 
 from reelstream.als.arrays import I32, I64
 from reelstream.store.movies import Titles
@@ -102,8 +101,11 @@ class MovieSearch:
         if last > first:
             return [(at, 0) for at in range(first, last)]
         allowed = 2 if len(word) >= TWO_TYPOS_FROM else 1 if len(word) >= ONE_TYPO_FROM else 0
-        if not allowed:
+        if not allowed or not find_spec("rapidfuzz"):
             return []
+        from rapidfuzz.distance import OSA
+        from rapidfuzz.process import cdist
+
         whole = cdist([word], self._words, scorer=OSA.distance, score_cutoff=allowed, dtype=np.int32)[0]
         beginnings = [one[: len(word)] for one in self._words]
         begun = cdist([word], beginnings, scorer=OSA.distance, score_cutoff=allowed, dtype=np.int32)[0]
