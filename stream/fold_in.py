@@ -24,6 +24,7 @@ from reelstream.als.fold_in import FoldIn
 from reelstream.settings import Settings
 from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
+from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates, Version
 from reelstream.stream.history import COLUMNS, History
@@ -83,7 +84,9 @@ class FoldInStage:
             try:
                 began = time.perf_counter()
                 if loaded.version.batch < batch:  # else its refit was so quick as to have seen these ratings
-                    scores = score((user_id, movie_id, ratings["rating"].to_numpy()), before, loaded.fold_in)
+                    newest = latest(ratings, taken_back=True)
+                    columns = (newest["user_id"].to_numpy(), newest["movie_id"].to_numpy(), newest["rating"].to_numpy())
+                    scores = score(columns, before, loaded.fold_in)
                     self.quality.add(scores, loaded.version.name, datetime.now(UTC))
                 scored = time.perf_counter()
                 loaded.add(user_id, movie_id)

@@ -3,7 +3,7 @@
 In: the ratings store, then each micro-batch. Out: the full histories of the users that just rated. Next:
 `reelstream.stream.fold_in`.
 
-Memory: 32 bytes a rating. Each array has more than twice the rows of the next, else the two become one: so there are a
+Memory: 40 bytes a rating. Each array has more than twice the rows of the next, else the two become one: so there are a
 few dozen at the most however small the micro-batches are, a row is moved a few times in all, and a look-up costs what the
 users hold plus a binary search in each array.
 """
@@ -15,13 +15,25 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-COLUMNS = ("user_id", "movie_id", "rating", "rated_at")
-_ROW = np.dtype([("user_id", "i8"), ("movie_id", "i8"), ("rated_at", "i8"), ("rating", "f4")], align=True)
+from reelstream.als.arrays import latest_rows
+
+COLUMNS = ("user_id", "movie_id", "rating", "rated_at", "partition", "offset")
+_ROW = np.dtype(
+    [
+        ("user_id", "i8"),
+        ("movie_id", "i8"),
+        ("rated_at", "i8"),
+        ("offset", "i8"),
+        ("partition", "i4"),
+        ("rating", "f4"),
+    ],
+    align=True,
+)
 """Aligned, as a binary search would first copy ids that are not."""
 
 
 class History:
-    """`of` gives the latest rating of each (user, movie), unless the latest takes it back."""
+    """`of` gives what `reelstream.store.rating_rows.latest` gives of the same rows, for a few users."""
 
     def __init__(self, ratings: pa.Table) -> None:
         """ratings: the store's rows in the order they came, at least the columns COLUMNS."""
@@ -44,22 +56,18 @@ class History:
     def of(self, user_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(row int64[L], movie_id int64[L], rating float32[L]): all ratings of the users, sorted by row, then movie.
 
-        user_ids int64[R] ascending and unique; row is the place in user_ids. Of two ratings of one movie the one with
-        the later `rated_at` counts, and of two with the same the one that came later.
+        user_ids int64[R] ascending and unique; row is the place in user_ids.
         """
         rows = np.concatenate([_of_users(run, user_ids) for run in self._runs])  # [all ratings of the users]
-        rows = rows[np.lexsort((rows["rated_at"], rows["movie_id"], rows["user_id"]))]
-        last_of_pair = np.ones(len(rows), bool)
-        last_of_pair[:-1] = (rows["user_id"][1:] != rows["user_id"][:-1]) | (
-            rows["movie_id"][1:] != rows["movie_id"][:-1]
-        )
-        rows = rows[last_of_pair & ~np.isnan(rows["rating"])]  # [L]
+        place = (rows["partition"], rows["offset"])
+        rows = rows[latest_rows(rows["user_id"], rows["movie_id"], rows["rated_at"], place)]
+        rows = rows[~np.isnan(rows["rating"])]  # [L]
         return np.searchsorted(user_ids, rows["user_id"]), rows["movie_id"].copy(), rows["rating"].copy()
 
 
 def _rows(ratings: pa.Table) -> np.ndarray:
     rows = np.empty(ratings.num_rows, _ROW)
-    for name in ("user_id", "movie_id", "rating"):
+    for name in ("user_id", "movie_id", "rating", "partition", "offset"):
         rows[name] = ratings[name].to_numpy()  # a null rating becomes NaN
     rows["rated_at"] = ratings["rated_at"].cast(pa.int64()).to_numpy()
     return rows

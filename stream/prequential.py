@@ -83,8 +83,8 @@ _sums = operator.attrgetter(*SUMS)
 def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in: FoldIn) -> Scores:
     """Scores of the ratings of one micro-batch, all of them from what was known before it.
 
-    ratings: (user_id int64[R], movie_id int64[R], rating float32[R] in stars); of a doubled (user, movie) the last
-    counts, and one with a NaN is left out. history: (row int64[L] ascending, movie_id int64[L], rating float32[L]), what
+    ratings: (user_id int64[R], movie_id int64[R], rating float32[R] in stars), the latest of each (user, movie); one with
+    a NaN is left out. history: (row int64[L] ascending, movie_id int64[L], rating float32[L]), what
     `History.of(np.unique(user_id))` gives before these ratings are appended.
 
     - a movie that the user has rated before is left out: both models may know that rating
@@ -119,15 +119,13 @@ def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in:
 
 
 def _first_ratings(user: I64, movie_id: I64, rating: F32, history: tuple[I64, I64, F32]) -> NDArray[np.bool_]:
-    """bool[R]: the last of each (user, movie), unless it is NaN or the pair is in the history."""
+    """bool[R]: all but NaN and the pairs that are in the history."""
     row, rated_id, _ = history
     movies, movie = np.unique(movie_id, return_inverse=True)  # [B], [R]
     pair = user * len(movies) + movie  # [R]
-    last = np.zeros(len(pair), np.bool_)
-    last[len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]] = True
     rated = index_of(movies, rated_id)  # [L], -1 where no rating is of that movie
     before = (row * len(movies) + rated)[rated >= 0]
-    first: NDArray[np.bool_] = last & ~np.isnan(rating) & ~np.isin(pair, before)
+    first: NDArray[np.bool_] = ~np.isnan(rating) & ~np.isin(pair, before)
     return first
 
 

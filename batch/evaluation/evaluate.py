@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reelstream.als.alternate import StepProgress
-from reelstream.als.arrays import F32, I32, I64, index_of
+from reelstream.als.arrays import F32, I32, I64, index_of, latest_rows
 from reelstream.als.counting_sort import positions
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.held_out import HeldOut
@@ -51,13 +51,12 @@ class RatingColumns:
         return RatingColumns(self.user_id[at], self.movie_id[at], self.rating[at], self.rated_at_ms[at])
 
     def latest(self) -> RatingColumns:
-        """The latest rating of each (user, movie), of equal times the last row; sorted by user, then movie."""
+        """The latest rating of each (user, movie), of equal times the last row, as `replay` would send it last; sorted
+        by user, then movie."""
         pair = _pairs(self.user_id, self.movie_id)  # [L]
         if (pair[1:] > pair[:-1]).all():  # as MovieLens files are
             return self
-        order = np.lexsort((self.rated_at_ms, pair))
-        last = np.append(pair[order][1:] != pair[order][:-1], True)[: len(order)]
-        return self.rows(order[last])
+        return self.rows(latest_rows(self.user_id, self.movie_id, self.rated_at_ms))
 
 
 @dataclass(frozen=True, slots=True)

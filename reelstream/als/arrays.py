@@ -87,6 +87,20 @@ def row_starts(counts: NDArray[Any] | list[int]) -> I64:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+def latest_rows(user_id: I64, movie_id: I64, rated_at: I64, place: tuple[NDArray[Any], ...] = ()) -> I64:
+    """Positions of the latest rating of each (user, movie), int64, by user, then movie. This is the one rule of what counts.
+
+    user_id, movie_id, rated_at: int64[L]. place: further int[L], the most significant first, that decide between equal
+    times: partition and offset of an event. What is equal in all of that is decided by the order of the rows.
+    """
+    order = np.lexsort((*reversed(place), rated_at, movie_id, user_id))  # [L]
+    user, movie = user_id[order], movie_id[order]
+    last_of_pair = np.ones(len(order), np.bool_)
+    last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
+    latest: I64 = order[last_of_pair]
+    return latest
+
+
 def index_of(known: I64, ids: I64) -> I64:
     """Positions of `ids` in the ascending `known`, int64; -1 where it is not there."""
     if not len(known):

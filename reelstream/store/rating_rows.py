@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from reelstream.als.arrays import latest_rows
 
 Offsets = Mapping[str, Mapping[int, int]]
 """topic → partition → the next offset to take: all events below it are in the store."""
@@ -23,14 +24,9 @@ def latest(table: pa.Table, *, taken_back: bool = False) -> pa.Table:
     Newest by `rated_at`, then by partition and offset, so a late or doubled event cannot bring an old rating back.
     Where the newest takes the rating back there is no row; with `taken_back` there is one with a null rating.
     """
-    keys = [table[name].to_numpy() for name in ("user_id", "movie_id", "partition", "offset")]
-    user, movie, partition, offset = keys
+    user, movie, partition, offset = (table[name].to_numpy() for name in ("user_id", "movie_id", "partition", "offset"))
     rated_at = table["rated_at"].cast(pa.int64()).to_numpy()
-    order = np.lexsort((offset, partition, rated_at, movie, user))  # [rows]
-    user, movie = user[order], movie[order]
-    last_of_pair = np.ones(len(order), dtype=bool)
-    last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
-    newest = table.take(pa.array(order[last_of_pair]))
+    newest = table.take(pa.array(latest_rows(user, movie, rated_at, (partition, offset))))
     return newest if taken_back else newest.filter(pc.is_valid(newest["rating"]))
 
 

@@ -14,7 +14,9 @@ from tests.fixtures.rows import ratings, rejects, triples
 
 Row = tuple[int, int, float]
 
-rows = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 10).map(lambda half: half / 2), st.integers(0, 3))
+users, movies = st.integers(1, 5), st.integers(1, 4)
+stars = st.one_of(st.none(), st.integers(1, 10).map(lambda half: half / 2))
+rows = st.tuples(users, movies, stars, st.integers(0, 2), st.integers(0, 3))
 batches = st.lists(st.lists(rows, max_size=6), min_size=1, max_size=8)
 
 
@@ -25,18 +27,21 @@ def of(history: History, *user_ids: int) -> list[Row]:
     return list(zip(users.tolist(), movie_id.tolist(), rating.tolist(), strict=True))
 
 
-def table(batch: list[tuple[int, int, float, int]], offset: int) -> pa.Table:
-    """(user, movie, stars, rated_at in ms) as rows of RATINGS."""
+def table(batch: list[tuple[int, int, float | None, int, int]], offset: int) -> pa.Table:
+    """(user, movie, stars or None, rated_at in ms, partition) as rows of RATINGS."""
     parts = [
-        ratings((user, movie, stars), offset=offset + at, rated_at_ms=rated_at_ms)
-        for at, (user, movie, stars, rated_at_ms) in enumerate(batch)
+        ratings((user, movie, stars), offset=offset + at, rated_at_ms=rated_at_ms, partition=partition)
+        for at, (user, movie, stars, rated_at_ms, partition) in enumerate(batch)
     ]
     return pa.concat_tables([ratings(), *parts])
 
 
 @settings(max_examples=60, deadline=None)
 @given(batches=batches, in_store=st.integers(0, 8))
-def test_it_says_what_the_store_says(batches: list[list[tuple[int, int, float, int]]], in_store: int) -> None:
+def test_it_says_what_the_store_says(
+    batches: list[list[tuple[int, int, float | None, int, int]]], in_store: int
+) -> None:
+    """Whatever partition a rating comes from, and however many have the same time."""
     starts = np.cumsum([0, *map(len, batches)])
     tables = [table(batch, int(offset)) for batch, offset in zip(batches, starts, strict=False)]
     history = History(pa.concat_tables([ratings(), *tables[:in_store]]).select(COLUMNS))

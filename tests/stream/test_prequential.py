@@ -14,6 +14,7 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.metrics import BIAS_DAMPING, evaluate
 from reelstream.als.splits import split_random
+from reelstream.store.rating_rows import latest
 from reelstream.stream.history import History
 from reelstream.stream.prequential import LIKED_FROM, Scores, score
 from tests.fixtures.rating_data import movielens, tastes
@@ -41,9 +42,9 @@ def stored(*more: Row) -> list[Row]:
 
 
 def scored(batch: list[Row], before: list[Row]) -> Scores:
-    user, movie, stars = (np.array(column) for column in zip(*batch, strict=True))
-    history = History(ratings(*before)).of(np.unique(user))
-    return score((user, movie, stars.astype(np.float32)), history, version())
+    newest = latest(ratings(*batch), taken_back=True)
+    user, movie, stars = (newest[name].to_numpy() for name in ("user_id", "movie_id", "rating"))
+    return score((user, movie, stars), History(ratings(*before)).of(np.unique(user)), version())
 
 
 def by_hand(batch: list[Row], before: list[Row]) -> Scores:
