@@ -20,7 +20,7 @@ from reelstream.als.arrays import F32, I32, I64, index_of, latest_rows
 from reelstream.als.counting_sort import positions
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.held_out import HeldOut
-from reelstream.als.metrics import Measured, bias_only, measure, popularity, rating_metrics
+from reelstream.als.metrics import Measured, bias_only, measure, popular_baseline, rating_metrics
 from reelstream.als.splits import split_random, split_time, split_user_time
 from reelstream.als.transfer import transfer
 from reelstream.batch.refit import engine
@@ -147,7 +147,7 @@ def evaluate(
     measured = measure(factors, held_out, k, with_auc=True)
 
     progress("measure the baselines", 2, steps)  # 3
-    popular, popular_lists = popularity(factors, held_out, k, with_auc=True)
+    popular, popular_lists = popular_baseline(factors, held_out, k, with_auc=True)
     biases = rating_metrics(bias_only(factors, held_out), held_out.rating)
 
     progress("measure the published version", 3, steps)  # 4

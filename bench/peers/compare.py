@@ -30,7 +30,7 @@ from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.held_out import HeldOut
 from reelstream.als.list_metrics import accuracy
-from reelstream.als.metrics import bias_only, popularity, rating_metrics
+from reelstream.als.metrics import bias_only, popular_baseline, rating_metrics
 from reelstream.als.splits import split_random
 
 CONTESTANTS = {
@@ -129,7 +129,7 @@ def _split(table: pa.Table, seed: int, path: Path) -> tuple[HeldOut, Factors, Sp
 def _floor_figures(held_out: HeldOut, floor: Factors) -> dict[str, Any]:
     return {
         "bias_only_rmse": rating_metrics(bias_only(floor, held_out), held_out.rating)["rmse"],
-        "popularity_ndcg_at_10": popularity(floor, held_out, TOP_N)[0]["ndcg_at_10"],
+        "popularity_ndcg_at_10": popular_baseline(floor, held_out, TOP_N)[0]["ndcg_at_10"],
     }
 
 

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from reelstream.als.arrays import F32, F64, I32, I64, Csr
 from reelstream.als.factors import Factors, RatingMatrix
+from reelstream.als.fit import movie_sums
 from reelstream.als.held_out import HeldOut, renumbered
 from reelstream.als.list_metrics import Figures, accuracy, variety
-from reelstream.als.top_n import predict, top_n
+from reelstream.als.top_n import popularity, predict, top_n
 from reelstream.errors import UsageError
 
 BIAS_DAMPING = 5.0
@@ -61,7 +62,8 @@ def evaluate(
     factors: fitted on `train`. test_user, test_movie (ids, integers [T]), test_rating (stars, [T]); T at least 1.
     For another k the keys say that k. A figure that is not defined (no user to rank for; r2 of ratings all equal) is
     None.
-    baselines: "popularity" recommends the most rated movies; "bias_only" predicts mean + user bias + movie bias.
+    baselines: "popularity" recommends the most popular movies, as the published list does; "bias_only" predicts mean + user
+    bias + movie bias.
     Raises UsageError if there is no test row, the lengths differ or `factors` are not those of `train`.
     """
     if not (np.array_equal(factors.user_ids, train.user_ids) and np.array_equal(factors.movie_ids, train.movie_ids)):
@@ -72,7 +74,7 @@ def evaluate(
         "test_rows": len(test_user),
         "ranked_users": len(held_out.users),
         "baselines": {
-            "popularity": popularity(factors, held_out, k)[0],
+            "popularity": popular_baseline(factors, held_out, k)[0],
             "bias_only": rating_metrics(bias_only(factors, held_out), test_rating),
         },
     }
@@ -117,10 +119,12 @@ def measure(
     return Measured(predicted, lists, took, figures)
 
 
-def popularity(factors: Factors, held_out: HeldOut, k: int, *, with_auc: bool = False) -> tuple[Figures, I32]:
-    """Ranking metrics of the list of the most rated movies in training, without what a user has seen; and the lists."""
+def popular_baseline(factors: Factors, held_out: HeldOut, k: int, *, with_auc: bool = False) -> tuple[Figures, I32]:
+    """Ranking metrics of the list of the most popular movies in training (see `top_n.popularity`), without what a user
+    has seen; and the lists."""
     users = np.ones((len(held_out.users), 1), np.float32)
-    movies = held_out.train.by_movie.counts().astype(np.float32)[:, None]  # [M, 1]
+    by_movie = held_out.train.by_movie
+    movies = popularity(movie_sums(by_movie), by_movie.counts())[:, None]  # [M, 1]
     lists, _ = top_n(users, movies, held_out.seen, k)
     figures = _ranking_metrics(lists, held_out, factors.ranking_movie)
     if with_auc:

@@ -8,9 +8,9 @@ import pytest
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.held_out import HeldOut, renumbered
-from reelstream.als.metrics import evaluate, measure, popularity, rating_metrics
+from reelstream.als.metrics import evaluate, measure, popular_baseline, rating_metrics
 from reelstream.als.splits import split_random
-from reelstream.als.top_n import top_n
+from reelstream.als.top_n import popular, top_n
 from reelstream.errors import UsageError
 from tests.fixtures.rating_data import csr, movielens
 
@@ -56,7 +56,7 @@ def test_every_figure_of_a_small_example() -> None:
     assert (figures["map_at_10"], figures["mrr_at_10"]) == (0.5, 0.5)
     # Each of the four movies is rated by one of the two users: one bit. All factors point the same way.
     assert (figures["novelty"], figures["diversity"]) == (1, pytest.approx(0))
-    # Popularity: all movies are equally popular, so lower ids come first: 30, 40 for user 1 and 10, 20 for user 2.
+    # Popularity: 30 and 40 have as many stars, so 30 comes first for user 1; user 2's list is 10, 20.
     assert figures["baselines"]["popularity"]["ndcg_at_10"] == pytest.approx(1)
     accuracy = {f"{name}_at_10" for name in ("ndcg", "precision", "recall", "map", "mrr")}
     assert set(figures["baselines"]["popularity"]) == accuracy | {"coverage", "novelty", "diversity"}
@@ -82,7 +82,7 @@ def test_auc_of_both_models_by_hand() -> None:
     held_out = HeldOut.of(train, np.array([1, 2]), np.array([30, 10]), np.array([5, 4], np.float32))
     # User 1 may see 30 and 40, which is scored above 30; user 2 may see 10 and 20, which is scored above 10.
     assert measure(factors, held_out, 10, with_auc=True).figures["auc"] == 0
-    assert popularity(factors, held_out, 10, with_auc=True)[0]["auc"] == 0.5  # all as popular
+    assert popular_baseline(factors, held_out, 10, with_auc=True)[0]["auc"] == 0.75  # 30 as 40, 10 before 20
     # Without 40, user 1's list is 30 alone; 30 comes before what the model does not know.
     listable = np.array([True, True, True, False])
     measured = measure(factors, held_out, 2, listable=listable, with_auc=True)
@@ -112,6 +112,16 @@ def test_bad_arguments_are_named() -> None:
     other = replace(factors, movie_ids=factors.movie_ids + 1)
     with pytest.raises(UsageError, match="not those of the training"):
         evaluate(other, train, np.array([1]), np.array([30]), np.array([3], np.float32))
+
+
+def test_the_popular_baseline_has_the_lists_that_are_published_as_popular() -> None:
+    user_id, movie_id, rating = movielens()
+    ratings = RatingMatrix.from_triples(user_id, movie_id, rating)
+    factors = fit(ratings, ModelSettings(rating_rank=1, ranking_rank=1, rating_iterations=1, ranking_iterations=1))
+    newcomer = replace(ratings, by_user=csr([[]] * len(ratings.user_ids)))
+    held_out = HeldOut.of(newcomer, user_id[:1], movie_id[:1], np.array([5], np.float32))
+    for k in (10, 1000):
+        assert popular_baseline(factors, held_out, k)[1].tolist() == [popular(factors, k)[0].tolist()]
 
 
 def test_real_ratings_both_models_beat_their_baselines() -> None:
