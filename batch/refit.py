@@ -113,6 +113,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             "engine": settings.engine,
             "fitted_at": as_of.isoformat(),
             "top_n": settings.top_n,
+            "accepted": data.state.accepted,
             "ratings": len(data.rating),
             "users": len(factors.user_ids),
             "movies": len(factors.movie_ids),

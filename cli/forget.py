@@ -96,8 +96,7 @@ def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | Non
         done = store.forgotten().get(event.user_id)
         if done and done.until_ms >= event.rated_at_ms and done.removed:
             return done.removed
-        running = run_files.read(settings.warehouse, "stream")
-        if not running or not running["alive"] or running["state"] == "stopped":
+        if not run_files.stream_runs(settings.warehouse):
             return None
         time.sleep(0.05)
     return None

@@ -105,8 +105,7 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
                 return False
             if max(version.batch, Updates(version.path).batch()) >= batch:
                 return True
-        running = run_files.read(settings.warehouse, "stream")
-        if not running or not running["alive"] or running["state"] == "stopped":
+        if not run_files.stream_runs(settings.warehouse):
             return False
         time.sleep(0.01)
     return False

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,7 +38,7 @@ from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
 from reelstream.stream.parse import parse
-from reelstream.stream.source import TopicSource, lost_as_json
+from reelstream.stream.source import TopicSource
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between the tries to start a failed query again; the last one repeats."""
@@ -239,7 +240,7 @@ class Stream:
             "lag_events": lag,
             "events_per_s": round(sum(r.accepted + r.rejected for r in recent) / RATE_WINDOW_S, 1),
             "restarts": self._restarts,
-            "accepted_loss": lost_as_json(self._source.lost),
+            "accepted_loss": [asdict(gap) for gap in store.lost],
             "error": error,
             "quality": self._folder.quality.summary(),
         }

@@ -12,8 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -22,8 +20,7 @@ from reelstream.kafka_io.properties import load_command_config, spark_options
 from reelstream.kafka_io.topic import ensure_topic
 from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
-from reelstream.store import run_files
-from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings import Gap, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
 
 FETCH = {
@@ -33,21 +30,10 @@ FETCH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Offsets `first` to `last` of a partition, which Kafka has deleted before the stream took them."""
-
-    topic: str
-    partition: int
-    first: int
-    last: int
-
-
 class TopicSource:
     """The topic of one stream, whose query may be started many times.
 
-    `accept_data_loss`: go on behind a gap, which is added to `lost` and told to `notice`, instead of raising. `lost` also
-    has the gaps that earlier streams accepted.
+    `accept_data_loss`: go on behind a gap, which the store keeps as `lost` and `notice` is told, instead of raising.
     """
 
     def __init__(
@@ -59,7 +45,6 @@ class TopicSource:
         accept_data_loss: bool = False,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.lost = accepted_before(settings.warehouse)
         self._settings = settings
         self._bootstrap_servers = bootstrap_servers
         self._store = store
@@ -100,10 +85,12 @@ class TopicSource:
                     "and read that."
                 )
             self._notice(f"data loss accepted: topic {topic} goes on without {_listed(gaps)}")
-            self.lost += gaps
         if gaps:  # of a topic that is new to the store, too: from now on a gap is one that came later
             self._store.append(
-                RATINGS.empty_table(), REJECTS.empty_table(), {topic: {gap.partition: gap.last + 1 for gap in gaps}}
+                RATINGS.empty_table(),
+                REJECTS.empty_table(),
+                {topic: {gap.partition: gap.last + 1 for gap in gaps}},
+                lost=gaps if taken or self._began else (),
             )
         self._began = True
         return {partition: max(offset, taken.get(partition, 0)) for partition, offset in first.items()}
@@ -123,19 +110,6 @@ def gaps_before(topic: str, taken: Mapping[int, int], first: Mapping[int, int]) 
     """The offsets that are neither in the store nor in the topic. A partition of which nothing was taken begins at 0."""
     starts = {partition: taken.get(partition, 0) for partition in sorted(first)}
     return [Gap(topic, p, start, first[p] - 1) for p, start in starts.items() if first[p] > start]
-
-
-def accepted_before(warehouse: Path) -> list[Gap]:
-    """What `run/stream.json` still says was lost; nothing where it cannot be read."""
-    try:
-        return [Gap(**gap) for gap in (run_files.read(warehouse, "stream") or {}).get("accepted_loss", ())]
-    except TypeError:
-        return []
-
-
-def lost_as_json(gaps: Sequence[Gap]) -> list[dict[str, object]]:
-    """For `run/stream.json`."""
-    return [asdict(gap) for gap in gaps]
 
 
 def _listed(gaps: Sequence[Gap]) -> str:

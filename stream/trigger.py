@@ -106,9 +106,9 @@ class Trigger:
     def _new_ratings(self) -> int:
         """Ratings that no refit has seen, be it one that was held back."""
         version = self._recommendations.current_or_none()
-        last = run_files.read(self._settings.warehouse, "refit") or {}
-        held_back = last["accepted"] if last.get("state") == "held back" else 0
-        return self._store.state().accepted - max(version.accepted if version else 0, held_back)
+        held_back = self._recommendations.held_back() or {}
+        seen = max(version.accepted if version else 0, int(held_back.get("accepted", 0)))
+        return self._store.state().accepted - seen
 
     def _report(self, state: str, new_ratings: int) -> None:
         due_in_s = self._due.in_s(time.monotonic())

@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,21 @@ class StoredDirectory:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets `first` to `last` of a partition, which Kafka has deleted before the stream took them."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class RatingsState:
     """What `ratings/CURRENT` says. `accepted` and `rejected` count events ever taken in, not rows on disk.
 
     `forgotten` names the file of all requests to be forgotten, `forgetting` is user_id → until_ms of those whose rows are
-    not all removed yet; no reader gets them any more.
+    not all removed yet; no reader gets them any more. `lost` are the gaps that streams went on behind.
     """
 
     batch: int = 0
@@ -63,6 +73,7 @@ class RatingsState:
     rejected: int = 0
     forgotten: str | None = None
     forgetting: Mapping[int, int] = field(default_factory=dict)
+    lost: tuple[Gap, ...] = ()
 
     @property
     def folders(self) -> tuple[StoredDirectory, ...]:
@@ -88,12 +99,19 @@ class RatingsStore:
         return RatingsState() if value is None else _state_from_json(value)
 
     def append(
-        self, ratings: pa.Table, rejects: pa.Table, offsets: Offsets, forget: Sequence[tuple[int, int]] = ()
+        self,
+        ratings: pa.Table,
+        rejects: pa.Table,
+        offsets: Offsets,
+        forget: Sequence[tuple[int, int]] = (),
+        *,
+        lost: Sequence[Gap] = (),
     ) -> RatingsState:
         """Takes in the rows of one micro-batch whose events lie at or after `state().offsets`, durably, in one step.
 
         ratings and rejects have the schemas RATINGS and REJECTS; `offsets` are the next ones, of the partitions that
-        moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to.
+        moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to;
+        `lost` are gaps that `offsets` leave behind.
         A crash before the pointer moves leaves a folder that the next append replaces.
         Raises MissingRequirement if the disk is full; nothing has changed then.
         """
@@ -129,6 +147,7 @@ class RatingsStore:
                 rejected=state.rejected + rejects.num_rows,
                 forgotten=forgotten_name,
                 forgetting={**state.forgetting, **{user: asked[user].until_ms for user, _ in forget}},
+                lost=(*state.lost, *lost),
             )
             pointer.move(self._pointer, _state_to_json(state))
             failpoint("batch-stored")
@@ -306,6 +325,7 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
         "rejects": [folder(item) for item in state.rejects],
         "forgotten": state.forgotten,
         "forgetting": {str(user): until_ms for user, until_ms in state.forgetting.items()},
+        "lost": [asdict(gap) for gap in state.lost],
     }
 
 
@@ -323,4 +343,5 @@ def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
         rejected=value["rejected"],
         forgotten=inside(value["forgotten"]) if value.get("forgotten") else None,
         forgetting={int(user): until_ms for user, until_ms in value.get("forgetting", {}).items()},
+        lost=tuple(Gap(**gap) for gap in value.get("lost", ())),
     )

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reelstream.errors import NotReady
+from reelstream.errors import DamagedStore, NotReady
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.compaction import run_to_merge
@@ -142,6 +142,17 @@ class RecommendationsStore:
                 name = path.name.split("=")[1]
                 found.append({"version": name, "published": name <= current, **_model_info(path)})
         return found
+
+    def held_back(self) -> dict[str, Any] | None:
+        """The model's info of the version that the gate holds back now, `accepted` among it; None where there is none."""
+        current = (pointer.read(self._pointer) or {"version": ""})["version"]
+        for path in self.models_path.glob("version=*"):
+            if path.name > f"version={current}":
+                with contextlib.suppress(FileNotFoundError, DamagedStore):  # removed, or the next refit removes it
+                    info = _model_info(path)
+                    if is_held_back(info):
+                        return info
+        return None
 
     def read(self, kind: str, version: Version, filters: Any = None) -> pa.Table:
         """The table `users`, `similar` or `popular` of a version, as the refit wrote it."""
@@ -301,6 +312,12 @@ class Updates:
 
 def _of(user_ids: Sequence[int] | None) -> pc.Expression | None:
     return None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
+
+
+def is_held_back(info: Mapping[str, Any]) -> bool:
+    """Of an unpublished version: else its refit is not done yet, or was killed."""
+    gate = info.get("gate") or {}
+    return bool(gate.get("reasons")) and not gate.get("forced")
 
 
 def _model_info(path: Path) -> dict[str, Any]:

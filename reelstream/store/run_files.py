@@ -1,5 +1,8 @@
-"""`run/NAME.json`: what the processes of a warehouse say of themselves, for `reelstream status`. Nothing depends on
-it."""
+"""`run/NAME.json`: what the processes of a warehouse say of themselves, for `reelstream status`.
+
+No data depends on it: it may be deleted at any time, and each process soon says it again. `rate` and `forget` ask
+`stream_runs` whether waiting makes sense.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,12 @@ def read(warehouse: Path, name: str) -> dict[str, Any] | None:
     pid, born = status.get("pid"), status.pop("born", None)
     born_now = _born(pid)
     return {**status, "alive": process_lives(pid) and (born == born_now or None in (born, born_now))}
+
+
+def stream_runs(warehouse: Path) -> bool:
+    """Whether a stream takes events in now."""
+    status = read(warehouse, "stream")
+    return bool(status and status["alive"] and status.get("state") != "stopped")
 
 
 def _overwrite(path: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from reelstream.errors import DamagedStore
 from reelstream.store import pointer
-from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.recommendations import RecommendationsStore, is_held_back
 
 MAX_ROWS = 10_000
 """Of more refits the newest are kept."""
@@ -47,7 +47,7 @@ def read(warehouse: Path) -> list[Row]:
         on_disk = RecommendationsStore(warehouse).versions()
     for info in on_disk:
         row = row_of(info["version"], info, published=info["published"])
-        if _key(row) not in known and (row["published"] or _held_back(info)):
+        if _key(row) not in known and (row["published"] or is_held_back(info)):
             rows.append(row)
     return sorted(rows, key=lambda row: (row["at"] or "", row["version"]))
 
@@ -68,12 +68,6 @@ def row_of(version: str, info: Mapping[str, Any], *, published: bool) -> Row:
         "coverage": metrics.get("coverage"),
         "refit_s": (info.get("seconds") or {}).get("all"),
     }
-
-
-def _held_back(info: Mapping[str, Any]) -> bool:
-    """Of an unpublished version: else its refit is not done yet, or was killed."""
-    gate = info.get("gate") or {}
-    return bool(gate.get("reasons")) and not gate.get("forced")
 
 
 def _written(warehouse: Path) -> list[Row]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(settings:
         refit(settings)
 
     assert trigger._new_ratings() == 0
+    shutil.rmtree(settings.warehouse / "run")
+    assert Trigger(settings, lambda _: None)._new_ratings() == 0
     add(store, (3, 3000, 5.0))
     assert trigger._new_ratings() == 1
 

@@ -9,10 +9,9 @@ from pyspark.sql import SparkSession
 from reelstream.errors import DamagedStore
 from reelstream.events import RatingEvent
 from reelstream.settings import load
-from reelstream.store import run_files
-from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings import Gap, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
-from reelstream.stream.source import Gap, TopicSource, check_same_topic, gaps_before, lost_as_json
+from reelstream.stream.source import TopicSource, check_same_topic, gaps_before
 from tests.fixtures.kafka_topic import delete_before, send_to
 
 
@@ -102,17 +101,12 @@ def test_a_gap_that_is_accepted_is_told_once_and_skipped_for_good(
     accepting.records(spark)
     accepting.records(spark)
 
-    assert accepting.lost == [Gap(topic, 0, 2, 9), Gap(topic, 2, 0, 0)]
+    assert RatingsStore(warehouse).state().lost == (Gap(topic, 0, 2, 9), Gap(topic, 2, 0, 0))
     assert told == [
         f"data loss accepted: topic {topic} goes on without offsets 2 to 9 of partition 0 and offsets 0 to 0 of partition 2"
     ]
     assert RatingsStore(warehouse).state().offsets == {topic: {0: 10, 1: 9, 2: 1}}
     source().records(spark)  # without the flag: the gap was accepted
-
-    run_files.write(warehouse, "stream", {"accepted_loss": lost_as_json(accepting.lost)})
-    assert source().lost == accepting.lost
-    run_files.write(warehouse, "stream", {"accepted_loss": [{"another": "shape"}]})
-    assert source().lost == []
 
 
 def test_a_topic_made_anew_is_refused_even_where_loss_is_accepted(
