@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --system-certs
+TEST_WORKERS ?= 3
 REELSTREAM_WAREHOUSE ?= demo-warehouse
 export REELSTREAM_WAREHOUSE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-long format lock clean
+.PHONY: help setup demo test test-long check check-long format lock clean
 
 help:
 	@echo "make demo   set up, then run all of it on real ratings   [RATINGS=ratings.csv] [MOVIES=movies.csv]"
 	@echo "make test   set up, then run every test"
+	@echo "make test-long  the same with ten times as many examples of each property"
 	@echo "make check  format, lint, types, then make test"
 	@echo "make setup  the set-up of make demo alone: $(VENV) with pinned packages, a Java, and the Kafka jars"
 	@echo "make check-long  make demo and make test on a bare Debian, as root and as a user; needs root and debootstrap"
@@ -33,7 +35,16 @@ demo: setup
 	@$(BIN)/reelstream demo $(if $(RATINGS),--ratings "$(RATINGS)") $(if $(MOVIES),--movies "$(MOVIES)")
 
 test: $(VENV)/.test-ready
-	@env -u REELSTREAM_WAREHOUSE $(BIN)/python -m pytest
+	@$(call pytest,short)
+
+test-long: $(VENV)/.test-ready
+	@$(call pytest,long)
+
+# A file's tests stay together, in the order of the files; each worker has a broker and a Spark session of its own.
+define pytest
+env -u REELSTREAM_WAREHOUSE $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+  --durations 20 --hypothesis-profile $(1)
+endef
 
 check: $(VENV)/.test-ready
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(MAKE) --no-print-directory test

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from reelstream.broker.jars import spark_kafka_jars
@@ -14,8 +16,13 @@ from reelstream.kafka_io.topic import ensure_topic
 from reelstream.settings import load
 from reelstream.spark_session import open_session
 from tests.fixtures.kafka_broker import fresh_topic, running_kafka, which_kafka
+from tests.fixtures.spark_home import SHORT_LIVED_JVM
 
 TOPIC_PARTITIONS = 3
+
+settings.register_profile("short", deadline=None)
+settings.register_profile("long", max_examples=10 * settings.default.max_examples, deadline=None)
+settings.load_profile("short")  # pytest --hypothesis-profile=long comes later, and wins
 
 # kafka-python does not close the socket of a connection that was refused: it is bound to nothing and has no peer.
 REFUSED_CONNECTION = (
@@ -25,6 +32,9 @@ REFUSED_CONNECTION = (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the many child processes would compile all that they import
+    for launched in ("SPARK_LAUNCHER_OPTS", "SPARK_SUBMIT_OPTS"):
+        os.environ[launched] = SHORT_LIVED_JVM
 
 
 def pytest_report_header() -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.als import kernel, reference
@@ -18,6 +18,7 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.top_n import predict, top_n
 from reelstream.errors import UsageError
+from tests.fixtures.examples import examples
 from tests.fixtures.rating_data import exact, tastes
 
 SMALL = ModelSettings(rating_rank=6, rating_iterations=4, ranking_rank=5, ranking_iterations=4)
@@ -47,7 +48,7 @@ def shapes(draw: st.DrawFn) -> tuple[list[int], int]:
     return draw(st.lists(st.one_of(st.integers(0, 3), near), min_size=1, max_size=6)), n_factors
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(
     shape=shapes(),
     alpha0=st.sampled_from([0.0, 0.0, 0.1, 1.0]),
@@ -82,7 +83,7 @@ def test_rows_that_weigh_nothing_have_no_factors(half_step: Callable[..., F32]) 
         assert not solved.any()
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     which=st.sampled_from(["other", "weights", "targets", "regularization"]),
     bad=st.sampled_from([np.nan, np.inf, -np.inf]),
@@ -144,7 +145,7 @@ def stars_of(factors: Factors, user_id: I64, movie_id: I64) -> F32:
     return predict(factors, factors.user_bias[user], factors.rating_user[user], movie)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     n_users=st.integers(1, 4),
     n_movies=st.integers(1, 4),
@@ -170,7 +171,7 @@ def test_equal_ratings_are_predicted_as_they_are_and_equal_movies_come_by_id(
     assert (left == -1).all()
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(side=st.sampled_from(["user", "movie"]), n=st.integers(1, 30), rank=st.sampled_from([1, 8, 70]))
 def test_one_user_or_one_movie_alone_is_fitted_as_the_reference_does(side: str, n: int, rank: int) -> None:
     rng = np.random.default_rng(n)

@@ -4,12 +4,13 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.als import compiled, kernel, reference
 from reelstream.als.arrays import Csr, row_starts
 from reelstream.errors import UsageError
+from tests.fixtures.examples import examples
 
 
 def problem(n_rows: int, n_columns: int, n_factors: int, density: float, seed: int) -> tuple:
@@ -27,7 +28,7 @@ def problem(n_rows: int, n_columns: int, n_factors: int, density: float, seed: i
     return Csr(indptr, indices, values), other, weights, targets, regularization
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     n_rows=st.integers(1, 12),
     n_columns=st.integers(1, 90),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.als import auc as auc_module
@@ -85,7 +85,6 @@ def test_diversity_is_the_mean_over_pairs(users: tuple[list[list[int]], list[lis
     assert found == (pytest.approx(np.mean(expected), abs=1e-5) if expected else None)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(
     st.lists(
         st.tuples(*[st.lists(st.integers(0, N_MOVIES - 1), unique=True) for _ in range(2)]), min_size=1, max_size=6

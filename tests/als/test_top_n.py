@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.als.factors import ModelSettings
 from reelstream.als.fit import fit
 from reelstream.als.top_n import popular, predict, similar_movies, top_n
 from reelstream.errors import UsageError
+from tests.fixtures.examples import examples
 from tests.fixtures.rating_data import csr, matrix
 
 
@@ -22,7 +23,7 @@ def brute_force(scores: np.ndarray, seen: list[list[int]], n: int) -> list[list[
     return lists
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     n_rows=st.integers(0, 9),
     n_movies=st.integers(1, 300),

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -20,6 +19,7 @@ from reelstream.batch.engines import mllib
 from reelstream.errors import UsageError
 from reelstream.settings import load, to_env
 from tests.fixtures.camps import camps
+from tests.fixtures.spark_home import spark_home
 
 MODEL = ModelSettings(rating_iterations=1, ranking_rank=3, ranking_iterations=1)
 
@@ -38,10 +38,7 @@ np.savez(sys.argv[1], *(getattr(factors, name) for name in factors.__slots__ if 
 
 
 def test_runs_on_executors_that_are_processes_of_their_own(spark: SparkSession, tmp_path: Path) -> None:
-    home = tmp_path / "spark"  # where workers put their folders
-    home.mkdir()
-    for part in ("bin", "jars"):
-        (home / part).symlink_to(Path(pyspark.__file__).parent / part)
+    home = spark_home(tmp_path / "spark")
     settings = load(warehouse=tmp_path / "warehouse", spark_master="local-cluster[2,1,1024]")
 
     ran = subprocess.run(

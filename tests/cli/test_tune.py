@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -26,6 +25,7 @@ from tests.cli.conftest import Reelstream
 from tests.fixtures.camps import add, camps
 from tests.fixtures.processes import descendants, running, wait_until
 from tests.fixtures.processes import reelstream as real_process
+from tests.fixtures.spark_home import spark_home
 
 GRID = ("--param", "rating_rank=1,2", "--param", "ranking_rank=1,2,3")
 TRIALS = 7
@@ -257,10 +257,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(warehouse: Path, csv: P
 
 
 def test_trials_run_on_executors_that_are_processes_of_their_own(csv: Path, warehouse: Path, tmp_path: Path) -> None:
-    home = tmp_path / "spark"  # where workers put their folders
-    home.mkdir()
-    for part in ("bin", "jars"):
-        (home / part).symlink_to(Path(pyspark.__file__).parent / part)
+    home = spark_home(tmp_path / "spark")
     settings = load(warehouse=warehouse, spark_master="local-cluster[2,1,1024]")
 
     ran = subprocess.run(

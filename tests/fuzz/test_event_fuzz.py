@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
@@ -30,6 +30,7 @@ from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import ingest
 from reelstream.stream.parse import check, parse
 from tests.fixtures.camps import camps, fill
+from tests.fixtures.examples import examples
 from tests.fuzz.events import NOW_MS, generate, shown
 
 COUNT = 60_000
@@ -219,7 +220,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(
     event=st.dictionaries(
         st.sampled_from(["v", "action", "user_id", "movie_id", "rating", "rated_at", "x"]),

@@ -5,12 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.errors import UsageError
 from reelstream.events import RatingEvent
 from reelstream.producer.ratings_csv import CHUNK_BYTES, BadRow, read, read_blocks
+from tests.fixtures.examples import examples
 
 NOW_MS = 1_700_000_000_000
 HEADER = b"userId,movieId,rating,timestamp\n"
@@ -146,7 +147,7 @@ def test_blocks_tell_the_bytes_read(tmp_path: Path) -> None:
     assert all(before < after <= before + 2 * CHUNK_BYTES for before, after in pairwise(read_bytes))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     body=st.one_of(
         st.binary(max_size=300),
@@ -162,7 +163,7 @@ def test_no_bytes_crash_it_and_the_rows_add_up(tmp_path_factory: pytest.TempPath
     assert sorted([line for line, _ in good] + [row.line_number for row in bad]) == lines
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     rows=st.lists(
         st.tuples(

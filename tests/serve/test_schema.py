@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 from reelstream.kafka_io.topic import ensure_topic
 from reelstream.serve.app import make_app
 from reelstream.settings import load
+from tests.fixtures.examples import examples
 from tests.fixtures.kafka_broker import fresh_topic
 from tests.serve.conftest import no_broker, publish, served
 
@@ -38,7 +39,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, bootstrap_servers: str) -> Ite
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_answer_is_as_described(url: str, label: str, mode: GenerationMode) -> None:
-    @effort(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @effort(examples(25), derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=OPERATIONS[label].as_strategy(generation_mode=mode))
     def asked(case: schemathesis.Case) -> None:
         if label == "GET /v1/events":

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.stream.history import COLUMNS, History
+from tests.fixtures.examples import examples
 from tests.fixtures.rows import ratings, rejects, triples
 
 Row = tuple[int, int, float]
@@ -36,7 +37,7 @@ def table(batch: list[tuple[int, int, float | None, int, int]], offset: int) -> 
     return pa.concat_tables([ratings(), *parts])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(batches=batches, in_store=st.integers(0, 8))
 def test_it_says_what_the_store_says(
     batches: list[list[tuple[int, int, float | None, int, int]]], in_store: int

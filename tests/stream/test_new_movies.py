@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelstream.als.arrays import F32, I64
@@ -21,6 +21,7 @@ from reelstream.stream import new_movies as module
 from reelstream.stream.history import History
 from reelstream.stream.new_movies import NewMovies, RatingArrays
 from tests.fixtures.camps import FIRST_MOVIE, camps
+from tests.fixtures.examples import examples
 from tests.fixtures.rating_data import movielens
 
 MODEL = ModelSettings(
@@ -245,7 +246,7 @@ rows = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(batches=st.lists(st.lists(rows, min_size=1, max_size=5), max_size=8), users_at_once=st.sampled_from([1, 2_000]))
 def test_after_each_fold_the_movies_and_their_counts_are_those_of_the_history(
     batches: list[list[tuple[int, int, float | None]]], users_at_once: int
