@@ -1,7 +1,7 @@
 """Read-your-writes: ratings that Kafka has acknowledged and that the published lists do not count yet.
 
-In: what was posted, with its place in the topic. Out: what to add to the stored ratings of a user. Next:
-`reelstream.serve.service` computes the user's list from both, until the stream has stored and folded in the rating.
+In: what was posted, with its place in the topic. Out: a user's ratings, with those merged in. Next: `reelstream.serve.service`
+answers from them as from any ratings, until the stream has stored the rating and folded it in.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from reelstream.api.user_ratings import StarsByMovie, StoredRatings
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
 
@@ -87,3 +89,20 @@ class AcknowledgedRatings:
                 del self._waiting[user_id]
                 return None
             return {}
+
+    def ratings(self, user_id: int) -> StarsByMovie:
+        """All ratings of the user; the stored ones alone, by which published lists answer, where no other waits."""
+        stored, waiting = StoredRatings(self._store, user_id), self.pending(user_id)
+        if waiting is None:
+            return stored
+        merged = {**stored, **waiting}
+        return {movie_id: stars for movie_id, stars in merged.items() if stars is not None}
+
+    def newest_first(self, user_id: int) -> list[tuple[int, float, datetime | None]]:
+        """(movie_id, stars, rated_at) of all ratings of the user; rated_at is None where the store does not have it yet."""
+        waiting = self.pending(user_id) or {}
+        stored = StoredRatings(self._store, user_id).table
+        stored = stored.sort_by([("rated_at", "descending"), ("movie_id", "ascending")])
+        columns = (stored[name].to_pylist() for name in ("movie_id", "rating", "rated_at"))
+        new = [(movie_id, stars, None) for movie_id, stars in reversed(waiting.items()) if stars is not None]
+        return new + [row for row in zip(*columns, strict=True) if row[0] not in waiting]

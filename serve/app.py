@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from reelstream import __version__
+from reelstream.api.movie_filter import Wanted
 from reelstream.errors import NotReady
 from reelstream.events import MAX_ID
 from reelstream.serve.guard import Guard
@@ -114,8 +115,8 @@ def _exact(described: Any) -> None:
 def _warm_up(service: Service) -> None:
     """Loads the model and the compiled kernels, so that the first caller does not wait for them."""
     try:
-        service.recommender.recommend_to_anonymous({1: service.settings.rating_max})
-        service.recommender.recommend(1)
-        service.recommender.search("the")
+        service.to_anonymous({1: service.settings.rating_max}, Wanted())
+        service.recommendations(1, Wanted())
+        service.ask(lambda now: now.search)
     except NotReady:
         return

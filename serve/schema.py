@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from reelstream.api.movie_filter import ListFilter, Wanted, wanted
 from reelstream.events import MAX_ID
 
 MAX_N = 1000
@@ -37,27 +38,14 @@ class Filters(BaseModel):
     year_from: int | None = Field(None, ge=0, le=9999, description="Only movies of this year or later.")
     year_to: int | None = Field(None, ge=0, le=9999, description="Only movies of this year or earlier.")
 
-    def wanted(self) -> dict[str, Any]:
+    def wanted(self) -> Wanted:
         """As the Python API takes it."""
-        return {
-            "n": self.n,
-            "offset": self.offset,
-            "genres": self.genre,
-            "year_from": self.year_from,
-            "year_to": self.year_to,
-        }
+        filters: ListFilter = {"offset": self.offset, "year_from": self.year_from, "year_to": self.year_to}
+        return wanted(self.n, {**filters, "genres": self.genre, "include_seen": getattr(self, "include_seen", False)})
 
 
 class ListQuery(Filters):
     include_seen: bool = Field(False, description="Leave movies in that the user has rated.")
-
-    def wanted(self) -> dict[str, Any]:
-        return {**super().wanted(), "include_seen": self.include_seen}
-
-    @property
-    def plain(self) -> bool:
-        """Whether nothing is filtered, so that a published list answers."""
-        return not (self.include_seen or self.genre or self.year_from is not None or self.year_to is not None)
 
 
 class GroupQuery(ListQuery):

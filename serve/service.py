@@ -1,23 +1,26 @@
-"""What the routes ask: the Python API, with the ratings that were acknowledged a moment ago put in.
+"""What the routes send: answers of the Python API as plain values, each from one snapshot.
 
-In: a user's id, and what is wanted. Out: answers as plain values, ready for JSON. Next: `reelstream.serve.routes` sends them.
+In: a user's id, and what is wanted. Out: plain values, ready for JSON. Next: `reelstream.serve.routes` sends them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 
-from reelstream.api.movies import Movies
-from reelstream.api.recommender import Recommender
+from reelstream.api import lists, movie_queries, why
+from reelstream.api.movie_filter import Wanted
 from reelstream.api.results import Because, Recommendation, Rows, as_plain
+from reelstream.api.snapshot import Snapshot, Snapshots
+from reelstream.api.user_ratings import StarsByMovie
 from reelstream.serve.acknowledged import AcknowledgedRatings
 from reelstream.settings import Settings
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 class Service:
@@ -25,153 +28,101 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.recommender = Recommender(settings.warehouse)
+        self.snapshots = Snapshots(settings.warehouse)
         self.acknowledged = AcknowledgedRatings(settings.warehouse, settings.topic)
-        self._published_at: tuple[str, datetime] = ("", datetime.now(UTC))
 
-    def ready_at_once(self, user_id: int) -> bool:
-        """Whether `recommendations` without filters answers from memory, without reading a file."""
-        return not self.acknowledged.waits(user_id) and self.recommender.up_to_date()
+    def ask(self, look: Callable[[Snapshot], T]) -> T:
+        """See `Snapshots.ask`."""
+        return self.snapshots.ask(look)
+
+    def in_memory(self, user_id: int, want: Wanted) -> Json | None:
+        """What `recommendations` gives, without reading a file; None where that cannot be."""
+        now = None if self.acknowledged.waits(user_id) else self.snapshots.in_memory()
+        movies = lists.published(now, user_id, want) if now and now.lists_in_memory else None
+        return None if now is None or movies is None else {"user_id": user_id, **list_of(now, movies)}
 
     def mark(self, user_id: int) -> object:
         """What changes when the user's list may have. Costs no file."""
-        return self.recommender.mark(), self.acknowledged.count(user_id)
+        return self.snapshots.marks(), self.acknowledged.count(user_id)
 
-    def recommendations(self, user_id: int, n: int, **wanted: Any) -> Json:
-        waiting = self.acknowledged.pending(user_id)
-        if waiting is None:
-            movies = self.recommender.recommend(user_id, n, **wanted)
-        else:
-            movies = self.recommender.recommend_to_anonymous(self._with(user_id, waiting), n, **wanted)
-        rated = self.stars(user_id) if wanted.get("include_seen") else {}
-        return {"user_id": user_id, **self.list_of(movies, rated)}
+    def recommendations(self, user_id: int, want: Wanted) -> Json:
+        ratings = self.acknowledged.ratings(user_id)
 
-    def list_of(self, movies: Rows[Recommendation], rated: Mapping[int, float]) -> Json:
-        """A list as an answer; an empty one says so of the version that is current."""
-        if movies:
-            first = movies[0]
-            head = {**self.origin(first.source, first.version), "as_of": first.as_of.isoformat()}
-        else:
-            head = {**self.origin("popular"), "as_of": datetime.now(UTC).isoformat()}
-        facts = self.recommender.movies()
-        return {
-            **head,
-            "movies": [
-                {
-                    **facts_of(facts, movie.movie_id, movie.title),
-                    "rank": movie.rank,
-                    "score": movie.score,
-                    "predicted_rating": movie.predicted_rating,
-                    "rated": rated.get(movie.movie_id),
-                }
-                for movie in movies
-            ],
-        }
+        def look(now: Snapshot) -> Json:
+            movies = lists.recommend(now, ratings, want)
+            return {"user_id": user_id, **list_of(now, movies, ratings if want.include_seen else {})}
 
-    def for_group(self, user_ids: Sequence[int], n: int, **wanted: Any) -> Json:
-        members = {user_id: self._unstored(user_id) for user_id in user_ids}
-        movies = self.recommender.recommend_to_group(members, n, **wanted)
-        origin = self.origin(movies[0].source, movies[0].version) if movies else self.origin("popular")
-        return {
-            "user_ids": list(members),
-            **origin,
-            "movies": [
-                {
-                    **self.facts(movie.movie_id),
-                    "rank": movie.rank,
-                    "score": movie.score,
-                    "predicted_ratings": {str(user): stars for user, stars in movie.predicted_ratings.items()},
-                }
-                for movie in movies
-            ],
-        }
+        return self.ask(look)
+
+    def to_anonymous(self, ratings: StarsByMovie, want: Wanted) -> Json:
+        rated = ratings if want.include_seen else {}
+        return self.ask(lambda now: list_of(now, lists.recommend(now, ratings, want), rated))
+
+    def for_group(self, user_ids: Sequence[int], want: Wanted) -> Json:
+        members = {user_id: self.acknowledged.ratings(user_id) for user_id in user_ids}
+
+        def look(now: Snapshot) -> Json:
+            movies = lists.recommend_to_group(now, members, want)
+            rows = [
+                {**row, "predicted_ratings": {str(user): stars for user, stars in row["predicted_ratings"].items()}}
+                for row in rows_of(now, movies, "rank", "score", "predicted_ratings")
+            ]
+            source = movies[0].source if movies else "popular"
+            return {"user_ids": list(members), **origin(now, source), "movies": rows}
+
+        return self.ask(look)
 
     def prediction(self, user_id: int, movie_id: int) -> Json:
-        value = as_plain(self.recommender.predict(user_id, movie_id, ratings=self._unstored(user_id)))
-        basis, version = value.pop("source"), value.pop("version")
-        source = "fold_in" if value["user_ratings"] else "popular"
-        return {**value, "basis": basis, **self.origin(source, version)}
+        ratings = self.acknowledged.ratings(user_id)
+
+        def look(now: Snapshot) -> Json:
+            value = as_plain(why.predict(now, ratings, movie_id, user_id))
+            source = "fold_in" if value["user_ratings"] else "popular"
+            return {**value, "basis": value["source"], **origin(now, source)}
+
+        return self.ask(look)
 
     def because(self, user_id: int, movie_id: int, n: int) -> Json:
-        return {
-            "user_id": user_id,
-            **self.reasons(self.recommender.because_anonymous(self.stars(user_id), movie_id), n),
-        }
+        return {"user_id": user_id, **self.because_anonymous(self.acknowledged.ratings(user_id), movie_id, n)}
 
-    def reasons(self, because: Because, n: int) -> Json:
-        """The first n reasons one by one, and all others together."""
-        others = because.reasons[n:]
-        source = "fold_in" if because.reasons else "popular"
-        return {
-            "movie_id": because.movie_id,
-            "title": because.title,
-            "score": because.score,
-            **self.origin(source, because.version),
-            "reasons": [
-                {**self.facts(one.movie_id), "rating": one.rating, "part": one.part, "share": one.share}
-                for one in because.reasons[:n]
-            ],
-            "others": {
-                "count": len(others),
-                "part": sum(one.part for one in others),
-                "share": sum(one.share for one in others),
-            },
-        }
+    def because_anonymous(self, ratings: StarsByMovie, movie_id: int, n: int) -> Json:
+        return self.ask(lambda now: reasons_of(now, why.because(now, ratings, movie_id), n))
 
     def surprises(self, user_id: int, n: int) -> Json:
-        found = self.recommender.surprises_of_anonymous(self.stars(user_id), n)
-        origin = self.origin("fold_in", found[0].version) if found else self.origin("popular")
-        rows = [
-            {
-                **self.facts(one.movie_id),
-                "rating": one.rating,
-                "expected_rating": one.expected_rating,
-                "surprise": one.surprise,
-            }
-            for one in found
-        ]
-        return {"user_id": user_id, **origin, "ratings": rows}
+        ratings = self.acknowledged.ratings(user_id)
+
+        def look(now: Snapshot) -> Json:
+            found = why.surprises(now, ratings, n)
+            rows = rows_of(now, found, "rating", "expected_rating", "surprise")
+            return {"user_id": user_id, **origin(now, "fold_in" if found else "popular"), "ratings": rows}
+
+        return self.ask(look)
 
     def ratings(self, user_id: int, n: int, offset: int) -> Json:
         """What the user has rated, the newest first; what is acknowledged and not stored yet before all."""
-        waiting = self.acknowledged.pending(user_id) or {}
-        table = self.recommender.ratings(user_id).sort_by([("rated_at", "descending"), ("movie_id", "ascending")])
-        columns = (table[name].to_pylist() for name in ("movie_id", "rating", "rated_at"))
-        new = [(movie_id, stars, None) for movie_id, stars in reversed(waiting.items()) if stars is not None]
-        old = [(movie_id, stars, at.isoformat()) for movie_id, stars, at in zip(*columns, strict=True)]
-        rows = new + [row for row in old if row[0] not in waiting]
-        return {
-            "user_id": user_id,
-            "total": len(rows),
-            "ratings": [
-                {**self.facts(movie_id), "rating": stars, "rated_at": at}
-                for movie_id, stars, at in rows[offset : offset + n]
-            ],
-        }
+        rated = self.acknowledged.newest_first(user_id)
 
-    def stars(self, user_id: int) -> dict[int, float]:
-        """movie_id → stars, as acknowledged."""
-        return self._with(user_id, self.acknowledged.pending(user_id) or {})
+        def look(now: Snapshot) -> list[Json]:
+            return [
+                {**facts(now, movie_id), "rating": stars, "rated_at": at and at.isoformat()}
+                for movie_id, stars, at in rated[offset : offset + n]
+            ]
 
-    def facts(self, movie_id: int) -> Json:
-        return facts_of(self.recommender.movies(), movie_id, self.recommender.title(movie_id))
+        return {"user_id": user_id, "total": len(rated), "ratings": self.ask(look)}
 
-    def origin(self, source: str, version: str | None = None) -> Json:
-        """Where an answer comes from. Raises NotReady while nothing is published."""
-        name, published_at = self._published_at
-        if version is None or name != version:
-            current = self.recommender.version()
-            name, published_at = self._published_at = (current.name, current.published_at)
-        age_s = (datetime.now(UTC) - published_at).total_seconds()
-        return {"source": source, "version": version or name, "age_s": round(max(0.0, age_s), 1)}
+    def similar(self, movie_id: int, n: int) -> Json:
+        def look(now: Snapshot) -> Json:
+            found = movie_queries.similar(now, movie_id, n)
+            head = {"movie_id": movie_id, "title": now.title(movie_id), **origin(now, "refit")}
+            return {**head, "movies": rows_of(now, found, "rank", "score")}
 
-    def _with(self, user_id: int, waiting: Mapping[int, float | None]) -> dict[int, float]:
-        changed = {**self.recommender.stars(user_id), **waiting}
-        return {movie_id: stars for movie_id, stars in changed.items() if stars is not None}
+        return self.ask(look)
 
-    def _unstored(self, user_id: int) -> dict[int, float] | None:
-        waiting = self.acknowledged.pending(user_id)
-        return None if waiting is None else self._with(user_id, waiting)
+    def popular(self, want: Wanted) -> Json:
+        shown = ("rank", "score", "predicted_rating", "n_ratings")
+        return self.ask(
+            lambda now: {**origin(now, "popular"), "movies": rows_of(now, lists.popular(now, want), *shown)}
+        )
 
 
 def service_of(request: Request) -> Service:
@@ -179,10 +130,52 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def facts_of(movies: Movies, movie_id: int, title: str | None) -> Json:
+def list_of(now: Snapshot, movies: Rows[Recommendation], rated: StarsByMovie | None = None) -> Json:
+    """A list as an answer; an empty one says so of the version that is current. rated: what to show beside the movies."""
+    rated = rated or {}
+    first = movies[0] if movies else None
+    return {
+        **origin(now, first.source if first else "popular"),
+        "as_of": (first.as_of if first else datetime.now(UTC)).isoformat(),
+        "movies": [
+            {**row, "rated": rated.get(row["movie_id"])}
+            for row in rows_of(now, movies, "rank", "score", "predicted_rating")
+        ],
+    }
+
+
+def reasons_of(now: Snapshot, because: Because, n: int) -> Json:
+    """The first n reasons one by one, and all others together."""
+    others = because.reasons[n:]
+    return {
+        "movie_id": because.movie_id,
+        "title": because.title,
+        "score": because.score,
+        **origin(now, "fold_in" if because.reasons else "popular"),
+        "reasons": rows_of(now, because.reasons[:n], "rating", "part", "share"),
+        "others": {
+            "count": len(others),
+            "part": sum(one.part for one in others),
+            "share": sum(one.share for one in others),
+        },
+    }
+
+
+def rows_of(now: Snapshot, rows: Iterable[Any], *shown: str) -> list[Json]:
+    """The movies' facts, and the fields of the rows by these names."""
+    return [{**facts(now, row.movie_id), **{name: getattr(row, name) for name in shown}} for row in rows]
+
+
+def facts(now: Snapshot, movie_id: int) -> Json:
     return {
         "movie_id": movie_id,
-        "title": title,
-        "year": movies.year(movie_id),
-        "genres": movies.genres_of(movie_id),
+        "title": now.title(movie_id),
+        "year": now.movies.year(movie_id),
+        "genres": now.movies.genres_of(movie_id),
     }
+
+
+def origin(now: Snapshot, source: str) -> Json:
+    """Where an answer comes from. Raises NotReady while nothing is published."""
+    age_s = (datetime.now(UTC) - now.version.published_at).total_seconds()
+    return {"source": source, "version": now.version.name, "age_s": round(max(0.0, age_s), 1)}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelstream.errors import UsageError
+from reelstream.events import MAX_ID
 
 Mask = NDArray[np.bool_]
 
@@ -44,6 +45,11 @@ class Wanted:
     def filtered(self) -> bool:
         return bool(self.genres) or self.year_from is not None or self.year_to is not None
 
+    @property
+    def plain(self) -> bool:
+        """Whether a published list answers, as far as it reaches."""
+        return not self.filtered and not self.include_seen
+
 
 class MovieFilter(TypedDict, total=False):
     """Which movies a list is of, as the methods of the Python API take it."""
@@ -73,3 +79,12 @@ def wanted(n: int, filters: ListFilter) -> Wanted:
         filters.get("year_from"),
         filters.get("year_to"),
     )
+
+
+def id_of(value: int | None) -> int:
+    """The id itself. Raises UsageError if there is none, or if it is beyond 64 bits."""
+    if value is None:
+        raise UsageError("an id is missing; give user= or ratings=, and movie_id= where one movie is asked about.")
+    if not -MAX_ID <= value <= MAX_ID:
+        raise UsageError(f"id {value} is beyond 64 bits; ids go up to 2^63 - 1.")
+    return int(value)

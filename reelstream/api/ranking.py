@@ -1,26 +1,24 @@
 """A list of one's own, from factors: any number of places, with filters, with or without what was seen.
 
-In: a model, one or several users' ratings, and what is wanted. Out: positions and scores of the movies of the list.
-Next: `reelstream.api.recommender` makes rows of them.
+In: a snapshot, one or several users' ratings, and what is wanted. Out: positions and scores of the movies of the list.
+Next: `reelstream.api.lists` makes rows of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from reelstream.als.arrays import F32, I32, I64, Csr
+from reelstream.als.arrays import F32, I32, Csr
 from reelstream.als.factors import Factors
-from reelstream.als.fold_in import FoldedUsers, FoldIn
-from reelstream.als.top_n import popular, top_n
-from reelstream.api.movie_filter import Mask, Wanted
-from reelstream.api.movies import Movies
+from reelstream.als.fold_in import FoldedUsers
+from reelstream.als.top_n import popular, predict, top_n
+from reelstream.api.movie_filter import Mask, Wanted, id_of
+from reelstream.api.snapshot import Snapshot
+from reelstream.api.user_ratings import StarsByMovie, StoredRatings
+from reelstream.errors import UsageError
 from reelstream.top_lists import known_ratings
-
-StarsByMovie = Mapping[int, float]
-"""movie id → stars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +29,37 @@ class Places:
     scores: F32
 
 
-def history_of(ratings: StarsByMovie, factors: Factors) -> Csr:
-    """The ratings of movies that the version knows, as one row; in ascending order of movie id."""
+def history_of(now: Snapshot, ratings: StarsByMovie) -> Csr:
+    """The ratings of movies that the version knows, as one row; in ascending order of movie id.
+
+    Raises UsageError for a rating off the scale that is not a stored one.
+    """
+    scale = now.factors.settings
+    for movie_id, stars in () if isinstance(ratings, StoredRatings) else ratings.items():
+        id_of(movie_id)
+        if not scale.rating_min <= stars <= scale.rating_max:
+            raise UsageError(
+                f"{stars} stars for movie {movie_id}: a rating is from {scale.rating_min} to {scale.rating_max}."
+            )
     movie_ids = np.array(sorted(ratings), np.int64)  # [L]
-    stars = np.array([ratings[movie_id] for movie_id in sorted(ratings)], np.float32)  # [L]
-    return known_ratings((np.zeros(len(movie_ids), np.int64), movie_ids, stars), factors, 1)
+    stars_of = np.array([ratings[movie_id] for movie_id in sorted(ratings)], np.float32)  # [L]
+    return known_ratings((np.zeros(len(movie_ids), np.int64), movie_ids, stars_of), now.factors, 1)
 
 
-def best_of(ranking: F32, seen: I64, fold_in: FoldIn, movies: Movies, wanted: Wanted) -> Places:
-    """The places by ranking · movie. ranking: float32[K]; seen: int64[S] positions of the user's own movies."""
-    factors = fold_in.factors
-    hidden = ~_fitting(factors, movies, wanted)
-    if not wanted.include_seen:
-        hidden[seen] = True
+def best_of(now: Snapshot, ranking: F32, seen: I32, wanted: Wanted) -> Places:
+    """The places by ranking · movie. ranking: float32[K]; seen: int32[S] positions of the user's own movies."""
+    hidden = ~_fitting(now, seen, wanted)
     left_out = np.flatnonzero(hidden).astype(np.int32)
     n = min(wanted.end, len(hidden) - len(left_out))
     away = Csr(np.array([0, len(left_out)], np.int64), left_out, np.zeros(len(left_out), np.float32))
-    positions, scores = top_n(ranking[None], factors.ranking_movie, away, n)  # [1, n]
+    positions, scores = top_n(ranking[None], now.factors.ranking_movie, away, n)  # [1, n]
     return Places(positions[0, wanted.offset :], scores[0, wanted.offset :])
 
 
-def popular_of(seen: I64, fold_in: FoldIn, movies: Movies, wanted: Wanted) -> Places:
+def popular_of(now: Snapshot, seen: I32, wanted: Wanted) -> Places:
     """The places by the sum of all ratings of a movie: for who has rated nothing that the version knows."""
-    factors = fold_in.factors
-    fits = _fitting(factors, movies, wanted)
-    if not wanted.include_seen:
-        fits[seen] = False
-    positions, scores = popular(factors, len(fits))
+    fits = _fitting(now, seen, wanted)
+    positions, scores = popular(now.factors, len(fits))
     kept = np.flatnonzero(fits[positions])[wanted.offset : wanted.end]
     return Places(positions[kept], scores[kept])
 
@@ -70,7 +72,20 @@ def refit_vectors(factors: Factors, user_id: int) -> FoldedUsers | None:
     return FoldedUsers(factors.user_bias[at], factors.rating_user[at], factors.ranking_user[at])
 
 
-def _fitting(factors: Factors, movies: Movies, wanted: Wanted) -> Mask:
-    if not wanted.filtered:
-        return np.ones(len(factors.movie_ids), np.bool_)
-    return movies.fitting(factors.movie_ids, wanted)
+def predicted(now: Snapshot, vectors: FoldedUsers, places: Places) -> list[float]:
+    """Predicted stars of one user at the places."""
+    length = len(places.positions)
+    bias = np.repeat(vectors.user_bias, length)
+    stars: list[float] = predict(
+        now.factors, bias, np.repeat(vectors.rating, length, axis=0), places.positions
+    ).tolist()
+    return stars
+
+
+def _fitting(now: Snapshot, seen: I32, wanted: Wanted) -> Mask:
+    """bool[M]: the movies that may be on the list."""
+    movie_ids = now.factors.movie_ids
+    fits = now.movies.fitting(movie_ids, wanted) if wanted.filtered else np.ones(len(movie_ids), np.bool_)
+    if not wanted.include_seen:
+        fits[seen] = False
+    return fits

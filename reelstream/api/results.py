@@ -61,10 +61,10 @@ class Prediction:
     """The predicted rating in stars, and its parts: mean + user_bias + movie_bias + taste, clipped to the scale.
 
     `source` is "model", "movie" (the user has no rating), "user" (the movie has none) or "mean" (neither has).
-    `rated` is what the user gave the movie, if anything.
+    `rated` is what the user gave the movie, if anything. `user_id` is null where the ratings were given without one.
     """
 
-    user_id: int
+    user_id: int | None
     movie_id: int
     title: str | None
     predicted_rating: float

@@ -17,10 +17,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from reelstream.api.recommender import Recommender
 from reelstream.api.warehouse import existing
 from reelstream.store import new_movies
-from reelstream.store.movies import MoviesStore
+from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
 from reelstream.store.quality import QualityStore
 from reelstream.store.rating_rows import latest
@@ -86,17 +85,18 @@ def connect(warehouse: str | Path) -> duckdb.DuckDBPyConnection:
 def _tables(warehouse: Path) -> dict[str, pa.Table]:
     published, ratings = RecommendationsStore(warehouse), RatingsStore(warehouse)
     state, version = ratings.state(), published.current_or_none()
+    movies = MoviesStore(warehouse).read()
+    titles = Titles.of_table(movies)
     lists, similar = USERS.empty_table(), SIMILAR.empty_table()
     if version:
-        recommender = Recommender(warehouse)
-        lists = recommender.titled(published.read_users(version))
+        lists = titles.put_into(published.read_users(version))
         similar = pa.concat_tables([published.read("similar", version), new_movies.read_similar(version)])
-        similar = recommender.titled(similar, "similar_movie_id")
+        similar = titles.put_into(similar, "similar_movie_id")
     return {
         "ratings": latest(ratings.read(state)),
         "recommendations": lists,
         "similar": similar,
-        "movies": MoviesStore(warehouse).read(),
+        "movies": movies,
         "models": _models(published.versions(), version.name if version else None),
         "rejects": ratings.read_rejects(state),
         "quality": QualityStore(warehouse).read(),

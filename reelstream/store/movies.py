@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reelstream.errors import AmbiguousTitle, UsageError
 from reelstream.events import MAX_ID, is_id
@@ -33,6 +34,11 @@ class Titles:
     titles: pa.Array
     genres: pa.Array
 
+    @classmethod
+    def of_table(cls, movies: pa.Table) -> Titles:
+        """movies: what `MoviesStore.read` gives."""
+        return cls(movies["movie_id"].to_numpy(), movies["title"].combine_chunks(), movies["genres"].combine_chunks())
+
     def of(self, movie_ids: np.ndarray) -> pa.Array:
         """Titles of int64[R] ids as string[R]; null where none is known."""
         if not len(self.movie_ids):
@@ -40,6 +46,12 @@ class Titles:
         at = np.searchsorted(self.movie_ids, movie_ids).clip(max=len(self.movie_ids) - 1)  # [R]
         missing = self.movie_ids[at] != movie_ids
         return self.titles.take(pa.array(at, mask=missing))
+
+    def put_into(self, table: pa.Table, movies: str = "movie_id") -> pa.Table:
+        """The rows with these titles, and with their own where none is known here. movies: the column with the ids."""
+        newest = pa.chunked_array([self.of(table[movies].to_numpy())], pa.string())
+        at = table.schema.get_field_index("title")
+        return table.set_column(at, table.schema.field(at), pc.coalesce(newest, table["title"]))
 
     def find(self, text: str) -> int:
         """The one movie that the text names: an exact title first, else the only one that holds the text.
@@ -140,8 +152,7 @@ class MoviesStore:
         return pointer.consistent(look)
 
     def titles(self) -> Titles:
-        table = self.read()
-        return Titles(table["movie_id"].to_numpy(), table["title"].combine_chunks(), table["genres"].combine_chunks())
+        return Titles.of_table(self.read())
 
 
 def _plain(title: str) -> str:

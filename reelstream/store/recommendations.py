@@ -33,6 +33,8 @@ from reelstream.store.schemas import POPULAR, SIMILAR, USERS
 GRACE_S = 60.0
 """How long an update file that was folded into another stays on disk, for readers that had read the pointer before."""
 
+NOTHING_PUBLISHED = "nothing is published yet; run `reelstream refit`, or wait for the first refit of `reelstream up`."
+
 _TABLES = {"users": USERS, "similar": SIMILAR, "popular": POPULAR}
 
 
@@ -60,15 +62,17 @@ class RecommendationsStore:
         """Raises NotReady while nothing is published."""
         value = pointer.read(self._pointer)
         if value is None:
-            raise NotReady(
-                "nothing is published yet; run `reelstream refit`, or wait for the first refit of `reelstream up`."
-            )
+            raise NotReady(NOTHING_PUBLISHED)
         return self._version(value)
 
     def current_or_none(self) -> Version | None:
         with contextlib.suppress(NotReady):
             return self.current()
         return None
+
+    def stamp(self) -> pointer.Stamp:
+        """What changes when another version is published."""
+        return pointer.stamp(self._pointer)
 
     def new_version(self) -> tuple[str, Path, Path]:
         """(name, recommendations folder, models folder) of the next version. The caller holds `run/refit.lock`."""

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from reelstream.api.movie_filter import Wanted
 from reelstream.api.status import collect
 from reelstream.errors import ReelstreamError
 from reelstream.events import MAX_ID
@@ -134,7 +135,7 @@ async def _happening(
         if user_id is not None and (mark := service.mark(user_id)) != seen:
             seen = mark
             try:
-                listed = await run_in_threadpool(service.recommendations, user_id, LIST_N)
+                listed = await run_in_threadpool(service.recommendations, user_id, Wanted(LIST_N))
             except ReelstreamError:  # nothing published yet, or a table that can't be read: `pipeline` says so
                 listed = None
             if listed is not None and (now := [listed["version"], listed["source"], listed["movies"]]) != movies:

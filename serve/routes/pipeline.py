@@ -64,7 +64,7 @@ async def live() -> Response:
 @router.get("/ready", response_model=schema.Well, responses=documented(503))
 def ready(request: Request) -> Response:
     """200 when there are recommendations to answer with."""
-    service_of(request).recommender.version()
+    _ = service_of(request).snapshots.now().version  # raises NotReady
     return json_response({"status": "ok"})
 
 

@@ -31,11 +31,9 @@ WRITE = {**documented(422, 503), **BODY}
 )
 async def recommendations(request: Request, user_id: schema.UserId, query: ListQuery) -> Response:
     """The user's best movies; for an unknown user the popular ones, with `source` "popular"."""
-    service, wanted = service_of(request), query.wanted()
-    published = query.plain and query.n + query.offset <= service.settings.top_n
-    if published and service.ready_at_once(user_id):
-        return json_response(service.recommendations(user_id, **wanted))
-    return json_response(await run_in_threadpool(service.recommendations, user_id, **wanted))
+    service, want = service_of(request), query.wanted()
+    answer = service.in_memory(user_id, want)
+    return json_response(answer or await run_in_threadpool(service.recommendations, user_id, want))
 
 
 @router.post(
@@ -43,9 +41,7 @@ async def recommendations(request: Request, user_id: schema.UserId, query: ListQ
 )
 def recommendations_of_an_anonymous_user(request: Request, given: schema.AnonymousUser, query: ListQuery) -> Response:
     """The list of somebody who is no user, from the ratings in the body. Nothing is stored."""
-    service, ratings = service_of(request), stars_of(given)
-    movies = service.recommender.recommend_to_anonymous(ratings, **query.wanted())
-    return json_response(service.list_of(movies, ratings if query.include_seen else {}))
+    return json_response(service_of(request).to_anonymous(stars_of(given), query.wanted()))
 
 
 @router.get(
@@ -53,7 +49,7 @@ def recommendations_of_an_anonymous_user(request: Request, given: schema.Anonymo
 )
 def recommendations_of_a_group(request: Request, query: GroupQuery) -> Response:
     """Movies for several users together: of the highest mean score, and rated by none of them."""
-    return json_response(service_of(request).for_group(query.user_id, **query.wanted()))
+    return json_response(service_of(request).for_group(query.user_id, query.wanted()))
 
 
 @router.get("/users/{user_id}/predictions/{movie_id}", response_model=schema.Prediction, responses=READ, tags=["why"])
@@ -73,8 +69,7 @@ def because_of_an_anonymous_user(
     request: Request, given: schema.AnonymousUser, movie_id: schema.MovieId, n: schema.N = 5
 ) -> Response:
     """The same for the ratings in the body. Nothing is stored."""
-    service = service_of(request)
-    return json_response(service.reasons(service.recommender.because_anonymous(stars_of(given), movie_id), n))
+    return json_response(service_of(request).because_anonymous(stars_of(given), movie_id, n))
 
 
 @router.get("/users/{user_id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])

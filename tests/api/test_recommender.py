@@ -12,11 +12,16 @@ import pytest
 import reelstream
 from reelstream.als.arrays import Csr
 from reelstream.als.fold_in import with_movies
+from reelstream.api.lists import recommend
+from reelstream.api.movie_filter import Wanted
 from reelstream.api.recommender import Recommender
+from reelstream.api.snapshot import Snapshots
+from reelstream.api.user_ratings import StoredRatings
 from reelstream.batch.refit import refit
 from reelstream.errors import AmbiguousTitle, NotReady, UsageError
 from reelstream.settings import load
 from reelstream.store import models, new_movies
+from reelstream.store.forget import from_version
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Updates
@@ -91,7 +96,7 @@ def test_an_anonymous_user_gets_the_list_that_a_user_with_these_ratings_gets(rec
     own = recommender.ratings(3)
     ratings = dict(zip(own["movie_id"].to_pylist(), own["rating"].to_pylist(), strict=True))
 
-    movies = recommender.recommend_to_anonymous(ratings, 12)
+    movies = recommender.recommend(n=12, ratings=ratings)
 
     assert {movie.source for movie in movies} == {"fold_in"}
     assert not set(ratings) & {movie.movie_id for movie in movies}
@@ -106,7 +111,7 @@ def test_an_anonymous_user_gets_the_list_that_a_user_with_these_ratings_gets(rec
 def test_an_anonymous_user_of_whom_nothing_is_known_gets_the_popular_movies(
     recommender: Recommender, ratings: dict[int, float]
 ) -> None:
-    movies = recommender.recommend_to_anonymous(ratings, 10)
+    movies = recommender.recommend(n=10, ratings=ratings)
 
     assert [movie.movie_id for movie in movies] == [movie.movie_id for movie in recommender.popular(10)]
     assert {movie.source for movie in movies} == {"popular"}
@@ -115,7 +120,7 @@ def test_an_anonymous_user_of_whom_nothing_is_known_gets_the_popular_movies(
 @pytest.mark.parametrize("stars", [0.0, 5.5, float("nan"), float("inf")])
 def test_an_anonymous_users_rating_off_the_scale_is_refused(recommender: Recommender, stars: float) -> None:
     with pytest.raises(UsageError, match=r"from 0\.5 to 5\.0"):
-        recommender.recommend_to_anonymous({FIRST_MOVIE: stars})
+        recommender.recommend(ratings={FIRST_MOVIE: stars})
 
 
 def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +134,7 @@ def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.M
         read.append(path)
         return from_disk(path)
 
-    monkeypatch.setattr("reelstream.api.current_model.models.load", counted)
+    monkeypatch.setattr("reelstream.api.snapshot.models.load", counted)
     for user in range(1, 6):
         recommender.predict(user, FIRST_MOVIE)
     assert len(read) == 1
@@ -137,6 +142,63 @@ def test_the_model_is_read_once_a_version(warehouse: Path, monkeypatch: pytest.M
     refit(load(warehouse=warehouse), force=True)
     assert recommender.predict(1, FIRST_MOVIE).version == "000002"
     assert [path.name for path in read if path.name != models.MEASURED][-1] == "version=000002"
+
+
+def test_a_forgotten_users_list_leaves_the_memory_though_no_pointer_moves(warehouse: Path) -> None:
+    store = fill(warehouse, camps())
+    version = refit(load(warehouse=warehouse, top_n=3))
+    later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    Updates(version.path).append(lists(999, [FIRST_MOVIE], later_ms), store.state().batch)
+    recommender = reelstream.open(warehouse)
+    assert {movie.source for movie in recommender.recommend(999)} == {"fold_in"}
+    pointers = [path.read_bytes() for path in sorted(version.path.parent.rglob("CURRENT"))]
+
+    from_version(version.path, version.model_path, {999})
+
+    assert [path.read_bytes() for path in sorted(version.path.parent.rglob("CURRENT"))] == pointers
+    assert {movie.source for movie in recommender.recommend(999)} == {"popular"}
+
+
+def test_answers_of_a_snapshot_stay_those_of_its_version(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    settings = load(warehouse=warehouse)
+    refit(settings)
+    snapshots = Snapshots(warehouse)
+    before, want = snapshots.now(), Wanted(5)
+    listed = recommend(before, StoredRatings(RatingsStore(warehouse), 1), want)
+    assert snapshots.now() is before
+
+    refit(settings, force=True)
+
+    assert recommend(before, StoredRatings(RatingsStore(warehouse), 1), want) == listed
+    assert snapshots.now().version.name == "000002"
+    assert snapshots.now() is snapshots.now()
+
+
+def test_new_titles_alone_leave_the_other_parts_as_they_are(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    refit(load(warehouse=warehouse))
+    snapshots = Snapshots(warehouse)
+    before = snapshots.now()
+    model, published, movies = before.fold_in, before.lists, before.movies
+
+    MoviesStore(warehouse).load(pa.table({"movie_id": [FIRST_MOVIE], "title": ["New"], "genres": [""]}))
+
+    after = snapshots.now()
+    assert (movies.title(FIRST_MOVIE), after.title(FIRST_MOVIE)) == (None, "New")
+    assert after.fold_in is model
+    assert after.lists is published
+
+
+def test_an_answer_needs_a_user_or_ratings(recommender: Recommender) -> None:
+    for ask in (recommender.recommend, recommender.surprises, lambda: recommender.because(movie_id=FIRST_MOVIE)):
+        with pytest.raises(UsageError, match="give user= or ratings="):
+            ask()
+    with pytest.raises(UsageError, match="movie_id="):
+        recommender.predict(1)
+    given = recommender.predict(ratings=recommender.stars(1), movie_id=FIRST_MOVIE)
+    assert given.user_id is None
+    assert given.predicted_rating == recommender.predict(1, FIRST_MOVIE).predicted_rating
 
 
 def test_popular_movies_have_the_most_stars_in_all(recommender: Recommender) -> None:

@@ -1,0 +1,139 @@
+"""Lists: of a user, of several, of nobody in particular. Pure functions of a snapshot and of ratings.
+
+In: a `Snapshot`, ratings, and what is wanted. Out: rows, all of the snapshot's version. Next: `reelstream.api.recommender`
+and `reelstream.serve` give them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+
+from reelstream.als.fold_in import FoldedUsers
+from reelstream.api.movie_filter import Wanted
+from reelstream.api.ranking import Places, best_of, history_of, popular_of, predicted, refit_vectors
+from reelstream.api.results import GroupRecommendation, PopularMovie, Recommendation, Rows
+from reelstream.api.snapshot import Snapshot
+from reelstream.api.user_ratings import StarsByMovie, StoredRatings
+from reelstream.errors import UsageError
+
+
+def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recommendation]:
+    """The published list as far as it reaches, of a user as stored; all else is computed from the factors, in the same
+    order: by the refit's vectors where the published list is the refit's, else by those of a fold-in."""
+    if not isinstance(ratings, StoredRatings):
+        return _computed(now, ratings, want)
+    if (rows := published(now, ratings.user_id, want)) is not None:
+        return rows
+    listed = now.lists.of(ratings.user_id)
+    vectors = refit_vectors(now.factors, ratings.user_id) if listed and listed.source == "refit" else None
+    if listed and vectors:
+        places = best_of(now, vectors.ranking[0], history_of(now, ratings).indices, want)
+        return _placed(now, places, vectors, want, "refit", listed.as_of)
+    if want.plain and not ratings:
+        return _popular(now, want)
+    rows = _computed(now, ratings, want)
+    return rows if rows or listed or not want.plain else _popular(now, want)
+
+
+def published(now: Snapshot, user_id: int, want: Wanted) -> Rows[Recommendation] | None:
+    """The places of the user's published list, from memory; None where it does not reach, or is not what is wanted."""
+    found = now.lists.of(user_id) if want.plain else None
+    if found is None or (want.end > len(found.movie_ids) and found.goes_on):
+        return None
+    shown = slice(want.offset, want.end)
+    ids, scores, stars = (of[shown].tolist() for of in (found.movie_ids, found.scores, found.predicted_ratings))
+    return _rows(now, ids, scores, stars, want, found.source, found.as_of)
+
+
+def recommend_to_group(now: Snapshot, members: Mapping[int, StarsByMovie], want: Wanted) -> Rows[GroupRecommendation]:
+    """The highest mean scores of the members who have rated a movie, without what any has rated. members: by user id."""
+    if not members:
+        raise UsageError("a list for a group needs at least one user.")
+    histories = [history_of(now, ratings) for ratings in members.values()]
+    folded = [now.fold_in.solve(history) for history in histories]
+    rated = [one.ranking[0] for one, history in zip(folded, histories, strict=True) if len(history.indices)]
+    seen = np.unique(np.concatenate([history.indices for history in histories]))
+    places = best_of(now, np.mean(rated, axis=0), seen, want) if rated else popular_of(now, seen, want)
+    stars = [predicted(now, one, places) for one in folded]  # members × [L]
+    return Rows(
+        GroupRecommendation(
+            want.offset + i + 1,
+            movie_id,
+            now.title(movie_id),
+            float(places.scores[i]),
+            {user_id: of_user[i] for user_id, of_user in zip(members, stars, strict=True)},
+            "fold_in" if rated else "popular",
+            now.version.name,
+        )
+        for i, movie_id in enumerate(now.factors.movie_ids[places.positions].tolist())
+    )
+
+
+def popular(now: Snapshot, want: Wanted) -> Rows[PopularMovie]:
+    """The movies with the most stars in all: as published, or from the factors where that does not reach."""
+    if not want.filtered and not now.lists.more_popular(want.end):
+        shown = now.lists.popular.slice(want.offset, want.n)
+        names = ("movie_id", "score", "predicted_rating", "n_ratings")
+        ids, scores, stars, counts = (shown[name].to_pylist() for name in names)
+    else:
+        nobody = history_of(now, {})
+        places = popular_of(now, nobody.indices, want)
+        ids, scores = now.factors.movie_ids[places.positions].tolist(), places.scores.tolist()
+        stars = predicted(now, now.fold_in.solve(nobody), places)
+        counts = now.factors.movie_counts[places.positions].tolist()
+    return Rows(
+        PopularMovie(
+            want.offset + i + 1, movie_id, now.title(movie_id), scores[i], stars[i], counts[i], now.version.name
+        )
+        for i, movie_id in enumerate(ids)
+    )
+
+
+def _popular(now: Snapshot, want: Wanted) -> Rows[Recommendation]:
+    """The same for whom there is no other: nothing is known of them, or they have rated every movie."""
+    movies = popular(now, want)
+    return _rows(
+        now,
+        [movie.movie_id for movie in movies],
+        [movie.score for movie in movies],
+        [movie.predicted_rating for movie in movies],
+        want,
+        "popular",
+        now.version.as_of,
+    )
+
+
+def _computed(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recommendation]:
+    history = history_of(now, ratings)
+    vectors, seen = now.fold_in.solve(history), history.indices
+    if len(seen):
+        places, source = best_of(now, vectors.ranking[0], seen, want), "fold_in"
+    else:
+        places, source = popular_of(now, seen, want), "popular"
+    return _placed(now, places, vectors, want, source, datetime.now(UTC))
+
+
+def _placed(
+    now: Snapshot, places: Places, vectors: FoldedUsers, want: Wanted, source: str, as_of: datetime
+) -> Rows[Recommendation]:
+    ids = now.factors.movie_ids[places.positions].tolist()
+    return _rows(now, ids, places.scores.tolist(), predicted(now, vectors, places), want, source, as_of)
+
+
+def _rows(
+    now: Snapshot,
+    movie_ids: list[int],
+    scores: list[float],
+    stars: list[float],
+    want: Wanted,
+    source: str,
+    as_of: datetime,
+) -> Rows[Recommendation]:
+    version = now.version.name
+    return Rows(
+        Recommendation(want.offset + i + 1, movie_id, now.title(movie_id), scores[i], stars[i], source, version, as_of)
+        for i, movie_id in enumerate(movie_ids)
+    )
