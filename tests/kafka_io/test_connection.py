@@ -126,6 +126,32 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         load_command_config(tmp_path / "none.properties")
 
 
+def test_a_file_that_is_no_properties_file_is_refused_without_its_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"client\.properties has a \\u without four hex digits") as caught:
+        load_command_config(write(tmp_path, r"ssl.key.password=\usecret"))
+    assert "usec" not in str(caught.value)
+    path = tmp_path / "latin.properties"
+    path.write_bytes("client.id=müller".encode("latin-1"))
+    with pytest.raises(UsageError, match="it is not UTF-8"):
+        load_command_config(path)
+
+
+def test_the_file_is_read_by_the_rules_of_java(tmp_path: Path) -> None:
+    text = "".join(
+        (
+            "client.id\\\n   = \\\r\n \\u0020a\\tb\\:c\u2028\n",
+            "! client.id=x\n",
+            "security.protocol   SSL\n",
+            "sasl.mechanism",
+        )
+    )
+    assert load_command_config(write(tmp_path, text)) == {
+        "client.id": " a\tb:c\u2028",
+        "security.protocol": "SSL",
+        "sasl.mechanism": "",
+    }
+
+
 def test_a_topic_is_made_once_and_keeps_its_events(bootstrap_servers: str) -> None:
     from kafka.admin import ConfigResource
 
