@@ -6,13 +6,13 @@ The JVM inherits the lock, so one that outlives its killed parent for a moment s
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
 from typing import IO
 
 from reelstream.errors import Busy, MissingRequirement
+from reelstream.store.locks import try_lock
 from reelstream.store.run_files import process_lives
 
 HANDOVER_S = 25.0  # a JVM whose parent was killed has ended by then
@@ -36,7 +36,7 @@ def take(folder: Path) -> IO[str]:
         ) from None
     deadline = time.monotonic() + HANDOVER_S
     tries = 0
-    while not _locked(lock, fcntl.LOCK_EX):
+    while not try_lock(lock):
         tries += 1
         owner_lives = process_lives(_owner(lock))
         if (owner_lives and tries > _TRIES_BESIDE_OWNER) or time.monotonic() > deadline:
@@ -52,15 +52,7 @@ def take(folder: Path) -> IO[str]:
 def is_held(folder: Path) -> bool:
     """Whether a broker, or one that is just ending, has the folder. Raises OSError if there never was one."""
     with (folder / _FILE).open(encoding="utf-8") as lock:
-        return not _locked(lock, fcntl.LOCK_SH)
-
-
-def _locked(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return not try_lock(lock, shared=True)
 
 
 def _owner(lock: IO[str]) -> int:

@@ -10,16 +10,14 @@ REELSTREAM_MAVEN names another repository than Maven Central, such as a company'
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from reelstream.broker.cache_directory import cache_directory
 from reelstream.errors import MissingRequirement
+from reelstream.store.locks import one_at_a_time
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext, Resolver
@@ -111,9 +110,11 @@ def _cached_or_fetched(name: str, progress: Progress | None) -> list[Path]:
         return _paths(directory, name)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(directory.parent / f"{name}.lock", progress):
+        tell = progress or (lambda _line: None)
+        waiting = "waiting for another process that fetches the same jars …"
+        with one_at_a_time(directory.parent / f"{name}.lock", lambda: tell(waiting)):
             if not _is_complete(directory, name):
-                _fetch(name, directory, progress or (lambda _line: None))
+                _fetch(name, directory, tell)
     except OSError as error:
         raise MissingRequirement(
             f"the jars of {TITLES[name]} can't be kept in {directory.parent} ({error.strerror or error}); free some space, "
@@ -133,21 +134,8 @@ def _is_complete(directory: Path, name: str) -> bool:
         return False
 
 
-@contextmanager
-def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
-    """One fetch of a set at a time."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress:
-                progress("waiting for another process that fetches the same jars …")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _fetch(name: str, directory: Path, progress: Progress) -> None:
-    """What an earlier try has fetched is kept aside and not fetched again."""
+    """What an earlier try has fetched is not fetched again."""
     aside = directory.with_name(f"{name}.new")
     aside.mkdir(exist_ok=True)
     missing = [jar for jar in locked(name) if not _is_intact(aside / jar.file_name, jar)]

@@ -9,7 +9,6 @@ REELSTREAM_JAVA_MIRROR names another directory on the web that holds the same ar
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import shutil
@@ -24,6 +23,7 @@ from typing import NamedTuple
 from reelstream.broker import apt
 from reelstream.broker.java import fetched_javas, find_java
 from reelstream.errors import MissingRequirement
+from reelstream.store.locks import one_at_a_time
 
 PACKAGES = ("openjdk-21-jre-headless", "openjdk-17-jre-headless", "openjdk-25-jre-headless")
 VERSION, BUILD = "21.0.10", 7
@@ -88,8 +88,7 @@ def _fetch(tell: Callable[[str], None]) -> None:
     directory = fetched_javas()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with (directory / "fetch.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with one_at_a_time(directory / "fetch.lock"):
             if not (directory / f"temurin-{VERSION}").exists():  # another process may have fetched it meanwhile
                 _fetch_into(directory, archive, tell)
     except OSError as error:
