@@ -14,10 +14,7 @@ fail() { say "FAILED: $*"; exit 1; }
 [ "$(id -u)" = 0 ] || { say "reelstream: this needs root, to make a Debian of its own; run it with sudo."; exit 4; }
 command -v debootstrap >/dev/null || { say "reelstream: this needs debootstrap; apt install debootstrap."; exit 4; }
 
-end() {
-  for name in proc sys dev; do umount -R -l "$bare/$name" 2>/dev/null || true; done
-  [ "${KEEP:-}" ] || grep -q " $bare/" /proc/self/mounts || rm -rf --one-file-system "$work"
-}
+end() { [ "${KEEP:-}" ] || rm -rf --one-file-system "$work"; }
 trap end EXIT
 trap 'exit 130' INT TERM
 
@@ -25,16 +22,25 @@ mkdir -p "$work"
 [ -x "$bare/usr/bin/python3" ] ||
   debootstrap --variant=minbase --include=python3,python3-venv,make,git,ca-certificates bookworm "$bare" >"$log" ||
   fail "debootstrap; see $log"
-for name in proc sys dev; do mount --rbind "/$name" "$bare/$name"; mount --make-rslave "$bare/$name"; done
 # How this machine reaches the network is not what is tested.
 cp /etc/resolv.conf /etc/hosts "$bare/etc/"
 cp /etc/ssl/certs/ca-certificates.crt "$bare/etc/ssl/certs/"
 certificates=/etc/ssl/certs/ca-certificates.crt
 
-inside() { # user, words: as on a terminal of that user, with nothing set but what a login sets
+# What runs in it has it as the root of a mount namespace of its own, as in a container: in a mere chroot the kernel allows no
+# further namespaces, which tests of a full disk need. The namespace and its mounts end with what runs in it.
+enter='
+  mount --bind "$1" "$1" && cd "$1" && mkdir -p .outside
+  for name in proc sys dev; do mount --rbind "/$name" "$name"; done
+  pivot_root . .outside && umount -l /.outside
+  user=$2; shift 2
+  exec chroot --userspec="$user:$user" / "$@"'
+
+inside() { # user, words: as that user, with nothing set but what a login sets
   user=$1; shift
-  chroot --userspec="$user:$user" "$bare" /usr/bin/env -i HOME="$home" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 \
-    SSL_CERT_FILE=$certificates REQUESTS_CA_BUNDLE=$certificates PIP_CERT=$certificates ${forbid:+$forbid} "$@"
+  unshare --mount --propagation private sh -c "$enter" sh "$bare" "$user" /usr/bin/env -i HOME="$home" \
+    PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 SSL_CERT_FILE=$certificates \
+    REQUESTS_CA_BUNDLE=$certificates PIP_CERT=$certificates ${forbid:+$forbid} "$@"
 }
 fresh() { # user: a clean checkout in an empty directory
   rm -rf "$bare$home/reelstream"
@@ -46,8 +52,8 @@ timed() { # title, words
   began=$(date +%s)
   code=0
   "$@" >"$log" 2>&1 || code=$?
-  say "$title: exit code $code after $(($(date +%s) - began)) s; the last line is"
-  say "  $(tail -n 1 "$log")"
+  say "$title: exit code $code after $(($(date +%s) - began)) s; it says"
+  say "  $(grep -E '^reelstream: |^All of it took|passed|failed' "$log" | tail -n 1)"
 }
 
 chroot "$bare" sh -c 'id user >/dev/null 2>&1 || useradd --create-home --shell /bin/sh user'
