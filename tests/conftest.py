@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ REFUSED_CONNECTION = (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, a shell has it ignored
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the many child processes would compile all that they import
     for launched in ("SPARK_LAUNCHER_OPTS", "SPARK_SUBMIT_OPTS"):
         os.environ[launched] = SHORT_LIVED_JVM

@@ -49,7 +49,7 @@ class FedStream:
     """A history and the new movies of a version, fed alike, as the stream does."""
 
     def __init__(self, factors: Factors, user_id: I64, movie_id: I64, stars: F32, kept: Factors | None = None) -> None:
-        self.now = 1
+        self.now, self.n_events = 1, 0
         self.history = History(self._table(user_id, movie_id, stars))
         self.movies = NewMovies(FoldIn(factors), kept)
         self.movies.add(user_id, movie_id)
@@ -65,12 +65,15 @@ class FedStream:
         return self.movies.fold(self.history.of)
 
     def _table(self, user_id: I64, movie_id: I64, stars: F32) -> pa.Table:
+        self.n_events += len(user_id)
         return pa.table(
             {
                 "user_id": user_id,
                 "movie_id": movie_id,
                 "rating": pa.array(stars, from_pandas=True),
                 "rated_at": pa.array(np.full(len(user_id), self.now)).cast(pa.timestamp("ms", tz="UTC")),
+                "partition": np.zeros(len(user_id), np.int32),
+                "offset": np.arange(self.n_events - len(user_id), self.n_events),
             }
         )
 
