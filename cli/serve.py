@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,7 @@ AGAIN_S = 2.0
 """A child that ended by itself is started again so much later."""
 STOP_S = 10.0
 START_S = 30.0
+POLL_S = 0.1
 
 READY = "reelstream serves "
 """What it says once it listens begins so; its address follows."""
@@ -84,9 +86,10 @@ def _end_with_stdin() -> None:
 @contextmanager
 def served(
     settings: Settings, bootstrap_servers: str, tell: Callable[[str], None]
-) -> Iterator[Callable[[], str | None]]:
+) -> Iterator[Callable[..., str | None]]:
     """A child that serves while the `with` lasts, started again if it ends by itself. Gives a function that waits for it
-    to listen, START_S at the most, and returns its URL. `tell` gets what it says is wrong."""
+    to listen, START_S at the most, and returns its URL; what it is given it calls while it waits, and what that raises
+    ends the wait. `tell` gets what the child says is wrong."""
     child = _Child({**child_process.environment(settings), "REELSTREAM_BOOTSTRAP_SERVERS": bootstrap_servers}, tell)
     child.start()
     try:
@@ -106,8 +109,10 @@ class _Child(threading.Thread):
         self._lock = threading.Lock()
         self._listens = threading.Event()
 
-    def wait_for_url(self) -> str | None:
-        self._listens.wait(START_S)
+    def wait_for_url(self, while_waiting: Callable[[], None] = lambda: None) -> str | None:
+        deadline = time.monotonic() + START_S
+        while not self._listens.wait(POLL_S) and time.monotonic() < deadline:
+            while_waiting()
         return self.url
 
     def run(self) -> None:

@@ -7,7 +7,6 @@ of their own, so that one that fails, or is killed, takes nothing with it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import subprocess
 import threading
@@ -31,6 +30,7 @@ from reelstream.stream.run import Stream
 from reelstream.stream.trigger import Trigger
 
 LOG_EVERY_S = 10.0
+WATCH_S = 0.1
 
 
 class Say(Protocol):
@@ -45,12 +45,13 @@ def up(settings: Settings, *, accept_data_loss: bool = False, serve: bool = True
         check_token(settings)
         listening(settings).close()
     with _ending() as ending, ExitStack() as stack, _say("starting …") as say:
-        broker = stack.enter_context(embedded_broker(settings)) if not settings.bootstrap_servers else None
+        own = embedded_broker(settings, ending.check) if not settings.bootstrap_servers else None
+        broker = stack.enter_context(own) if own else None
         address = settings.bootstrap_servers or broker_address(settings)
         say(f"Kafka at {address}; starting Spark …")
-        stream = stack.enter_context(_stream(settings, address, say, accept_data_loss))
+        stream = stack.enter_context(_stream(settings, address, say, accept_data_loss, ending.check))
         stack.enter_context(Trigger(settings, refit_in_child(settings)))
-        url = stack.enter_context(served(settings, address, _tell))() if serve else None
+        url = stack.enter_context(served(settings, address, _tell))(ending.check) if serve else None
         page = f"page at {url}; " if url else ""
         say(f"{page}Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
         _until_asked(ending, stream, broker)
@@ -61,20 +62,22 @@ def stream(settings: Settings, *, accept_data_loss: bool = False) -> None:
     """The stream alone, on a broker that runs already."""
     with _ending() as ending, _say("starting Spark …") as say:
         address = broker_address(settings)
-        with _stream(settings, address, say, accept_data_loss) as running:
+        with _stream(settings, address, say, accept_data_loss, ending.check) as running:
             say(f"Kafka at {address}; tables in {settings.warehouse}; ready, Ctrl-C ends")
             _until_asked(ending, running, None)
 
 
 def broker(settings: Settings) -> None:
     """The embedded broker alone."""
-    with _ending() as ending, _say("starting Kafka …") as say, embedded_broker(settings) as running:
+    with _ending() as ending, _say("starting Kafka …") as say, embedded_broker(settings, ending.check) as running:
         say(f"Kafka at {running.bootstrap_servers}; data in {broker_folder(settings)}; Ctrl-C ends")
         _until_asked(ending, None, running)
 
 
-def embedded_broker(settings: Settings) -> EmbeddedBroker:
-    return EmbeddedBroker(broker_folder(settings), port=settings.broker_port, progress=err.print)
+def embedded_broker(settings: Settings, while_starting: Callable[[], None] = lambda: None) -> EmbeddedBroker:
+    return EmbeddedBroker(
+        broker_folder(settings), port=settings.broker_port, progress=err.print, while_starting=while_starting
+    )
 
 
 def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
@@ -116,32 +119,43 @@ def line(report: BatchReport) -> str:
     )
 
 
-def _stream(settings: Settings, address: str, say: Say, accept_data_loss: bool) -> Stream:
+def _stream(
+    settings: Settings, address: str, say: Say, accept_data_loss: bool, while_starting: Callable[[], None]
+) -> Stream:
     return Stream(
         settings,
         address,
         on_batch=lambda report: say(line(report), often=True),
         accept_data_loss=accept_data_loss,
         notice=_tell,
+        while_starting=while_starting,
     )
 
 
 class _Ending:
-    """What Ctrl-C and SIGTERM do: while a command starts, the first one interrupts it; later it only asks it to end. Any
-    further one changes nothing, also while Python itself ends, so the handlers stay."""
+    """What Ctrl-C and SIGTERM do: they only leave a mark, any number of times. An exception raised wherever the program
+    happens to be could leave a lock taken, or a call to Spark's JVM half done; so could an Event, which has a lock."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.started = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+        self.asked = False
+        self._answer_to(self._ask)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        first = not self.asked.is_set()
-        self.asked.set()
-        if first and not self.started:
-            logging.disable()  # py4j would log the interrupted call to Spark as an error
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+    def check(self) -> None:
+        """Called between the steps of a start. Raises KeyboardInterrupt once it was asked to end."""
+        if self.asked:
             raise KeyboardInterrupt
+
+    def ignore(self) -> None:
+        """While Python ends it would put the system's own answer back in the place of ours, but not of this one."""
+        self._answer_to(signal.SIG_IGN)
+
+    @staticmethod
+    def _answer_to(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -149,19 +163,19 @@ def _ending() -> Iterator[_Ending]:
     """Being asked to end is how these commands end, so it is no error."""
     ending = _Ending()
     try:
-        yield ending
-    except KeyboardInterrupt:
-        if not ending.asked.is_set():
-            raise
+        with contextlib.suppress(KeyboardInterrupt):
+            yield ending
+    finally:
+        ending.ignore()
 
 
 def _until_asked(ending: _Ending, stream: Stream | None, broker: EmbeddedBroker | None) -> None:
-    ending.started = True
-    while not ending.asked.wait(0.2):
+    while not ending.asked:
         if stream and stream.wait(0):
             return
         if broker and not broker.alive():
             raise BrokerUnavailable(f"the broker has ended by itself; its log is {broker.log_path}.")
+        time.sleep(WATCH_S)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Stream:
     Entering raises Busy if another stream runs on this warehouse, BrokerUnavailable, MissingRequirement or DamagedStore
     if it cannot start. Later failures of Kafka or of the disk are retried, and `wait` raises only what no retry mends.
     For `accept_data_loss` see `reelstream.stream.source.TopicSource`. `notice` is told what goes wrong, and when it
-    goes well again.
+    goes well again. `while_starting` is called between the steps of the start; what it raises ends it.
     """
 
     def __init__(
@@ -79,11 +79,13 @@ class Stream:
         *,
         accept_data_loss: bool = False,
         notice: Callable[[str], None] = lambda _text: None,
+        while_starting: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._bootstrap_servers = bootstrap_servers
         self._on_batch = on_batch
         self._notice = notice
+        self._while_starting = while_starting
         self._stack = ExitStack()
         self._store = RatingsStore(settings.warehouse)
         self._source = TopicSource(
@@ -107,8 +109,10 @@ class Stream:
             check_connection(
                 kafka_python_options(self._bootstrap_servers, load_command_config(self._settings.command_config))
             )
+            self._while_starting()
             self._spark = open_session(self._settings, jars=spark_kafka_jars())
             self._stack.callback(close_session, self._spark)
+            self._while_starting()
             let_micro_batches_go_first()
             for name, value in QUERY.items():
                 self._spark.conf.set(name, value)
@@ -116,7 +120,9 @@ class Stream:
             self._stack.callback(self._folder.quality.close)
             self._folder.refresh()
             self._maintenance = Maintenance(self._store, self._folder)
+            self._while_starting()
             warm_up(self._spark, self._settings)
+            self._while_starting()
             self._query = self._start_query(self._spark)
             for work in (self._keep_query, self._maintain, self._report_status):
                 thread = threading.Thread(target=work, name=f"reelstream-{work.__name__.strip('_')}", daemon=True)

@@ -43,7 +43,8 @@ class EmbeddedBroker:
     """One broker on one data folder. `with EmbeddedBroker(folder) as broker:` starts and stops it.
 
     `port`: None takes the last port of this folder if it is free, else any. `heap_mb` bounds the JVM's heap.
-    `progress` gets a line of text before each slow step of the very first start.
+    `progress` gets a line of text before each slow step of the very first start. `while_starting` is called between the
+    steps of a start; what it raises ends it.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class EmbeddedBroker:
         port: int | None = None,
         heap_mb: int = 512,
         progress: Callable[[str], None] | None = None,
+        while_starting: Callable[[], None] = lambda: None,
     ) -> None:
         self.data_dir = Path(data_dir).absolute()
         self.log_path = self.data_dir / "broker.log"
@@ -60,6 +62,7 @@ class EmbeddedBroker:
         self._port: int | None = None
         self._heap_mb = heap_mb
         self._progress = progress
+        self._while_starting = while_starting
         self._log_start_bytes = 0
         self._lock: IO[str] | None = None
         self._jvm: ChildJvm | None = None
@@ -90,7 +93,9 @@ class EmbeddedBroker:
             deadline = time.monotonic() + timeout_s
             while True:
                 self._write_files()  # 3. ports and files
+                self._while_starting()
                 self._format(java, jars)  # 4. the first time: an empty log
+                self._while_starting()
                 self._spawn(java, jars, self._lock)  # 5. the JVM
                 if self._wait_until_ready(deadline):  # 6. it answers
                     break
@@ -160,6 +165,7 @@ class EmbeddedBroker:
                 stderr=log,
                 timeout=FORMAT_TIMEOUT_S,
                 check=False,
+                start_new_session=True,  # Ctrl-C in the terminal does not reach it
             ).returncode
         config.unlink()
         if code or not (aside / "meta.properties").exists():
@@ -184,6 +190,7 @@ class EmbeddedBroker:
             answers = answers or kafka_answers(self._port or 0)
             if answers and self._is_ready():
                 return True
+            self._while_starting()
             time.sleep(POLL_S)
         raise BrokerUnavailable(f"Kafka did not answer in time; its log is {self.log_path}.")
 

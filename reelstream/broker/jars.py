@@ -157,7 +157,7 @@ def _fetch(name: str, directory: Path, progress: Progress) -> None:
                 if time.monotonic() - told_at > TELL_EVERY_S:
                     told_at = time.monotonic()
                     progress(f"{TITLES[name]}: {left_bytes / MB:.0f} of {total_bytes / MB:.0f} MB left")
-        except MissingRequirement:
+        except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     shutil.rmtree(aside / "maven", ignore_errors=True)

@@ -120,7 +120,12 @@ def _run(candidate: Path, *words: str) -> str | None:
     """What it says; None if it fails."""
     try:
         ran = subprocess.run(
-            [str(candidate), *words], capture_output=True, text=True, check=False, timeout=ASK_TIMEOUT_S
+            [str(candidate), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ASK_TIMEOUT_S,
+            start_new_session=True,  # Ctrl-C in the terminal does not reach it
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
