@@ -35,7 +35,8 @@ from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.store.recommendations import RecommendationsStore, Version
+from reelstream.store.updates import Updates
 from reelstream.top_lists import folded_lists, popular_list, similar_lists, user_lists
 
 

@@ -43,7 +43,8 @@ from reelstream.settings import Settings, to_env
 from reelstream.spark_session import close_session, open_session
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from reelstream.stream.parse import parse
 
 POLL_S = 0.004

@@ -21,8 +21,9 @@ from reelstream.store.forget import forget
 from reelstream.store.movies import Titles
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import RATINGS, REJECTS
+from reelstream.store.updates import Updates
 from reelstream.top_lists import folded_lists, popular_list, similar_lists
 
 USERS, MOVIES, RANK, TOP_N = 60, 80, 8, 10

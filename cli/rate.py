@@ -18,7 +18,8 @@ from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 
 WAIT_S = 15.0
 

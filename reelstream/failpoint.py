@@ -23,7 +23,7 @@ FAILPOINTS = (
     "lists-written",
     "lists-stored",
     # small files compacted
-    "lists-merged",
+    "merge-written",
     "merge-stored",
     "compaction-written",
     "compaction-stored",

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from reelstream.api.user_ratings import StarsByMovie, StoredRatings
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 
 MAX_USERS = 100_000
 """Users that may wait at once. Beyond, those that have waited longest wait for the stream like everybody else."""

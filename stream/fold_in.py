@@ -26,7 +26,8 @@ from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.store.recommendations import RecommendationsStore, Version
+from reelstream.store.updates import Updates
 from reelstream.stream.history import COLUMNS, History
 from reelstream.stream.new_movies import NewMovies, RatingArrays
 from reelstream.stream.prequential import score

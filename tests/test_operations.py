@@ -11,7 +11,8 @@ import pytest
 
 import reelstream
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from tests.fixtures.published import TOY_STORY, publish
 from tests.fixtures.rows import lists, ratings, rejects
 

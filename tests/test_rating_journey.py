@@ -18,7 +18,8 @@ from reelstream.producer.send import RatingProducer
 from reelstream.settings import Settings, load
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import ingest
 from reelstream.stream.parse import parse

@@ -15,7 +15,8 @@ import pyarrow as pa
 from reelstream.als.arrays import F32, I32, I64
 from reelstream.store import pointer
 from reelstream.store.pointer import Stamp
-from reelstream.store.recommendations import Updates, Version
+from reelstream.store.recommendations import Version
+from reelstream.store.updates import Updates
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from reelstream.broker.embedded import running_broker
 from reelstream.settings import Settings
 from reelstream.store import adopted, run_files
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 
 
 def collect(settings: Settings) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, models, pointer
 from reelstream.store.forgotten import Removed
+from reelstream.store.log import of_users
 from reelstream.store.ratings import RatingsState, RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 
 LIST_ROWS, MODEL_ROWS = 20_000, 128_000
 """Rows of a row group, as the files had them."""
@@ -64,10 +65,9 @@ def from_version(path: Path, model_path: Path, users: Collection[int]) -> None:
 
 def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
     removed: Counter[int] = Counter()
-    of_users = pc.field("user_id").isin(pa.array(state.forgetting, pa.int64()))
     for folder in state.folders:
         path = store.path / folder.name / "part-0.parquet"
-        covered = pointer.read_table(path, filters=of_users)
+        covered = pointer.read_table(path, filters=of_users(state.forgetting))
         covered = covered.filter(forgotten.is_forgotten(covered, state.forgetting))
         if covered.num_rows:
             removed += Counter(covered["user_id"].to_pylist())
@@ -112,11 +112,10 @@ def _from_model(model_path: Path, users: Collection[int]) -> Counter[int]:
 
 
 def _from_file(path: Path, users: Collection[int], row_group_rows: int) -> Counter[int]:
-    of_users = pc.field("user_id").isin(pa.array(list(users), pa.int64()))
     with suppress(FileNotFoundError):  # never there, or its version was removed
-        gone = pointer.read_table(path, columns=["user_id"], filters=of_users)
+        gone = pointer.read_table(path, columns=["user_id"], filters=of_users(users))
         if gone.num_rows:
-            pointer.write_table(pointer.read_table(path, filters=~of_users), path, row_group_rows=row_group_rows)
+            pointer.write_table(pointer.read_table(path, filters=~of_users(users)), path, row_group_rows=row_group_rows)
             failpoint("file-rewritten")
             return Counter(gone["user_id"].to_pylist())
     return Counter()

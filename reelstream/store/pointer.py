@@ -50,7 +50,8 @@ def read(path: Path, *, unmarked: int | None = None) -> dict[str, Any] | None:
         raise DamagedStore(
             f"{path} has format {value['format']}, newer than the {FORMAT} that this reelstream reads; upgrade reelstream."
         )
-    if value["format"] >= CHECKED_FROM and value.pop("crc32", None) != _crc32(value):
+    checked = value["format"] >= CHECKED_FROM or "crc32" in value
+    if checked and value.pop("crc32", None) != _crc32(value):
         raise DamagedStore(f"{path} is damaged: its checksum does not fit; {RESTORE}")
     return value
 
@@ -66,7 +67,7 @@ def stamp(path: Path) -> Stamp:
 
 def move(path: Path, value: dict[str, Any]) -> None:
     """Replaces the pointer in one atomic, durable step. One writer at a time: the caller holds its table's lock."""
-    value = {"format": FORMAT, **value}
+    value = {"format": FORMAT} | {key: item for key, item in value.items() if key != "format"}
     write_file(path, json.dumps({**value, "crc32": _crc32(value)}).encode())
 
 

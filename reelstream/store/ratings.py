@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, pointer
 from reelstream.store.compaction import run_to_merge
 from reelstream.store.forgotten import Forgotten, Removed
+from reelstream.store.log import Superseded, of_users, read_files, replaced
 from reelstream.store.names import inside
 from reelstream.store.rating_rows import Offsets, latest
 from reelstream.store.schemas import RATINGS, REJECTS
@@ -89,8 +88,7 @@ class RatingsStore:
         self.rejects_path = warehouse / "rejects"
         self._pointer = self.path / "CURRENT"
         self._lock = threading.Lock()
-        self._superseded: dict[Path, float] = {}
-        self._swept_s = -GRACE_S
+        self._superseded = Superseded()
         self._forgotten: tuple[str | None, dict[int, Forgotten]] = (None, {})
 
     def state(self) -> RatingsState:
@@ -170,7 +168,7 @@ class RatingsStore:
             return pointer.consistent(
                 lambda: self.read(self.state(), columns=columns, user_ids=user_ids, after_batch=after_batch)
             )
-        filters = None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
+        filters = None if user_ids is None else of_users(user_ids)
         folders = [folder for folder in state.folders if folder.last > after_batch]
         if not state.forgetting:
             return _read(self.path, folders, RATINGS, columns, filters)
@@ -208,7 +206,7 @@ class RatingsStore:
         """All rejected events, oldest first; for `state` see `read`."""
         if state is None:
             return pointer.consistent(lambda: self.read_rejects(self.state()))
-        return _read(self.rejects_path, state.rejects, REJECTS, None, None)
+        return _read(self.rejects_path, state.rejects, REJECTS)
 
     def compact(self) -> bool:
         """Compacts small folders: a new snapshot once the rows since the last one have doubled the table, else
@@ -228,23 +226,23 @@ class RatingsStore:
         if run := run_to_merge([folder.level for folder in state.rejects]):
             self._merge(state, "rejects", run)
             done = True
-        if time.monotonic() - self._swept_s >= GRACE_S / 20:
+        if self._superseded.is_due(GRACE_S):
             self.sweep(GRACE_S)
         return done
 
     def _snapshot(self, state: RatingsState) -> None:
-        table = latest(_read(self.path, state.folders, RATINGS, None, None), taken_back=True)
+        table = latest(_read(self.path, state.folders, RATINGS), taken_back=True)
         last = state.folders[-1].last
         folder = StoredDirectory(f"snapshot={last:012d}", last, 0, table.num_rows)
         self._write_aside(table, self.path, folder.name)
         failpoint("snapshot-written")
-        self._replace("ratings", state.folders, folder)
+        self._replace("snapshot", state.folders, folder)
         failpoint("snapshot-stored")
 
     def _merge(self, state: RatingsState, kind: str, run: slice) -> None:
         root, schema = (self.path, RATINGS) if kind == "ratings" else (self.rejects_path, REJECTS)
         old: tuple[StoredDirectory, ...] = getattr(state, kind)[run]
-        table = _read(root, old, schema, None, None)
+        table = _read(root, old, schema)
         first = old[0].name.removeprefix("batch=").split("-")[0]
         folder = StoredDirectory(f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows)
         self._write_aside(table, root, folder.name)
@@ -260,27 +258,18 @@ class RatingsStore:
     def _replace(self, kind: str, old: Sequence[StoredDirectory], new: StoredDirectory) -> None:
         with self._lock:
             state = self.state()
-            gone = set(old)
-            snapshot, ratings, rejects = state.snapshot, state.ratings, state.rejects
-            if new.name.startswith("snapshot="):
-                snapshot = new
-                ratings = tuple(folder for folder in ratings if folder not in gone)
+            if kind == "snapshot":
+                _, *since = replaced(state.folders, old, new)
+                changed = replace(state, snapshot=new, ratings=tuple(since))
             elif kind == "ratings":
-                ratings = _put_in_place(ratings, gone, new)
+                changed = replace(state, ratings=replaced(state.ratings, old, new))
             else:
-                rejects = _put_in_place(rejects, gone, new)
-            changed = replace(state, snapshot=snapshot, ratings=ratings, rejects=rejects)
+                changed = replace(state, rejects=replaced(state.rejects, old, new))
             pointer.move(self._pointer, _state_to_json(changed))
 
     def sweep(self, grace_s: float) -> None:
         """Removes what the pointer has left behind, grace_s after the first call that finds it so."""
-        self._swept_s = now = time.monotonic()
-        waiting = {path: self._superseded.get(path, now) for path in self._replaced()}
-        for path, since in list(waiting.items()):
-            if now - since >= grace_s:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-                del waiting[path]
-        self._superseded = waiting
+        self._superseded.sweep(self._replaced(), grace_s)
 
     def _replaced(self) -> Iterator[Path]:
         state = self.state()
@@ -293,22 +282,13 @@ class RatingsStore:
 
 
 def _read(
-    root: Path, folders: Sequence[StoredDirectory], schema: pa.Schema, columns: Sequence[str] | None, filters: Any
+    root: Path,
+    folders: Sequence[StoredDirectory],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    filters: Any = None,
 ) -> pa.Table:
-    names = list(columns) if columns else schema.names
-    tables = [
-        pointer.read_table(root / folder.name / "part-0.parquet", columns=names, filters=filters) for folder in folders
-    ]
-    empty = pa.schema([schema.field(name) for name in names]).empty_table()
-    return pa.concat_tables([empty, *tables])
-
-
-def _put_in_place(
-    folders: Sequence[StoredDirectory], gone: set[StoredDirectory], new: StoredDirectory
-) -> tuple[StoredDirectory, ...]:
-    kept = [folder for folder in folders if folder not in gone]
-    at = sum(folder.last < new.last for folder in kept)
-    return (*kept[:at], new, *kept[at:])
+    return read_files((root / folder.name / "part-0.parquet" for folder in folders), schema, columns, filters)
 
 
 def _state_to_json(state: RatingsState) -> dict[str, Any]:

@@ -11,27 +11,22 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.errors import DamagedStore, NotReady
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
-from reelstream.store.compaction import run_to_merge
+from reelstream.store.log import of_users
 from reelstream.store.names import inside
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
-
-GRACE_S = 60.0
-"""How long an update file that was folded into another stays on disk, for readers that had read the pointer before."""
+from reelstream.store.updates import Updates
 
 NOTHING_PUBLISHED = "nothing is published yet; run `reelstream refit`, or wait for the first refit of `reelstream up`."
 
@@ -168,7 +163,7 @@ class RecommendationsStore:
         fresh = pc.unique(updates["user_id"])
         if user_ids is not None and set(user_ids) <= set(fresh.to_pylist()):
             return updates
-        users = self.read("users", version, _of(user_ids))
+        users = self.read("users", version, None if user_ids is None else of_users(user_ids))
         users = users.filter(pc.invert(pc.is_in(users["user_id"], fresh)))
         return pa.concat_tables([users, updates]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
@@ -190,132 +185,6 @@ class RecommendationsStore:
             older = sorted(p for p in root.glob("version=*") if p.name < f"version={current}")
             for path in older[: max(0, len(older) - (keep - 1))]:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-class Updates:
-    """`updates/` of one version: the lists of users folded in since its refit, newest wins.
-
-    One process writes (the stream; before publication, the refit); inside it, `append` and `compact` may run in two
-    threads. Files are compacted by levels, so a reader opens a few dozen, however many micro-batches have passed.
-    """
-
-    def __init__(self, version_path: Path) -> None:
-        self.path = version_path / "updates"
-        self._pointer = self.path / "CURRENT"
-        self._lock = threading.Lock()
-        self._superseded: dict[Path, float] = {}
-        self._swept_s = -GRACE_S
-
-    def batch(self) -> int:
-        """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
-        return int(self._current()["batch"])
-
-    def files(self) -> list[Path]:
-        """The files that the pointer names now, oldest first."""
-        return [self.path / name for name, _ in self._current()["files"]]
-
-    def as_of(self) -> datetime | None:
-        """The `as_of` of the newest list; None where there is none."""
-
-        def look() -> datetime | None:
-            files = self.files()
-            newest = [pc.max(pointer.read_table(path, columns=["as_of"])["as_of"]).as_py() for path in files]
-            return max((one for one in newest if one), default=None)  # a file may have lost all its users
-
-        return pointer.consistent(look)
-
-    def append(self, lists: pa.Table, batch: int) -> None:
-        """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
-        with self._lock:
-            value = self._current()
-            number, files = value["next"], value["files"]
-            if lists.num_rows:
-                name = self._write(number, lists.cast(USERS))
-                files, number = [*files, [name, 0]], number + 1
-            failpoint("lists-written")
-            pointer.move(self._pointer, {"next": number, "files": files, "batch": batch})
-        failpoint("lists-stored")
-
-    def compact(self) -> bool:
-        """Compacts a run of small files (see `compaction`); True if there was one. Appends go on meanwhile.
-
-        Superseded files are removed GRACE_S later, by a later call.
-        """
-        files = self._current()["files"]
-        run = run_to_merge([level for _, level in files])
-        if run:
-            old = files[run]
-            merged = self._newest([name for name, _ in old])
-            with self._lock:
-                value = self._current()
-                name = self._write(value["next"], merged)
-                failpoint("lists-merged")
-                at = value["files"].index(old[0])
-                files = [*value["files"][:at], [name, old[-1][1] + 1], *value["files"][at + len(old) :]]
-                pointer.move(self._pointer, {**value, "next": value["next"] + 1, "files": files})
-            failpoint("merge-stored")
-        if time.monotonic() - self._swept_s >= GRACE_S / 20:
-            self.sweep()
-        return bool(run)
-
-    def sweep(self, grace_s: float = GRACE_S) -> None:
-        """Removes files that were folded into others, grace_s after the first call that finds them so."""
-        named = {name for name, _ in self._current()["files"]}
-        self._swept_s = now = time.monotonic()
-        newest = max(named, default="")  # a newer one is on its way into the pointer
-        files: list[Path] = []
-        with contextlib.suppress(FileNotFoundError):  # a refit has removed the version meanwhile
-            files = list(self.path.glob("*.parquet"))
-        left_behind = [path for path in files if path.name not in named and path.name < newest]
-        waiting = {path: self._superseded.get(path, now) for path in left_behind}
-        for path, since in list(waiting.items()):
-            if now - since >= grace_s:
-                path.unlink(missing_ok=True)
-                del waiting[path]
-        self._superseded = waiting
-
-    def read(self, user_ids: Sequence[int] | None = None) -> pa.Table:
-        """The newest list of each updated user."""
-
-        def look() -> pa.Table:
-            names = [name for name, _ in self._current()["files"]]
-            return self._newest(names) if user_ids is None else self._newest_of(names, user_ids)
-
-        return pointer.consistent(look)
-
-    def _current(self) -> dict[str, Any]:
-        value = pointer.read(self._pointer) or {"next": 0, "files": [], "batch": 0}
-        return {**value, "files": [[inside(name), level] for name, level in value["files"]]}
-
-    def _newest_of(self, names: Sequence[str], user_ids: Sequence[int]) -> pa.Table:
-        """The same for some users. The files are in the order in which they were written, so each user's list is in the
-        last one that has any of it: whoever has just rated is found in the first file that is opened."""
-        missing, tables = set(user_ids), [USERS.empty_table()]
-        for name in reversed(names):
-            if not missing:
-                break
-            tables.append(pointer.read_table(self.path / name, filters=_of(sorted(missing))))
-            missing -= set(pc.unique(tables[-1]["user_id"]).to_pylist())
-        return pa.concat_tables(tables).sort_by([("user_id", "ascending"), ("rank", "ascending")])
-
-    def _newest(self, names: Sequence[str]) -> pa.Table:
-        tables = [pointer.read_table(self.path / name) for name in names]
-        lists = pa.concat_tables([USERS.empty_table(), *tables])
-        users, of_user = np.unique(lists["user_id"].to_numpy(), return_inverse=True)
-        as_of = lists["as_of"].cast(pa.int64()).to_numpy()
-        newest = np.zeros(len(users), np.int64)
-        np.maximum.at(newest, of_user, as_of)
-        kept = lists.filter(pa.array(as_of == newest[of_user]))
-        return kept.sort_by([("user_id", "ascending"), ("rank", "ascending")])
-
-    def _write(self, number: int, lists: pa.Table) -> str:
-        name = f"{number:012d}.parquet"
-        pointer.write_table(lists, self.path / name, row_group_rows=20_000)
-        return name
-
-
-def _of(user_ids: Sequence[int] | None) -> pc.Expression | None:
-    return None if user_ids is None else pc.field("user_id").isin(pa.array(user_ids, pa.int64()))
 
 
 def is_held_back(info: Mapping[str, Any]) -> bool:

@@ -24,7 +24,8 @@ from reelstream.store import models, new_movies
 from reelstream.store.forget import from_version
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from reelstream.top_lists import similar_of
 from tests.fixtures.camps import FIRST_MOVIE, add, camps, fill
 from tests.fixtures.rows import lists

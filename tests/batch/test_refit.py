@@ -25,8 +25,9 @@ from reelstream.settings import Settings, load
 from reelstream.store import models, run_files, version_history
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
+from reelstream.store.updates import Updates
 from tests.fixtures.camps import add, camps, fill
 
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import reelstream
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from tests.crash import seed
 
 Place = tuple[int, int]

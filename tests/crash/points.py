@@ -27,8 +27,9 @@ from reelstream.store import run_files
 from reelstream.store.compaction import FAN
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import RATINGS, REJECTS
+from reelstream.store.updates import Updates
 from tests.crash import seed
 from tests.crash.audit import Ledger, all_taken, look
 from tests.crash.killed_process import killed_at, process, said, wait_until
@@ -199,7 +200,7 @@ class Crashes:
 
 
 PREPARE: dict[str, Callable[[Crashes, str], None]] = {
-    "lists-merged": Crashes._small_updates,
+    "merge-written": Crashes._small_updates,
     "merge-stored": Crashes._small_updates,
     "compaction-written": Crashes._small_folders,
     "compaction-stored": Crashes._small_folders,

@@ -27,8 +27,9 @@ from reelstream.store import ratings as ratings_module
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import MOVIES
+from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
 from tests.fixtures.rows import ratings, rejects

@@ -15,7 +15,8 @@ from reelstream.producer.rating_producer import RatingProducer
 from reelstream.settings import load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from tests.fixtures.processes import reelstream, stream_runs, wait_until
 from tests.fixtures.rows import ratings, rejects

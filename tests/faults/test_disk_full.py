@@ -21,8 +21,9 @@ from reelstream.producer.rating_producer import RatingProducer
 from reelstream.settings import load, to_env
 from reelstream.store import pointer, run_files
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import REJECTS
+from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.fixtures.processes import reelstream, stream_runs, wait_until

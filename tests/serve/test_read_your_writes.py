@@ -14,8 +14,9 @@ from reelstream.serve import acknowledged
 from reelstream.serve.acknowledged import AcknowledgedRatings
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import REJECTS, USERS
+from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from tests.fixtures.camps import FIRST_MOVIE
 from tests.fixtures.rows import ratings

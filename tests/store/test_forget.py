@@ -17,7 +17,8 @@ from reelstream.store.forget import forget
 from reelstream.store.forgotten import Removed
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from tests.fixtures.published import publish
 from tests.fixtures.rows import lists, ratings, rejects, triples
 

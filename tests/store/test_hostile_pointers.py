@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from reelstream.errors import DamagedStore
-from reelstream.store import pointer, recommendations
+from reelstream.store import log, pointer
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.store.schemas import MOVIES, POPULAR, SIMILAR
+from reelstream.store.updates import Updates
 from tests.fixtures.rows import lists, ratings, rejects
 
 OUTSIDE = "secret.parquet"
@@ -91,7 +92,7 @@ def test_versions(warehouse: Path, secret: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["../../../../" + OUTSIDE, "/etc/passwd", ".."])
 def test_updates(warehouse: Path, secret: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recommendations, "GRACE_S", -1.0)
+    monkeypatch.setattr(log, "GRACE_S", -1.0)
     version = published(RecommendationsStore(warehouse))
     updates = Updates(version.path)
     for number in range(8):  # enough to be compacted

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from reelstream.errors import DamagedStore
-from reelstream.store import quality as module
+from reelstream.store import log as module
 from reelstream.store.quality import QualityStore
 from reelstream.store.schemas import QUALITY
 
@@ -47,7 +47,7 @@ def on_disk(store: QualityStore) -> set[str]:
 
 
 def named(store: QualityStore) -> set[str]:
-    return {name for name, _ in store._current()["files"]}
+    return {path.name for path in store.files()}
 
 
 def test_there_is_nothing_at_first_and_no_rows_make_no_file(tmp_path: Path) -> None:

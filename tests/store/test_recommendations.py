@@ -9,8 +9,9 @@ import pytest
 
 from reelstream.errors import NotReady
 from reelstream.store import pointer
-from reelstream.store.recommendations import RecommendationsStore, Updates, Version
+from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.store.schemas import POPULAR, SIMILAR
+from reelstream.store.updates import Updates
 from tests.fixtures.rows import lists
 
 AS_OF = datetime.fromtimestamp(1, UTC)
@@ -71,8 +72,7 @@ def test_many_updates_are_folded_into_few_files(tmp_path: Path) -> None:
             pass
 
     assert movies(updates.read()) == {user: [user + 150] for user in range(50)}
-    named = [name for name, _ in updates._current()["files"]]
-    assert len(named) <= 3 * 7
+    assert len(updates.files()) <= 3 * 7
     for user in range(50):
         assert movies(updates.read([user])) == {user: [user + 150]}
     assert movies(updates.read([3, 49, 1000])) == {3: [153], 49: [199]}

@@ -12,8 +12,9 @@ from reelstream.errors import DamagedStore
 from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import FORMAT, MOVIES
+from reelstream.store.updates import Updates
 from tests.fixtures.published import TOY_STORY, publish
 from tests.fixtures.rows import lists, ratings, rejects, triples
 

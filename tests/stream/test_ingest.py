@@ -21,7 +21,8 @@ from reelstream.store import new_movies
 from reelstream.store.adopted import adopt
 from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsState, RatingsStore
-from reelstream.store.recommendations import RecommendationsStore, Updates
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
