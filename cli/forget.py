@@ -72,16 +72,12 @@ def forget(
 def ask(settings: Settings, user_id: int) -> ForgetAnswer:
     """Sends the request and waits until it is done. Raises UsageError for what is no id, BrokerUnavailable."""
     from reelstream.events import ForgetEvent, check
-    from reelstream.kafka_io.properties import load_command_config
-    from reelstream.kafka_io.topic import ensure_topic
-    from reelstream.producer.send import RatingProducer
+    from reelstream.producer.rating_producer import rating_producer
 
     now_ms = time.time_ns() // 1_000_000
     check(ForgetEvent(user_id, now_ms), rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
     address = broker_address(settings)
-    properties = load_command_config(settings.command_config)
-    ensure_topic(address, settings.topic, settings.partitions, properties)
-    with RatingProducer(address, settings.topic, properties) as producer:
+    with rating_producer(settings, address) as producer:
         event = producer.forget(user_id)
     return ForgetAnswer(event, _wait_until_removed(settings, event))
 
@@ -91,15 +87,12 @@ def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | Non
     from reelstream.store.ratings import RatingsStore
 
     store = RatingsStore(settings.warehouse)
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
+
+    def removed() -> Removed | None:
         done = store.forgotten().get(event.user_id)
-        if done and done.until_ms >= event.rated_at_ms and done.removed:
-            return done.removed
-        if not run_files.stream_runs(settings.warehouse):
-            return None
-        time.sleep(0.05)
-    return None
+        return done.removed if done and done.until_ms >= event.rated_at_ms else None
+
+    return run_files.wait_for_stream(settings.warehouse, removed, WAIT_S)
 
 
 def _plain(asked: ForgetAnswer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +12,12 @@ from reelstream.api.results import Recommendation, Rows
 from reelstream.cli.options import broker_address, err, out, print_json
 from reelstream.errors import NotReady, UsageError
 from reelstream.events import RatingEvent, check, is_id
-from reelstream.kafka_io.properties import load_command_config
-from reelstream.kafka_io.topic import ensure_topic
-from reelstream.producer.send import RatingProducer, new_user_id
+from reelstream.producer.rating_producer import new_user_id, rating_producer
 from reelstream.settings import Settings
 from reelstream.store import run_files
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from reelstream.store.updates import Updates
 
 WAIT_S = 15.0
 
@@ -47,9 +45,7 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
         event = RatingEvent(user_id, movie_id, stars, now_ms)
         check(event, rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
     address = broker_address(settings)
-    properties = load_command_config(settings.command_config)
-    ensure_topic(address, settings.topic, settings.partitions, properties)
-    with RatingProducer(address, settings.topic, properties) as producer:
+    with rating_producer(settings, address) as producer:
         places = producer.rate_live(user_id, ratings)
     if not count:
         return Rated(user_id, ratings, [], None)
@@ -89,27 +85,20 @@ def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, f
 def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) -> bool:
     """Waits until the events at (partition, offset) are in the published lists; False if that cannot be.
 
-    It cannot be while no stream runs, while nothing is published, or when WAIT_S have passed.
+    It cannot be while no stream runs, while nothing is published, or when WAIT_S have passed without a step on the way.
     """
     store, published = RatingsStore(settings.warehouse), RecommendationsStore(settings.warehouse)
-    deadline = time.monotonic() + WAIT_S
-    batch: int | None = None
-    while time.monotonic() < deadline:
-        if batch is None:
-            state = store.state()
-            taken = state.offsets.get(settings.topic, {})
-            if all(taken.get(partition, 0) > offset for partition, offset in places):
-                batch = state.batch
-        if batch is not None:
-            version = published.current_or_none()
-            if version is None:
-                return False
-            if max(version.batch, Updates(version.path).batch()) >= batch:
-                return True
-        if not run_files.stream_runs(settings.warehouse):
-            return False
-        time.sleep(0.01)
-    return False
+
+    def stored_up_to() -> int | None:
+        state = store.state()
+        return state.batch if all(state.has(settings.topic, place) for place in places) else None
+
+    def counted() -> bool | None:
+        up_to = published.counted_up_to()
+        return False if up_to is None else up_to >= batch or None
+
+    batch = run_files.wait_for_stream(settings.warehouse, stored_up_to, WAIT_S) or math.inf
+    return bool(run_files.wait_for_stream(settings.warehouse, counted, WAIT_S))
 
 
 def show(rated: Rated, *, waited: bool, as_json: bool) -> None:

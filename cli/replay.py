@@ -6,8 +6,7 @@ import hashlib
 from pathlib import Path
 
 from reelstream.cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
-from reelstream.kafka_io.properties import load_command_config
-from reelstream.kafka_io.topic import ensure_topic
+from reelstream.kafka_io.topic import prepare_topic
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
 from reelstream.settings import Settings
@@ -26,8 +25,7 @@ def replay_file(
 ) -> ReplayResult:
     """Sends the file to the warehouse's broker, or to the one in the settings. See `reelstream.producer.send.replay`."""
     address = broker_address(settings)
-    properties = load_command_config(settings.command_config)
-    ensure_topic(address, settings.topic, settings.partitions, properties)
+    properties = prepare_topic(settings, address)
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task(f"replay {file.name}", total=None, note="")
 

@@ -20,8 +20,10 @@ from kafka.partitioner.default import murmur2
 
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.kafka_io.connection import CONNECT_TIMEOUT_MS, connect
 from reelstream.kafka_io.properties import kafka_python_options
-from reelstream.producer.connection import CONNECT_TIMEOUT_S, connect
+from reelstream.kafka_io.topic import prepare_topic
+from reelstream.settings import Settings
 
 MAX_PENDING = 20_000
 """Most events that wait for their acknowledgement: kafka-python itself sets no bound on its memory."""
@@ -32,12 +34,21 @@ MOVIELENS_IDS_BELOW = 2**40
 IDS_BELOW = 2**53
 
 
+def rating_producer(
+    settings: Settings, bootstrap_servers: str, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S
+) -> RatingProducer:
+    """A producer for the topic of the settings, which is made if it is missing. Raises as `prepare_topic` and
+    `RatingProducer`."""
+    properties = prepare_topic(settings, bootstrap_servers)
+    return RatingProducer(bootstrap_servers, settings.topic, properties, delivery_timeout_s=delivery_timeout_s)
+
+
 class RatingProducer:
     """A producer that loses nothing silently: acks from all in-sync replicas, no repeats by retries, bounded memory.
 
     The topic is there already (`reelstream.kafka_io.topic.ensure_topic`): a broker that makes topics itself would make it
     with another number of partitions. One thread calls `send` and `flush`; `rate_live` may be called from any thread.
-    Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_S, and UsageError if the topic can't be used.
+    Raises BrokerUnavailable if no broker answers within CONNECT_TIMEOUT_MS, and UsageError if the topic can't be used.
     """
 
     def __init__(
@@ -70,7 +81,7 @@ class RatingProducer:
             "linger_ms": 20,
             "delivery_timeout_ms": int(delivery_timeout_s * 1000),
             "request_timeout_ms": int(delivery_timeout_s * 500),
-            "max_block_ms": int(CONNECT_TIMEOUT_S * 1000),
+            "max_block_ms": CONNECT_TIMEOUT_MS,
             "metrics_enabled": False,
         }
         self._kafka = connect(KafkaProducer, options)

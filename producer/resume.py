@@ -23,8 +23,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from reelstream.errors import BrokerUnavailable, UsageError
+from reelstream.kafka_io.connection import connect
 from reelstream.kafka_io.properties import kafka_python_options
-from reelstream.producer.connection import connect
 from reelstream.store import pointer
 
 FORMAT = 1

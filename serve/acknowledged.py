@@ -16,7 +16,6 @@ from pathlib import Path
 from reelstream.api.user_ratings import StarsByMovie, StoredRatings
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from reelstream.store.updates import Updates
 
 MAX_USERS = 100_000
 """Users that may wait at once. Beyond, those that have waited longest wait for the stream like everybody else."""
@@ -77,16 +76,17 @@ class AcknowledgedRatings:
             if waiting is None:
                 return None
             state = self._store.state()
-            taken = state.offsets.get(self._topic, {})
             missing = {
-                m: stars for m, (stars, (part, offset)) in waiting.ratings.items() if taken.get(part, 0) <= offset
+                movie_id: stars
+                for movie_id, (stars, place) in waiting.ratings.items()
+                if not state.has(self._topic, place)
             }
             if missing:
                 return missing
             if waiting.batch is None:
                 waiting.batch = state.batch
-            version = self._published.current_or_none()
-            if version and max(version.batch, Updates(version.path).batch()) >= waiting.batch:
+            counted_up_to = self._published.counted_up_to()
+            if counted_up_to is not None and counted_up_to >= waiting.batch:
                 del self._waiting[user_id]
                 return None
             return {}

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 
 from reelstream.errors import BrokerUnavailable
 from reelstream.events import RatingEvent, check
-from reelstream.kafka_io.properties import load_command_config
-from reelstream.kafka_io.topic import ensure_topic
-from reelstream.producer.rating_producer import RatingProducer
+from reelstream.producer.rating_producer import RatingProducer, rating_producer
 from reelstream.settings import Settings
 
 DELIVERY_TIMEOUT_S = 10.0
@@ -57,12 +55,7 @@ class RatingSender:
     def _connected(self) -> RatingProducer:
         with self._lock:
             if self._producer is None:
-                address = self._address()
-                properties = load_command_config(self._settings.command_config)
-                ensure_topic(address, self._settings.topic, self._settings.partitions, properties)
-                self._producer = RatingProducer(
-                    address, self._settings.topic, properties, delivery_timeout_s=DELIVERY_TIMEOUT_S
-                )
+                self._producer = rating_producer(self._settings, self._address(), delivery_timeout_s=DELIVERY_TIMEOUT_S)
             return self._producer
 
     def _forget(self, producer: RatingProducer) -> None:

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from reelstream.api.warehouse import existing
-from reelstream.store import new_movies
+from reelstream.store import new_movies, version_history
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
 from reelstream.store.quality import QualityStore
@@ -104,18 +104,11 @@ def _tables(warehouse: Path) -> dict[str, pa.Table]:
 
 
 def _models(versions: list[dict[str, Any]], current: str | None) -> pa.Table:
-    rows = []
-    for info in versions:
-        metrics = info.get("metrics") or {}
-        baselines = metrics.get("baselines") or {}
-        rows.append(
-            {
-                **{name: info.get(name) for name in ("version", "published", "engine", "ratings", "users", "movies")},
-                "current": info["version"] == current,
-                **{name: metrics.get(name) for name in ("rmse", "ndcg_at_10", "coverage")},
-                "rmse_bias_only": baselines.get("bias_only", {}).get("rmse"),
-                "ndcg_at_10_popularity": baselines.get("popularity", {}).get("ndcg_at_10"),
-                "refit_s": (info.get("seconds") or {}).get("all"),
-            }
-        )
+    rows = [
+        {
+            **version_history.row_of(info["version"], info, published=info["published"]),
+            "current": info["version"] == current,
+        }
+        for info in versions
+    ]
     return pa.Table.from_pylist(rows, MODELS)

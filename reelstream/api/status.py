@@ -14,7 +14,6 @@ from reelstream.settings import Settings
 from reelstream.store import adopted, run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from reelstream.store.updates import Updates
 
 
 def collect(settings: Settings) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def collect(settings: Settings) -> dict[str, Any]:
             "published_at": version.published_at,
             "age_s": round((datetime.now(UTC) - version.published_at).total_seconds(), 1),
             "ratings_since": store.accepted - version.accepted,
-            "folded_in_up_to_batch": max(version.batch, Updates(version.path).batch()),
+            "folded_in_up_to_batch": published.counted_up_to(),
             **version.info,
         },
         "versions": published.versions(),

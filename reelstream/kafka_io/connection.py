@@ -1,16 +1,17 @@
-"""Connections to a Kafka: an admin client that leaves nothing open, and our errors for kafka-python's.
+"""Connections to a Kafka: clients of kafka-python that leave nothing open, and our errors for theirs.
 
-In: the options of `reelstream.kafka_io.properties`. Out: a client that is connected. Next: `reelstream.kafka_io.topic`.
+In: the options of `reelstream.kafka_io.properties`. Out: a client that is connected. Next: `reelstream.kafka_io.topic`,
+`reelstream.producer.rating_producer` and `reelstream.producer.resume`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
 from reelstream.errors import BrokerUnavailable
-from reelstream.kafka_io.preflight import refused
+from reelstream.kafka_io.preflight import check_connection, refused
 
 CONNECT_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 20_000
@@ -28,30 +29,45 @@ def unreachable(error: Exception, bootstrap_servers: str) -> BrokerUnavailable:
     )
 
 
-@contextmanager
-def admin_client(options: Mapping[str, Any], connect_timeout_ms: int) -> Iterator[Any]:
-    """A connected KafkaAdminClient. Raises KafkaError if no Kafka answers in time.
+def connected(client: Callable[..., Any], options: Mapping[str, Any], connect_timeout_ms: int) -> Any:
+    """A client of kafka-python, of the class `client`. Raises KafkaError if no Kafka answers in time.
 
-    kafka-python leaves a thread and its sockets behind when its constructor fails; the client inside is kept hold of
-    here, and closed.
+    When its constructor fails, kafka-python leaves a thread and sockets behind. They belong to the client inside, which
+    is closed here.
     """
-    from kafka import KafkaAdminClient
     from kafka.net.compat import KafkaNetClient
 
     inside: list[Any] = []
 
     def connection(**configs: Any) -> Any:
         inside.append(KafkaNetClient(**configs))
-        return inside[0]
+        return inside[-1]
 
     try:
-        with KafkaAdminClient(
-            **options,
-            bootstrap_timeout_ms=connect_timeout_ms,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-            kafka_client=connection,
-        ) as admin:
-            yield admin
-    finally:
-        for client in inside:
-            client.close()
+        return client(**options, bootstrap_timeout_ms=connect_timeout_ms, kafka_client=connection)
+    except BaseException:
+        for opened in inside:
+            opened.close()
+        raise
+
+
+def connect(client: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    """The same for a KafkaProducer or KafkaConsumer, with errors for the user: raises BrokerUnavailable if no broker answers
+    within CONNECT_TIMEOUT_MS, or if it refuses TLS or the login."""
+    from kafka.errors import KafkaError
+
+    check_connection(options)
+    try:
+        return connected(client, options, CONNECT_TIMEOUT_MS)
+    except KafkaError as error:
+        raise unreachable(error, ",".join(options["bootstrap_servers"])) from None
+
+
+@contextmanager
+def admin_client(options: Mapping[str, Any], connect_timeout_ms: int) -> Iterator[Any]:
+    """A KafkaAdminClient, closed in the end. Raises KafkaError if no Kafka answers in time."""
+    from kafka import KafkaAdminClient
+
+    options = {**options, "request_timeout_ms": REQUEST_TIMEOUT_MS}
+    with closing(connected(KafkaAdminClient, options, connect_timeout_ms)) as admin:
+        yield admin

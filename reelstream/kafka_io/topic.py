@@ -12,7 +12,18 @@ from typing import Any
 from reelstream.errors import UsageError
 from reelstream.kafka_io.connection import CONNECT_TIMEOUT_MS, admin_client, unreachable
 from reelstream.kafka_io.preflight import check_connection
-from reelstream.kafka_io.properties import kafka_python_options
+from reelstream.kafka_io.properties import kafka_python_options, load_command_config
+from reelstream.settings import Settings
+
+
+def prepare_topic(settings: Settings, bootstrap_servers: str) -> dict[str, str]:
+    """Makes the topic of the settings if it is missing; returns the properties with which a client connects.
+
+    Raises as `ensure_topic`, and UsageError for a --command-config that can't be read.
+    """
+    properties = load_command_config(settings.command_config)
+    ensure_topic(bootstrap_servers, settings.topic, settings.partitions, properties)
+    return properties
 
 
 def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties: Mapping[str, str]) -> int:

@@ -74,6 +74,11 @@ class RatingsState:
     forgetting: Mapping[int, int] = field(default_factory=dict)
     lost: tuple[Gap, ...] = ()
 
+    def has(self, topic: str, place: tuple[int, int]) -> bool:
+        """Whether the event at (partition, offset) of the topic is taken in."""
+        partition, offset = place
+        return self.offsets.get(topic, {}).get(partition, 0) > offset
+
     @property
     def folders(self) -> tuple[StoredDirectory, ...]:
         """All folders with ratings, oldest first."""

@@ -65,6 +65,12 @@ class RecommendationsStore:
             return self.current()
         return None
 
+    def counted_up_to(self) -> int | None:
+        """The lists of the current version and its updates count all ratings up to this micro-batch; None while nothing
+        is published."""
+        version = self.current_or_none()
+        return max(version.batch, Updates(version.path).batch()) if version else None
+
     def stamp(self) -> pointer.Stamp:
         """What changes when another version is published."""
         return pointer.stamp(self._pointer)

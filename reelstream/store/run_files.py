@@ -1,7 +1,7 @@
 """`run/NAME.json`: what the processes of a warehouse say of themselves, for `reelstream status`.
 
-No data depends on it: it may be deleted at any time, and each process soon says it again. `rate` and `forget` ask
-`stream_runs` whether waiting makes sense.
+No data depends on it: it may be deleted at any time, and each process soon says it again. `rate` and `forget` wait
+for what the stream does only while it says here that it runs.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reelstream.errors import MissingRequirement
 from reelstream.store import pointer
 
+T = TypeVar("T")
+
+POLL_S = 0.01
 PROC = Path("/proc")
 """Where Linux tells of its processes."""
 
@@ -44,10 +49,16 @@ def read(warehouse: Path, name: str) -> dict[str, Any] | None:
     return {**status, "alive": process_lives(pid) and (born == born_now or None in (born, born_now))}
 
 
-def stream_runs(warehouse: Path) -> bool:
-    """Whether a stream takes events in now."""
-    status = read(warehouse, "stream")
-    return bool(status and status["alive"] and status.get("state") != "stopped")
+def wait_for_stream(warehouse: Path, look: Callable[[], T | None], wait_s: float) -> T | None:
+    """Waits until `look` finds what it looks for, which the stream is to do, and returns that; None if no stream runs, or
+    it takes longer than wait_s."""
+    deadline = time.monotonic() + wait_s
+    while (found := look()) is None and time.monotonic() < deadline:
+        status = read(warehouse, "stream")
+        if not (status and status["alive"]) or status.get("state") == "stopped":
+            return None
+        time.sleep(POLL_S)
+    return found
 
 
 def _overwrite(path: Path, content: bytes) -> None:
