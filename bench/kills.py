@@ -35,12 +35,12 @@ from reelstream.cli.demo import real_ratings
 from reelstream.cli.replay import replay_file
 from reelstream.cli.up import embedded_broker
 from reelstream.failpoint import FAILPOINTS
-from reelstream.producer.ratings_csv import read
 from reelstream.settings import Settings, to_env
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from tests.crash.audit import audit
 from tests.crash.points import Crashes, crashes
+from tests.fixtures.csv_events import read
 
 START_LIMIT_S = 120.0
 

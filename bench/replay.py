@@ -25,8 +25,8 @@ from kafka import KafkaProducer
 from bench._report import print_report
 from reelstream.broker.embedded import EmbeddedBroker
 from reelstream.kafka_io.topic import ensure_topic
-from reelstream.producer.ratings_csv import read
 from reelstream.producer.send import replay
+from tests.fixtures.csv_events import read
 
 PARTITIONS = 4
 RATING_MIN, RATING_MAX = 0.5, 5.0

@@ -1,10 +1,10 @@
 """A MovieLens ratings.csv, read as a stream in constant memory.
 
-In: a CSV file with a header line. Out: rating events in the order of the file, and every bad row to a callback.
+In: a CSV file with a header line. Out: its good rows in blocks, in the order of the file, and every bad row to a callback.
 Next: `reelstream.producer.sort` puts them in time order.
 
     userId,movieId,rating,timestamp
-    1,296,5.0,1147880044              → RatingEvent(1, 296, 5.0, 1147880044000)
+    1,296,5.0,1147880044              → (1, 296, 5.0, 1147880044000)
 
 Columns come in any order; other columns are ignored. CSV headers are renamed here and nowhere else:
 
@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from reelstream.errors import BadRating, UsageError
-from reelstream.events import MAX_AHEAD_MS, RatingEvent, check
+from reelstream.events import MAX_AHEAD_MS, check
 from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, Header, Rules, parse_line
 
 ROW = np.dtype([("user_id", "<i8"), ("movie_id", "<i8"), ("rating", "<f8"), ("rated_at_ms", "<i8")])
@@ -76,24 +76,15 @@ class Block(NamedTuple):
     bytes_read: int
 
 
-def read(
+def read_blocks(
     path: Path, *, rating_min: float, rating_max: float, now_ms: int, on_bad: Callable[[BadRow], None]
-) -> Iterator[tuple[int, RatingEvent]]:
-    """(line number, event) of each good row, in the order of the file. Blank lines are skipped.
+) -> Iterator[Block]:
+    """The good rows in the order of the file, many at a time. Blank lines are skipped.
 
     Every other line goes to `on_bad`, which may raise to stop the reading. `now_ms` is the time of the replay, in
     milliseconds since 1970: no rating may be more than a day ahead of it.
     Raises UsageError if there is no such file, or no header with the needed columns.
     """
-    for block in read_blocks(path, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms, on_bad=on_bad):
-        for line_number, row in zip(block.line_numbers, block.rows.tolist(), strict=True):
-            yield line_number, RatingEvent(*row)
-
-
-def read_blocks(
-    path: Path, *, rating_min: float, rating_max: float, now_ms: int, on_bad: Callable[[BadRow], None]
-) -> Iterator[Block]:
-    """The same as `read`, as arrays of many rows."""
     with _opened(path) as file:
         header, line_number = _header(file, path)
         rules = Rules(header, rating_min, rating_max, now_ms)

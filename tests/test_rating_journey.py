@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,19 @@ from pyspark.sql import SparkSession
 import reelstream
 from reelstream.batch.refit import refit
 from reelstream.events import RatingEvent
-from reelstream.producer.ratings_csv import read
-from reelstream.producer.send import RatingProducer
+from reelstream.producer.ratings_csv import Block, read_blocks
+from reelstream.producer.send import RatingProducer, replay
+from reelstream.producer.sort import in_time_order
 from reelstream.settings import Settings, load
 from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
-from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import ingest
 from reelstream.stream.parse import parse
 from reelstream.stream.trigger import Due
+from tests.fixtures.processes import reelstream as reelstream_process
+from tests.fixtures.processes import wait_until
 
 ROW = "1,296,5.0,1147880044"
 PULP_FICTION = 296
@@ -39,19 +42,35 @@ def test_one_rating_from_csv_to_recommendation(
     movies.write_text("movieId,title,genres\n296,Pulp Fiction (1994),Crime\n")
     MoviesStore(warehouse).load(read_csv(movies))
 
-    # 1. the CSV row is an event
+    # 1. the CSV row is a row of a block
     now_ms = time.time_ns() // 1_000_000
     bad: list[object] = []
-    events = [event for _, event in read(csv, rating_min=0.5, rating_max=5.0, now_ms=now_ms, on_bad=bad.append)]
-    assert not bad
-    event = events[0]
-    assert event == RatingEvent(1, PULP_FICTION, 5.0, 1147880044000)
 
-    # 2. Kafka has it under the user's key
-    with RatingProducer(bootstrap_servers, topic, {}) as producer:
-        for one in events:
-            producer.send(one)
+    def blocks() -> Iterator[Block]:
+        return read_blocks(csv, rating_min=0.5, rating_max=5.0, now_ms=now_ms, on_bad=bad.append)
+
+    rows = [row for block in blocks() for row in block.rows.tolist()]
+    count = len(rows)
+    assert rows[0] == (1, PULP_FICTION, 5.0, 1147880044000)
+    assert not bad
+
+    # 2. it is the first in time, and so the first event
+    with in_time_order(blocks, folder=tmp_path / "sort", size_bytes=csv.stat().st_size, notice=print) as order:
+        first = RatingEvent(*next(order.rows))
+    assert (order.total, first) == (count, RatingEvent(1, PULP_FICTION, 5.0, 1147880044000))
+
+    # 3. `replay` goes these two stops and sends; Kafka has the event under the user's key
+    sent = replay(
+        csv,
+        bootstrap_servers=bootstrap_servers,
+        topic=topic,
+        state_path=tmp_path / "replay.json",
+        rating_min=0.5,
+        rating_max=5.0,
+    )
+    assert (sent.acked, sent.bad_rows) == (count, 0)
     record = consume_one(bootstrap_servers, topic, key=b"1")
+    assert record.value == first.to_json()
     assert json.loads(record.value) == {
         "v": 1,
         "user_id": 1,
@@ -60,28 +79,31 @@ def test_one_rating_from_csv_to_recommendation(
         "rated_at": 1147880044000,
     }
 
-    # 3. Spark reads and parses it: a plain rating
+    # 4. Spark reads and parses it: a plain rating
     source = spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap_servers).option("subscribe", topic)
     batch = parse(source.load(), rating_min=0.5, rating_max=5.0)
     [row] = batch.where(f"user_id = 1 AND movie_id = {PULP_FICTION}").collect()
     assert (row.rating, row.rated_at_ms, row.raw) == (5.0, 1147880044000, None)
 
-    # 4. and 5. it is in the store, with the offset that says so
+    # 5. and 6. the stream's micro-batch takes it in: it is in the store, with the offset that says so
     store, folder = RatingsStore(warehouse), FoldInStage(settings)
     report = ingest(batch, store, folder)
-    assert (report.accepted, report.rejected, report.state.batch) == (len(events), 0, 1)
+    assert (report.accepted, report.rejected, report.state.batch) == (count, 0, 1)
     [stored] = store.read(user_ids=[1]).filter(place(record)).to_pylist()
     assert (stored["movie_id"], stored["rating"], stored["rated_at"].timestamp()) == (296, 5.0, 1147880044)
-    assert store.state().offsets[topic][record.partition] > record.offset
+    assert store.state().has(topic, (record.partition, record.offset))
     again = ingest(batch, store, folder)  # delivered twice, taken once
-    assert (again.accepted, store.state().accepted) == (0, len(events))
+    assert (again.accepted, store.state().accepted) == (0, count)
 
-    # 7. and 8. it calls for a refit, which publishes a version that has seen it
-    assert Due(after_ratings=len(events), after_s=600).now(store.state().accepted, clock_s=0.0)
+    # 7. nothing is published yet, so no list can be made
+    assert report.folded.users == 0
+
+    # 8. and 9. it calls for a refit, which publishes a version that has seen it
+    assert Due(after_ratings=count, after_s=600).now(store.state().accepted, clock_s=0.0)
     version = refit(settings)
-    assert (version.accepted, version.info["ratings"]) == (len(events), len(events))
+    assert (version.accepted, version.info["ratings"]) == (count, count)
 
-    # 9. the user's list leaves it out, and knows why it is there
+    # 10. the user's list leaves it out, and knows why it is there
     listed = reelstream.open(warehouse).recommend(1)
     assert listed
     assert {movie.source for movie in listed} == {"refit"}
@@ -89,14 +111,15 @@ def test_one_rating_from_csv_to_recommendation(
     prediction = reelstream.open(warehouse).predict(1, PULP_FICTION)
     assert (prediction.rated, prediction.source, prediction.title) == (5.0, "model", "Pulp Fiction (1994)")
 
-    # 6. one more rating folds the user in at once
+    # 3. to 7. and 10. again: the stream itself takes one more rating, and folds the user in at once
     next_movie = listed[0].movie_id
-    with RatingProducer(bootstrap_servers, topic, {}) as producer:
-        producer.rate_live(1, [(next_movie, 4.0)])
-    assert folder.refresh()
-    report = ingest(parse(source.load(), rating_min=0.5, rating_max=5.0), store, folder)
-    assert (report.accepted, report.state.batch) == (1, 2)
-    assert Updates(RecommendationsStore(warehouse).current().path).batch() == 2
+    with reelstream_process(settings, "stream") as stream, RatingProducer(bootstrap_servers, topic) as producer:
+        [rated_at] = producer.rate_live(1, [(next_movie, 4.0)])
+        wait_until(
+            lambda: (RecommendationsStore(warehouse).counted_up_to() or 0) > version.batch, "it is folded in", stream
+        )
+    assert store.state().has(topic, rated_at)
+    assert store.state().accepted == count + 1
     fresh = reelstream.open(warehouse).recommend(1)
     assert {movie.source for movie in fresh} == {"fold_in"}
     assert not {next_movie, PULP_FICTION} & {movie.movie_id for movie in fresh}

@@ -13,7 +13,8 @@ import pytest
 from reelstream.errors import UsageError
 from reelstream.events import REASONS, RatingEvent, check, from_json
 from reelstream.producer import ratings_csv
-from reelstream.producer.ratings_csv import BadRow, read, read_blocks
+from reelstream.producer.ratings_csv import BadRow, read_blocks
+from tests.fixtures.csv_events import read
 from tests.fuzz.csv_files import GOOD_HEADERS, SEED, File, body, generate, shown
 from tests.fuzz.events import NOW_MS
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from reelstream.errors import UsageError
 from reelstream.events import RatingEvent
-from reelstream.producer.ratings_csv import CHUNK_BYTES, BadRow, read, read_blocks
+from reelstream.producer.ratings_csv import CHUNK_BYTES, BadRow, read_blocks
+from tests.fixtures.csv_events import read
 from tests.fixtures.examples import examples
 
 NOW_MS = 1_700_000_000_000
