@@ -6,6 +6,7 @@ writes them down. The executors need this package installed; they read and write
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 """Jobs handed to Spark at once; it runs as many of them as it has cores."""
 TAG = "reelstream-tune"
+CANCEL_AGAIN_S = 0.1
 
 
 def over_spark(found: Sequence[Trial], material: Material, settings: Settings, out: Path) -> Iterator[dict[str, Any]]:
@@ -48,7 +50,9 @@ def over_spark(found: Sequence[Trial], material: Material, settings: Settings, o
                 yield done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            context.cancelJobsWithTag(TAG)
+            while any(one.running() for one in jobs):  # some come to Spark only after a call to cancel them
+                context.cancelJobsWithTag(TAG)
+                time.sleep(CANCEL_AGAIN_S)
             shared.unpersist()
 
 

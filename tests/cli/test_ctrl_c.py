@@ -83,7 +83,7 @@ def on_a_terminal(settings: Settings, *command: str) -> Iterator[Terminal]:
 def plain(shown: bytes) -> str:
     """Without colours, cursor movements, and the status line, which is erased in the end."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
-    return re.sub(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] [^\r\n]*", "", text)
+    return re.sub(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏][^\r\n^]*", "", text)
 
 
 def is_silent(shown: str) -> bool:
