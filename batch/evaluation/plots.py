@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from reelstream.als.arrays import F64, I64
 from reelstream.als.list_metrics import ndcg
 from reelstream.batch.evaluation.evaluate import Evaluation
-from reelstream.batch.report.html_page import Plot
-from reelstream.batch.report.svg_plot import MODEL, OTHER, bars, svg
+from reelstream.batch.report.svg_plot import MODEL, OTHER, Plot, bars, svg
 
 FEW = 10
 """Points of fewer test ratings are not drawn: chance moves them."""
 GROUPS = 5
 """Users are drawn in so many groups of about one size."""
+NO_LISTS = "There is nothing to draw: no user in training has a relevant movie among the test ratings."
 
 
 def all_plots(evaluation: Evaluation) -> list[Plot]:
@@ -35,6 +35,7 @@ def calibration(evaluation: Evaluation) -> Plot:
     said, given = means(predicted, group)[drawn], means(actual, group)[drawn]
     off = float(np.average(np.abs(said - given), weights=rows[drawn]))
     worst = int(np.argmax(np.abs(said - given)))
+    span = f"from {said[0]:.1f} to {said[-1]:.1f}"
 
     def draw(axes: Axes) -> None:
         ends = [min(said.min(), given.min()), max(said.max(), given.max())]
@@ -46,8 +47,7 @@ def calibration(evaluation: Evaluation) -> Plot:
 
     return Plot(
         "Do predicted stars mean what they say?",
-        svg(draw, "calibration"),
-        f"Mean rating given against predicted stars, from {said[0]:.1f} to {said[-1]:.1f}, beside the diagonal.",
+        svg(draw, "calibration", f"Mean rating given against predicted stars, {span}, beside the diagonal."),
         "Each point holds the test ratings of a quarter of predicted stars; a larger point holds more. On the dashed line "
         f"people gave what the model said. On average they were {off:.2f} stars apart; the farthest point is at "
         f"{said[worst]:.1f} predicted, where people gave {given[worst]:.1f}.",
@@ -83,8 +83,7 @@ def error_by_count(evaluation: Evaluation) -> Plot:
     )
     return Plot(
         "How far off, for movies and users with few ratings?",
-        svg(draw, "error"),
-        f"RMSE by number of training ratings. {said}",
+        svg(draw, "error", f"RMSE by number of training ratings. {said}"),
         f"The error of predicted stars, lower is better. {said} With 0 a row is cold: its prediction falls back on "
         "the mean and the bias that is known.",
     )
@@ -94,7 +93,7 @@ def ndcg_by_activity(evaluation: Evaluation) -> Plot:
     """Mean nDCG of users in groups of about one size, from those with the fewest training ratings to the most."""
     title, held_out = "Are lists good for everyone?", evaluation.held_out
     if not len(held_out.users):
-        return _nothing(title)
+        return Plot(title, "", NO_LISTS)
     counts = held_out.train.by_user.counts()[held_out.users]  # [R]
     edges = np.unique(np.quantile(counts, np.arange(GROUPS) / GROUPS, method="lower"))
     group = np.searchsorted(edges, counts, side="right") - 1  # [R]
@@ -112,8 +111,7 @@ def ndcg_by_activity(evaluation: Evaluation) -> Plot:
     said = f"{ours[0]:.2f} for users with {labels[0]} ratings, {ours[-1]:.2f} for those with {labels[-1]}"
     return Plot(
         title,
-        svg(draw, "activity"),
-        f"nDCG of this model and of popularity by user activity: {said}.",
+        svg(draw, "activity", f"nDCG of this model and of popularity by user activity: {said}."),
         f"How well lists put relevant movies in front, 1 is perfect; each pair of bars has about as many users. This model: "
         f"{said}. It is ahead of the list of popular movies in {ahead} of {len(ours)} groups. Who has rated more has also "
         "more relevant movies held out, which makes a hit likelier.",
@@ -124,7 +122,7 @@ def popularity_bias(evaluation: Evaluation) -> Plot:
     """Each tenth of the movies, most rated first: its share of the training ratings and of the places on lists."""
     title, lists = "Only the popular movies?", evaluation.measured.lists
     if not (lists >= 0).any():
-        return _nothing(title)
+        return Plot(title, "", NO_LISTS)
     counts = evaluation.held_out.train.by_movie.counts()  # [M]
     tenth = np.empty(len(counts), np.int64)
     tenth[np.argsort(-counts, kind="stable")] = np.arange(len(counts)) * 10 // len(counts)
@@ -139,8 +137,7 @@ def popularity_bias(evaluation: Evaluation) -> Plot:
     said = f"The most rated tenth of the movies has {rated[0]:.1%} of the ratings and {listed[0]:.1%} of the places on lists"
     return Plot(
         title,
-        svg(draw, "popularity"),
-        f"Share of list places and of training ratings by tenth of the movies. {said}.",
+        svg(draw, "popularity", f"Share of list places and of training ratings by tenth of the movies. {said}."),
         f"{said}; the less rated half has {rated[5:].sum():.1%} and {listed[5:].sum():.1%}. Where the first bar of a pair "
         "is higher, lists show these movies more than people rate them.",
     )
@@ -166,9 +163,3 @@ def _label(group: int) -> str:
     if high is None:
         return f"{low:,}+"
     return str(low) if low == high else f"{low:,}–{high:,}"
-
-
-def _nothing(title: str) -> Plot:
-    return Plot(
-        title, "", "", "There is nothing to draw: no user in training has a relevant movie among the test ratings."
-    )

@@ -199,7 +199,9 @@ class Tags(HTMLParser):
 
 
 def page_of(evaluation: Evaluation, folder: Path) -> tuple[str, Tags]:
-    path = module.write(folder, evaluation, ["<b> & co."], ("", "this model"), [("RMSE", "0.9"), ("AUC", None)])
+    path = module.write(
+        folder, evaluation, ["<b> & co."], ("", "this model"), [("RMSE", "0.9"), ("AUC", None), ("<i>", "<u>'\"")]
+    )
     assert path == folder / "index.html"
     page = path.read_text("utf-8")
     return page, Tags(page)
@@ -220,6 +222,7 @@ def test_the_page_stands_alone(settings: Settings, tmp_path: Path) -> None:
     assert all(len(label) > 40 for label in labels)
     assert "<p>&lt;b&gt; &amp; co.</p>" in page
     assert '<th scope="row">AUC</th><td>–</td>' in page
+    assert '<th scope="row">&lt;i&gt;</th><td>&lt;u&gt;&#39;&#34;</td>' in page
 
 
 def test_the_same_evaluation_gives_the_same_page(settings: Settings, tmp_path: Path) -> None:

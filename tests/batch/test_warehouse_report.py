@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from typer.testing import CliRunner
 
 import reelstream
 from reelstream.batch.refit import refit
-from reelstream.batch.report.warehouse_figures import gather
-from reelstream.batch.report.warehouse_page import page, stands_out
+from reelstream.batch.report.warehouse_figures import WarehouseFigures, gather
+from reelstream.batch.report.warehouse_page import page
 from reelstream.batch.report.warehouse_plots import _points
 from reelstream.cli.main import app
+from reelstream.events import REASONS
 from reelstream.settings import Settings, load
 from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore
@@ -29,16 +31,16 @@ from reelstream.store.schemas import QUALITY, RATINGS
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
 from tests.fixtures.rows import rejects
 
-HOSTILE = "<script>alert('x')</script>"
+HOSTILE = ("<script>alert('x')</script>", "\" onmouseover='x' & {{ 7 * 7 }}", "\u202e<b>txet\u200f</b>")
 
 
 @pytest.fixture
 def settings(warehouse: Path) -> Settings:
-    """Two versions, two rejects, live quality, and a title that looks like a script."""
+    """Two versions, two rejects, live quality, and titles that would be markup, or a template, if they were not escaped."""
     settings = load(warehouse=warehouse, gate_margin=10)
     store = fill(warehouse, camps())
     store.append(RATINGS.empty_table(), rejects(b"x", b"y", offset=10_000), {"ratings": {0: 10_002}})
-    titles = [HOSTILE, *(f"Movie {i} (1999)" for i in range(79))]
+    titles = [*HOSTILE, *(f"Movie {i} (1999)" for i in range(77))]
     ids = list(range(FIRST_MOVIE, FIRST_MOVIE + 80))
     MoviesStore(warehouse).load(pa.table({"movie_id": ids, "title": titles, "genres": [""] * 80}))
     refit(settings)
@@ -57,6 +59,11 @@ def settings(warehouse: Path) -> Settings:
         ).cast(QUALITY)
     )
     return settings
+
+
+def said(figures: WarehouseFigures) -> str:
+    """What stands on the page, tags removed and line breaks as spaces."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", "", page(figures))).split())
 
 
 class Structure(HTMLParser):
@@ -130,12 +137,33 @@ def test_the_page_is_whole_and_loads_nothing(settings: Settings) -> None:
     assert text.count('role="img" aria-label=') == 6
 
 
-def test_what_stands_out_is_said(settings: Settings) -> None:
-    said = " ".join(stands_out(gather(settings)))
+def test_titles_and_paths_stand_on_the_page_as_text(settings: Settings) -> None:
+    figures = gather(settings)
 
-    assert "2 events were rejected" in said
-    assert "The lists of version 2 find more of what people like next than a popularity list" in said
-    assert "The stream never ran" in said
+    def titled(*titles: str | None) -> WarehouseFigures:
+        movies = [{"movie_id": i, "title": title} for i, title in enumerate(titles)]
+        loved = [{**movie, "rating": 4.5} for movie in movies]
+        recommended = [{**movie, "predicted_rating": 4.25} for movie in movies]
+        example = {"user_id": 7, "ratings": 1, "source": "refit", "loved": loved, "recommended": recommended}
+        return replace(figures, warehouse=f"/tmp/{titles[0]}", popular=movies, examples=[example])
+
+    text = page(titled(*HOSTILE, None))
+
+    assert Structure(text).tags == Structure(page(titled("plain", "plain", "plain", "plain"))).tags
+    assert [title for title in HOSTILE if title in text] == []
+    assert [unescape(text).count(title) for title in HOSTILE] == [4, 3, 3]
+    assert "<li>Movie 3</li>" in text
+    assert '<li>Movie 3 <span class="note">4.5 ★</span></li>' in text
+    assert '<li>Movie 3 <span class="note">expected 4.2 ★</span></li>' in text
+
+
+def test_what_stands_out_is_said(settings: Settings) -> None:
+    text = said(gather(settings))
+
+    assert "2 events were rejected, 0." in text
+    assert f"% of all, most of them for not_json: {REASONS['not_json']}." in text
+    assert "The lists of version 2 find more of what people like next than a popularity list" in text
+    assert "The stream never ran" in text
 
 
 def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None:
@@ -145,9 +173,9 @@ def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None
     assert "8 ratings, each predicted before it was learned from" in text
     assert "<td>50.00%</td><td>0.00%</td>" in text
     worse = {**figures.live, "bias_only_rmse": 0.5, "popular_hit_rate": 0.75}
-    said = " ".join(stands_out(replace(figures, live=worse)))
-    assert "Live ratings are NOT predicted better than by the bias-only baseline: RMSE 1.000 against 0.500" in said
-    assert "than the popular list: 50.00% against 75.00%" in said
+    told = said(replace(figures, live=worse))
+    assert "Live ratings are NOT predicted better than by the bias-only baseline: RMSE 1.000 against 0.500" in told
+    assert "than the popular list: 50.00% against 75.00%" in told
 
 
 def test_minutes_with_few_ratings_share_a_point() -> None:
@@ -198,17 +226,17 @@ def test_a_version_without_metrics(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "words"),
     [
         ("never ran", "The stream never ran: new ratings wait"),
         ("does not run", "The stream does not run: new ratings wait"),
         ("restarting", "The stream is restarting;"),
     ],
 )
-def test_a_stream_that_is_not_running_is_told(settings: Settings, state: str, said: str) -> None:
+def test_a_stream_that_is_not_running_is_told(settings: Settings, state: str, words: str) -> None:
     figures = gather(settings)
     told = replace(figures, freshness={**figures.freshness, "stream": state})
-    assert said in " ".join(stands_out(told))
+    assert words in said(told)
 
 
 def test_an_empty_warehouse_and_one_without_a_version(warehouse: Path) -> None:
