@@ -85,7 +85,6 @@ def tune(
     if folder and folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder} is not a folder; name one, or a new one.")
 
-    from reelstream.batch.evaluation import heat_map
     from reelstream.batch.evaluation.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
     from reelstream.batch.evaluation.tune import SplitRule
     from reelstream.cli import tune_result
@@ -102,7 +101,7 @@ def tune(
         _adopt(found, settings, there)
     answer = {
         "out": there,
-        "heat_map": heat_map.draw(found.rows, found.best, there / "heatmap.svg") if extras.has("report") else None,
+        "heat_map": _heat_map(found, there / "heatmap.svg") if extras.has("report") else None,
         "adopted": adopt,
         "bad_rows": csv.bad_rows if csv else 0,
     }
@@ -136,6 +135,12 @@ def _folder_name(ratings: RatingColumns, by: SplitRule) -> str:
     return f"{by}-{fingerprint(ratings, by)[:8]}".replace(" ", "-")
 
 
+def _heat_map(found: Tuned, path: Path) -> Path | None:
+    from reelstream.batch.evaluation import heat_map
+
+    return heat_map.draw(found.rows, found.best, path)
+
+
 def _tune(
     ratings: RatingColumns,
     space: Space,
@@ -147,8 +152,7 @@ def _tune(
     n_random: int | None,
 ) -> Tuned:
     """With a progress bar that shows the best so far; Ctrl-C says how to go on."""
-    from reelstream.batch.evaluation.heat_map import NAMES
-    from reelstream.batch.evaluation.trials import FIGURES
+    from reelstream.batch.evaluation.trials import FIGURES, NAMES
     from reelstream.batch.evaluation.tune import best_of
     from reelstream.batch.evaluation.tune import tune as run_tune
     from reelstream.store.adopted import adopted

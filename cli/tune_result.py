@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reelstream.batch.evaluation.heat_map import NAMES, SYMBOLS
-from reelstream.batch.evaluation.search_space import SETTINGS
-from reelstream.batch.evaluation.trials import FIGURES
+from reelstream.batch.evaluation.search_space import SETTINGS, SYMBOLS
+from reelstream.batch.evaluation.trials import FIGURES, NAMES
 from reelstream.batch.evaluation.tune import Tuned
 from reelstream.cli.options import out, print_table
 

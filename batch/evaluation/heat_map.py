@@ -7,34 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from reelstream.batch.evaluation.search_space import BY_RATIO, MODELS, SETTINGS
-from reelstream.batch.evaluation.trials import FIGURES
+from reelstream.batch.evaluation.search_space import BY_RATIO, MODELS, SETTINGS, SYMBOLS
+from reelstream.batch.evaluation.trials import FIGURES, NAMES
+from reelstream.batch.report.svg_plot import saved
 from reelstream.store import pointer
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
 
 Row = dict[str, Any]
 
 MOST_CELLS = 12
 """Columns, and rows, of a heat map; where there would be more, or most would be empty, trials are drawn as points."""
-SYMBOLS = {
-    "rank": "rank",
-    "regularization": "λ",
-    "prior_count": "n₀",
-    "bias_regularization": "λ_b",
-    "iterations": "iterations",
-    "nu": "ν",
-    "alpha0": "α₀",
-    "power": "p",
-}
-"""Short names of the settings, as the formulas in `reelstream.als.fit` have them."""
-NAMES = {"rmse": "RMSE", "mae": "MAE", "ndcg_at_10": "nDCG@10", "recall_at_10": "recall@10"}
 BEST = "#d62728"
 
 
@@ -44,17 +36,12 @@ def draw(rows: Sequence[Row], best: dict[str, Row], path: Path) -> Path | None:
     rows: of TRIALS, those that failed included. best: the best of them by model.
     A cell shows the best of its trials, whatever their other settings are; a setting varied alone makes a line.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     panels = [(model, found, most_varied(found)) for model in MODELS if (found := _good(rows, model))]
     panels = [panel for panel in panels if panel[2]]
     if not panels:
         path.unlink(missing_ok=True)
         return None
     figure = Figure(figsize=(7.2 * len(panels), 5.4), layout="constrained")
-    FigureCanvasSVG(figure)
     for place, (model, found, names) in enumerate(panels, 1):
         axes = figure.add_subplot(1, len(panels), place)
         axes.set_title(f"{model.capitalize()} model, {len(found)} trials", fontweight="bold")
@@ -64,11 +51,7 @@ def draw(rows: Sequence[Row], best: dict[str, Row], path: Path) -> Path | None:
             _cells(axes, found, best[model], *names)
         else:
             _points(axes, found, best[model], *names)
-    aside = path.with_name(f".{path.name}")
-    with rc_context({"svg.hashsalt": "reelstream", "svg.fonttype": "path"}):
-        figure.savefig(aside, format="svg", metadata={"Date": None})
-    pointer.write_file(path, aside.read_bytes())
-    aside.unlink()
+    pointer.write_file(path, saved(figure, "reelstream").encode())
     return path
 
 
@@ -102,9 +85,6 @@ def _title(row: Row) -> str:
 
 def _colours(rows: Sequence[Row]) -> tuple[Any, Normalize]:
     """(colour map, scale): better figures are lighter, whichever way that is."""
-    from matplotlib import colormaps
-    from matplotlib.colors import Normalize
-
     values = [row[_figure_of(row)] for row in rows]
     return colormaps["viridis_r" if rows[0]["model"] == "rating" else "viridis"], Normalize(min(values), max(values))
 
@@ -116,9 +96,6 @@ def _fills_cells(rows: Sequence[Row], across: str, up: str) -> bool:
 
 
 def _cells(axes: Axes, rows: Sequence[Row], best: Row, across: str, up: str) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.patches import Rectangle
-
     xs, ys = (sorted({row[name] for row in rows}) for name in (across, up))
     better = min if best["model"] == "rating" else max
     grid = np.full((len(ys), len(xs)), np.nan)
@@ -182,8 +159,6 @@ def _scale(axes: Axes, which: Literal["x", "y"], name: str, values: Sequence[flo
     """Logarithmic, with numbers as a person writes them, where a setting counts by ratio."""
     if name not in BY_RATIO or min(values) <= 0:
         return
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

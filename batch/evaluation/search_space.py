@@ -55,6 +55,17 @@ DEFAULT_RANGES = (
     "ranking_power=0..6",
     "ranking_nu=0.4..1.2",
 )
+SYMBOLS = {
+    "rank": "rank",
+    "regularization": "λ",
+    "prior_count": "n₀",
+    "bias_regularization": "λ_b",
+    "iterations": "iterations",
+    "nu": "ν",
+    "alpha0": "α₀",
+    "power": "p",
+}
+"""Short names of the settings, as the formulas in `reelstream.als.fit` have them."""
 MOST_TRIALS = 10_000
 
 

@@ -30,6 +30,7 @@ from reelstream.store import pointer
 
 FIGURES = {"rating": ("rmse", "mae"), "ranking": ("ndcg_at_10", "recall_at_10")}
 """What a model is measured by; the first figure decides."""
+NAMES = {"rmse": "RMSE", "mae": "MAE", "ndcg_at_10": "nDCG@10", "recall_at_10": "recall@10"}
 
 _CHEAPEST: dict[str, dict[str, Any]] = {
     "rating": {"rating_rank": 0, "rating_iterations": 1},

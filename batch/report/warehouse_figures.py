@@ -28,6 +28,8 @@ from reelstream.store.ratings import RatingsStore
 
 LOVED, LISTED = 5, 10
 """Movies of an example: the best rated ones, and those recommended."""
+SUMMED = ("ratings", "liked", "hits", "popular_hits", "squared_error", "bias_only_squared_error")
+"""Columns of the live quality that add up over time."""
 TOP_SHARE = 0.01
 """The share of the listed movies whose part of all places is told."""
 
@@ -78,18 +80,12 @@ def gather(settings: Settings, user_ids: Sequence[int] = ()) -> WarehouseFigures
 
 
 def _came_in(status: dict[str, Any], ratings: pa.Table, rejects: pa.Table) -> dict[str, Any]:
-    reasons = rejects.group_by("reason").aggregate([("reason", "count")]).to_pylist()
-    stars = ratings.group_by("rating").aggregate([("rating", "count")]).sort_by("rating").to_pylist()
-    months = pc.strftime(ratings["rated_at"], "%Y-%m")
-    by_month = (
-        pa.table({"month": months}).group_by("month").aggregate([("month", "count")]).sort_by("month").to_pylist()
-    )
     _, of_user = np.unique(ratings["user_id"].to_numpy(), return_counts=True)
-    ends = pc.min_max(ratings["rated_at"]).as_py() if ratings.num_rows else {"min": None, "max": None}
+    ends = pc.min_max(ratings["rated_at"]).as_py()
     return {
         "accepted": status["ratings"]["accepted"],
         "rejected": status["ratings"]["rejected"],
-        "rejected_for": {row["reason"]: row["reason_count"] for row in reasons},
+        "rejected_for": dict(_counts(rejects["reason"])),
         "micro_batches": status["ratings"]["batch"],
         "ratings": ratings.num_rows,
         "users": len(of_user),
@@ -98,24 +94,28 @@ def _came_in(status: dict[str, Any], ratings: pa.Table, rejects: pa.Table) -> di
         "mean_rating": pc.mean(ratings["rating"]).as_py(),
         "first": ends["min"] and ends["min"].isoformat(),
         "last": ends["max"] and ends["max"].isoformat(),
-        "by_stars": [[round(row["rating"], 2), row["rating_count"]] for row in stars],
-        "by_month": [[row["month"], row["month_count"]] for row in by_month],
+        "by_stars": [[round(stars, 2), count] for stars, count in _counts(ratings["rating"])],
+        "by_month": _counts(pc.strftime(ratings["rated_at"], "%Y-%m")),
     }
+
+
+def _counts(values: pa.ChunkedArray) -> list[list[Any]]:
+    """[value, how often it stands there], ascending."""
+    return sorted([row["values"], row["counts"]] for row in pc.value_counts(values).to_pylist())
 
 
 def _live(quality: pa.Table) -> dict[str, Any] | None:
     """Sums of all rows, and the same over time."""
     if not quality.num_rows:
         return None
-    sums = {name: pc.sum(quality[name]).as_py() for name in ("ratings", "liked", "hits", "popular_hits")}
-    squared = {name: pc.sum(quality[name]).as_py() for name in ("squared_error", "bias_only_squared_error")}
+    sums = {name: pc.sum(quality[name]).as_py() for name in SUMMED}
     over_time = quality.select(["ended_at", "ratings", "rmse", "bias_only_rmse"]).to_pylist()
     return {
         "ratings": sums["ratings"],
-        "rmse": _root(squared["squared_error"], sums["ratings"]),
-        "bias_only_rmse": _root(squared["bias_only_squared_error"], sums["ratings"]),
-        "hit_rate": sums["hits"] / sums["liked"] if sums["liked"] else None,
-        "popular_hit_rate": sums["popular_hits"] / sums["liked"] if sums["liked"] else None,
+        "rmse": _root(_share(sums["squared_error"], sums["ratings"])),
+        "bias_only_rmse": _root(_share(sums["bias_only_squared_error"], sums["ratings"])),
+        "hit_rate": _share(sums["hits"], sums["liked"]),
+        "popular_hit_rate": _share(sums["popular_hits"], sums["liked"]),
         "over_time": [{**row, "ended_at": row["ended_at"].isoformat()} for row in over_time],
     }
 
@@ -141,10 +141,10 @@ def _catalogue(lists: pa.Table, current: dict[str, Any], titles: int) -> dict[st
         "titles": titles,
         "movies": current["movies"],
         "on_a_list": len(places),
-        "coverage": len(places) / current["movies"] if current["movies"] else None,
+        "coverage": _share(len(places), current["movies"]),
         "lists": pc.count_distinct(lists["user_id"]).as_py(),
         "top_movies": top,
-        "share_of_top_movies": float(places[:top].sum() / places.sum()) if len(places) else None,
+        "share_of_top_movies": _share(float(places[:top].sum()), float(places.sum())),
         "places_held": _shares(places),
     }
 
@@ -182,5 +182,9 @@ def _example(recommender: Recommender, user_id: int) -> dict[str, Any]:
     }
 
 
-def _root(squared: float, n: int) -> float | None:
-    return float(np.sqrt(squared / n)) if n else None
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _root(square: float | None) -> float | None:
+    return None if square is None else square**0.5
