@@ -7,7 +7,7 @@ described in docs/metrics.md.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -75,8 +75,49 @@ class Metrics:
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
-Value = float | None | Iterable[tuple[tuple[str, ...], float | None]]
-"""One sample without labels, or samples by their labels' values; None is left out."""
+REFIT_STATES = ("running", "published", "failed", "held back", "killed")
+
+COUNTERS = {
+    "reelstream_ratings_accepted": ("Ratings taken into the store.", "ratings.accepted"),
+    "reelstream_events_rejected": ("Rejected events.", "ratings.rejected"),
+    "reelstream_micro_batches": ("Micro-batches stored.", "ratings.batch"),
+}
+GAUGES = {
+    "reelstream_ratings_folders": ("Folders that the ratings are read from.", "ratings.folders"),
+    "reelstream_stream_lag_events": ("Events in Kafka that are not stored.", "stream.lag_events"),
+    "reelstream_stream_events_per_second": ("Events stored in the last ten seconds.", "stream.events_per_s"),
+    "reelstream_stream_restarts": ("Restarts of its query since it started.", "stream.restarts"),
+    "reelstream_refit_new_ratings": ("Ratings that no refit has seen.", "trigger.new_ratings"),
+    "reelstream_refit_after_ratings": ("So many new ratings make a refit due.", "trigger.refit_after_ratings"),
+    "reelstream_refit_due_in_seconds": ("Until a refit is due by time.", "trigger.due_in_s"),
+    "reelstream_model_age_seconds": ("Since the version was published.", "current.age_s"),
+    "reelstream_model_ratings": ("Ratings that it was fitted on.", "current.ratings"),
+    "reelstream_model_users": ("Users that it was fitted on.", "current.users"),
+    "reelstream_model_movies": ("Movies that it was fitted on.", "current.movies"),
+    "reelstream_model_ratings_since": ("Ratings accepted after those.", "current.ratings_since"),
+    "reelstream_model_coverage_ratio": ("Share of the movies on some list.", "current.metrics.coverage"),
+    "reelstream_model_refit_seconds": ("How long its refit took.", "current.seconds.all"),
+}
+"""name → (meaning, where `status` has it)."""
+BESIDE_A_BASELINE = {
+    "reelstream_live_rmse_stars": (
+        "RMSE of the newest live ratings, each predicted before it was learned from.",
+        {"model": "stream.quality.sliding.rmse", "bias_only": "stream.quality.sliding.bias_only_rmse"},
+    ),
+    "reelstream_live_hit_ratio": (
+        "Share of the newest liked movies that were on their user's list.",
+        {"model": "stream.quality.sliding.hit_rate", "popularity": "stream.quality.sliding.popular_hit_rate"},
+    ),
+    "reelstream_model_rmse_stars": (
+        "RMSE on held-out ratings.",
+        {"model": "current.metrics.rmse", "bias_only": "current.metrics.baselines.bias_only.rmse"},
+    ),
+    "reelstream_model_ndcg_ratio": (
+        "nDCG@10 on held-out ratings.",
+        {"model": "current.metrics.ndcg_at_10", "popularity": "current.metrics.baselines.popularity.ndcg_at_10"},
+    ),
+}
+"""name → (meaning, where `status` has it of each); the label is `by`."""
 
 
 class _Pipeline(Collector):
@@ -90,9 +131,11 @@ class _Pipeline(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("reelstream_event_stream_listeners", "Open streams of events.", self._listeners())
-        figures = self._figures()
-        yield _counter("reelstream_scrape_errors", "Scrapes that could not read the warehouse.", self._failed)
-        yield from figures
+        found = self._figures()
+        yield CounterMetricFamily(
+            "reelstream_scrape_errors", "Scrapes that could not read the warehouse.", value=self._failed
+        )
+        yield from found
         with suppress(OSError):
             usage = shutil.disk_usage(self._settings.warehouse)
             yield _gauge("reelstream_disk_free_bytes", "Free on the warehouse's disk.", usage.free)
@@ -100,126 +143,59 @@ class _Pipeline(Collector):
     def _figures(self) -> list[Metric]:
         """Of all that can be read: what the processes say of themselves is told of a damaged warehouse too."""
         try:
-            status = collect(self._settings)
-            current = status["current"]
-            return [*_ratings(status), *_processes(status), *(_model(current) if current else ())]
+            return list(figures(collect(self._settings)))
         except Exception:  # whatever is wrong with the warehouse, the API's own figures are told
             self._failed += 1
-        try:
+        with suppress(Exception):
             run = {name: run_files.read(self._settings.warehouse, name) for name in ("stream", "trigger", "refit")}
-            return list(_processes(run))
-        except Exception:
-            return []
+            return list(figures(run))
+        return []
 
 
-def _processes(run: dict[str, Any]) -> Iterator[Metric]:
-    yield from _stream(run["stream"] or {})
-    yield from _refits(run["refit"] or {}, run["trigger"] or {})
+def figures(status: Mapping[str, Any]) -> Iterator[Metric]:
+    """All that `status` has; what it does not have is left out."""
+    for name, (meaning, where) in COUNTERS.items():
+        if (value := _at(status, where)) is not None:
+            yield CounterMetricFamily(name, meaning, value=float(value))
+    for name, (meaning, where) in GAUGES.items():
+        yield _gauge(name, meaning, _at(status, where))
+    for name, (meaning, places) in BESIDE_A_BASELINE.items():
+        yield _by(name, meaning, "by", {of: _at(status, where) for of, where in places.items()})
 
-
-def _ratings(status: dict[str, Any]) -> Iterator[Metric]:
-    ratings = status["ratings"]
-    yield _counter("reelstream_ratings_accepted", "Ratings taken into the store.", ratings["accepted"])
-    yield _counter("reelstream_events_rejected", "Rejected events.", ratings["rejected"])
-    yield _counter("reelstream_micro_batches", "Micro-batches stored.", ratings["batch"])
-    yield _gauge("reelstream_ratings_folders", "Folders that the ratings are read from.", ratings["folders"])
-    yield _gauge("reelstream_broker_up", "Whether a broker is known.", float(bool(status["broker"])))
-
-
-def _stream(stream: dict[str, Any]) -> Iterator[Metric]:
+    stream, refit, current = (status.get(name) or {} for name in ("stream", "refit", "current"))
+    if "broker" in status:
+        yield _gauge("reelstream_broker_up", "Whether a broker is known.", bool(status["broker"]))
     up = bool(stream.get("alive")) and stream.get("state") == "running"
-    yield _gauge("reelstream_stream_up", "Whether the stream runs.", float(up))
-    yield _gauge("reelstream_stream_lag_events", "Events in Kafka that are not stored.", stream.get("lag_events"))
-    yield _gauge(
-        "reelstream_stream_events_per_second", "Events stored in the last ten seconds.", stream.get("events_per_s")
-    )
-    yield _gauge("reelstream_stream_restarts", "Restarts of its query since it started.", stream.get("restarts"))
-    yield _gauge(
-        "reelstream_stream_failing", "Whether it has trouble that it tries to get over.", _flag(stream, "error")
-    )
+    yield _gauge("reelstream_stream_up", "Whether the stream runs.", up)
+    failing = bool(stream["error"]) if "error" in stream else None
+    yield _gauge("reelstream_stream_failing", "Whether it has trouble that it tries to get over.", failing)
     steps = {n.removesuffix("_s"): v for n, v in (stream.get("median_batch") or {}).items() if n.endswith("_s")}
-    yield _gauge(
-        "reelstream_micro_batch_step_seconds",
-        "Median of the newest micro-batches.",
-        [((step,), seconds) for step, seconds in steps.items()],
-        ("step",),
-    )
-    live = (stream.get("quality") or {}).get("sliding") or {}
-    yield _gauge(
-        "reelstream_live_rmse_stars",
-        "RMSE of the newest live ratings, each predicted before it was learned from.",
-        [(("model",), live.get("rmse")), (("bias_only",), live.get("bias_only_rmse"))],
-        ("by",),
-    )
-    yield _gauge(
-        "reelstream_live_hit_ratio",
-        "Share of the newest liked movies that were on their user's list.",
-        [(("model",), live.get("hit_rate")), (("popularity",), live.get("popular_hit_rate"))],
-        ("by",),
-    )
+    yield _by("reelstream_micro_batch_step_seconds", "Median of the newest micro-batches.", "step", steps)
+    state = "killed" if refit.get("state") == "running" and not refit.get("alive") else refit.get("state")
+    states = {name: float(name == state) for name in REFIT_STATES}
+    yield _by("reelstream_refit_state", "1 for the state of the newest refit.", "state", states)
+    if current:
+        info = GaugeMetricFamily(
+            "reelstream_model_info", "1, with the version and its engine.", labels=("version", "engine")
+        )
+        info.add_metric((current["version"], current["engine"]), 1.0)
+        yield info
 
 
-def _refits(refit: dict[str, Any], trigger: dict[str, Any]) -> Iterator[Metric]:
-    state = refit.get("state")
-    if state == "running" and not refit.get("alive"):
-        state = "killed"
-    yield _gauge(
-        "reelstream_refit_state",
-        "1 for the state of the newest refit.",
-        [((name,), float(name == state)) for name in ("running", "published", "failed", "held back", "killed")],
-        ("state",),
-    )
-    yield _gauge("reelstream_refit_new_ratings", "Ratings that no refit has seen.", trigger.get("new_ratings"))
-    yield _gauge(
-        "reelstream_refit_after_ratings", "So many new ratings make a refit due.", trigger.get("refit_after_ratings")
-    )
-    yield _gauge("reelstream_refit_due_in_seconds", "Until a refit is due by time.", trigger.get("due_in_s"))
+def _at(status: Any, where: str) -> float | None:
+    for name in where.split("."):
+        status = (status or {}).get(name)
+    value: float | None = status
+    return value
 
 
-def _model(current: dict[str, Any]) -> Iterator[Metric]:
-    metrics = current.get("metrics") or {}
-    baselines = metrics.get("baselines") or {}
-    yield _gauge(
-        "reelstream_model_info",
-        "1, with the version and its engine.",
-        [((current["version"], current["engine"]), 1.0)],
-        ("version", "engine"),
-    )
-    yield _gauge("reelstream_model_age_seconds", "Since the version was published.", current["age_s"])
-    yield _gauge("reelstream_model_ratings", "Ratings that it was fitted on.", current["ratings"])
-    yield _gauge("reelstream_model_users", "Users that it was fitted on.", current["users"])
-    yield _gauge("reelstream_model_movies", "Movies that it was fitted on.", current["movies"])
-    yield _gauge("reelstream_model_ratings_since", "Ratings accepted after those.", current["ratings_since"])
-    yield _gauge(
-        "reelstream_model_rmse_stars",
-        "RMSE on held-out ratings.",
-        [(("model",), metrics.get("rmse")), (("bias_only",), baselines.get("bias_only", {}).get("rmse"))],
-        ("by",),
-    )
-    yield _gauge(
-        "reelstream_model_ndcg_ratio",
-        "nDCG@10 on held-out ratings.",
-        [(("model",), metrics.get("ndcg_at_10")), (("popularity",), baselines.get("popularity", {}).get("ndcg_at_10"))],
-        ("by",),
-    )
-    yield _gauge("reelstream_model_coverage_ratio", "Share of the movies on some list.", metrics.get("coverage"))
-    yield _gauge(
-        "reelstream_model_refit_seconds", "How long its refit took.", (current.get("seconds") or {}).get("all")
-    )
+def _gauge(name: str, meaning: str, value: float | None) -> Metric:
+    return GaugeMetricFamily(name, meaning, value=None if value is None else float(value))
 
 
-def _flag(values: dict[str, Any], name: str) -> float | None:
-    return float(bool(values[name])) if name in values else None
-
-
-def _gauge(name: str, meaning: str, value: Value, labels: tuple[str, ...] = ()) -> Metric:
-    family = GaugeMetricFamily(name, meaning, labels=labels)
-    samples = [((), value)] if value is None or isinstance(value, int | float) else value
-    for of, number in samples:
-        if number is not None:
-            family.add_metric(of, float(number))
+def _by(name: str, meaning: str, label: str, values: Mapping[str, float | None]) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=(label,))
+    for of, value in values.items():
+        if value is not None:
+            family.add_metric((of,), float(value))
     return family
-
-
-def _counter(name: str, meaning: str, value: float) -> Metric:
-    return CounterMetricFamily(name, meaning, value=float(value))
