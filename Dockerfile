@@ -1,7 +1,7 @@
 # The `reelstream` command with all it needs at run time: no network but Kafka's. See docs/docker.md.
 FROM python:3.11-slim-bookworm
 
-# The folder of manual pages, which slim images leave out, since the packaging of some Javas fails without it.
+# The directory of manual pages, which slim images leave out, since the packaging of some Javas fails without it.
 RUN mkdir -p /usr/share/man/man1 \
  && apt-get update \
  && apt-get install -y --no-install-recommends openjdk-17-jre-headless \

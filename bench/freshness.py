@@ -78,9 +78,9 @@ def main() -> None:
     with (
         temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6) as settings,
         running(settings) as live,
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as directory,
     ):
-        ratings, _ = real_ratings(Path(folder))
+        ratings, _ = real_ratings(Path(directory))
         wait_until_stored(live, replay_all(live, ratings))
         refit(live)
         time.sleep(2)

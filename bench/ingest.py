@@ -57,7 +57,7 @@ def main() -> None:
                 "store": round(sum(r.store_s for r in reports), 2),
                 "fold_in": round(sum(r.folded.fold_in_s + r.folded.publish_s for r in reports), 2),
             },
-            "folders": len(state.folders),
+            "folders": len(state.directories),
         },
         seconds=time.perf_counter() - started,
     )

@@ -116,9 +116,13 @@ def kill_in_rounds(crash: Crashes, points: Sequence[str], times: int) -> collect
 
 def kill_at_random(kills: int, rate: float) -> None:
     started = time.perf_counter()
-    with temporary_settings() as settings, embedded_broker(settings) as broker, tempfile.TemporaryDirectory() as folder:
+    with (
+        temporary_settings() as settings,
+        embedded_broker(settings) as broker,
+        tempfile.TemporaryDirectory() as directory,
+    ):
         settings = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
-        ratings, _ = real_ratings(Path(folder))
+        ratings, _ = real_ratings(Path(directory))
         replay = threading.Thread(
             target=replay_file,
             args=(settings, ratings),

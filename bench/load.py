@@ -60,24 +60,24 @@ def main() -> None:
     started = time.perf_counter()
     with (
         temporary_settings(refit_after_ratings=asked.refit_every, refit_after_minutes=10**6) as settings,
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as directory,
         running(settings) as live,
     ):
-        figures = load(live, Path(folder), asked.rate, asked.seconds)
+        figures = load(live, Path(directory), asked.rate, asked.seconds)
     print_report("load", {"refit_after_ratings": asked.refit_every, **figures}, seconds=time.perf_counter() - started)
     if figures["lost"]:
         raise SystemExit(f"{figures['lost']} events are not in the store")
 
 
-def load(live: Settings, folder: Path, rate: float, seconds: float) -> dict[str, Any]:
+def load(live: Settings, directory: Path, rate: float, seconds: float) -> dict[str, Any]:
     """The figures of a run on a pipeline that has just started."""
     store = RatingsStore(live.warehouse)
-    ratings, _ = real_ratings(folder)
+    ratings, _ = real_ratings(directory)
     before = replay_all(live, ratings)
     wait_until_stored(live, before)
     _publish(live)
     first_batch = store.state().batch
-    events = folder / "events.csv"
+    events = directory / "events.csv"
     write_events(events, real_rows(ratings), rate, seconds)
     with (
         _replaying(live, events, rate) as replay,

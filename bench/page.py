@@ -56,10 +56,10 @@ def main() -> None:
     port, _ = choose_ports(None, None)
     with (
         temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6, serve_port=port) as settings,
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as directory,
         running(settings, "up") as live,
     ):
-        ratings, movies = real_ratings(Path(folder))
+        ratings, movies = real_ratings(Path(directory))
         MoviesStore(live.warehouse).load(read_csv(movies))
         wait_until_stored(live, replay_all(live, ratings))
         refit(live)

@@ -1,5 +1,5 @@
 """A whole pipeline for a bench, as users run it: `reelstream up` in a process of its own, on a warehouse in a
-temporary folder."""
+temporary directory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ START_S, STOP_S = 180.0, 90.0
 
 @contextmanager
 def temporary_settings(**given: object) -> Iterator[Settings]:
-    """Settings on a warehouse that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="reelstream-bench-") as folder:
-        yield load(warehouse=Path(folder) / "warehouse", **given)
+    """Settings on a warehouse that is deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="reelstream-bench-") as directory:
+        yield load(warehouse=Path(directory) / "warehouse", **given)
 
 
 @contextmanager

@@ -48,8 +48,8 @@ def main() -> None:
         read_until_told(asked.read)
         return
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder) / "warehouse", asked.publishes)
+    with tempfile.TemporaryDirectory() as directory:
+        figures = measure(Path(directory) / "warehouse", asked.publishes)
     print_report("publishes", figures, seconds=time.perf_counter() - started)
     if figures["errors"] or figures["mixed"]:
         raise SystemExit(1)

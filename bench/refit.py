@@ -111,8 +111,8 @@ def ratings(csv: Path | None, synthetic: int | None) -> tuple[pa.Table, pa.Table
     """(user_id, movie_id, rating, rated_at int64 in ms; titles or None)."""
     if synthetic:
         return generate(synthetic), None
-    with tempfile.TemporaryDirectory() as folder:
-        csv, movies = (csv, None) if csv else real_ratings(Path(folder))
+    with tempfile.TemporaryDirectory() as directory:
+        csv, movies = (csv, None) if csv else real_ratings(Path(directory))
         columns = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float32(), "timestamp": pa.int64()}
         options = pcsv.ConvertOptions(column_types=columns, include_columns=list(columns))
         table = pcsv.read_csv(csv, convert_options=options)

@@ -41,12 +41,12 @@ def main() -> None:
 
     started = time.perf_counter()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = given.bootstrap_servers
         if servers is None:
-            servers = stack.enter_context(EmbeddedBroker(folder / "broker")).bootstrap_servers
+            servers = stack.enter_context(EmbeddedBroker(directory / "broker")).bootstrap_servers
         count = given.events // given.rounds
-        rates = [_round(number, count, servers, folder) for number in range(given.rounds)]
+        rates = [_round(number, count, servers, directory) for number in range(given.rounds)]
     replayed, bare = [rate for rate, _ in rates], [rate for _, rate in rates]
     figures = {
         "events": count * given.rounds,
@@ -60,9 +60,9 @@ def main() -> None:
     print_report("replay", figures, seconds=time.perf_counter() - started)
 
 
-def _round(number: int, count: int, servers: str, folder: Path) -> tuple[float, float]:
+def _round(number: int, count: int, servers: str, directory: Path) -> tuple[float, float]:
     """Events per second of the replay and of the bare loop."""
-    path = folder / f"ratings-{number}.csv"
+    path = directory / f"ratings-{number}.csv"
     _write_csv(path, count, seed=number)
     if number % 2:
         bare = _bare(path, servers)

@@ -63,8 +63,8 @@ def main() -> None:
     asked = parser.parse_args()
     started = time.perf_counter()
     with temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6) as settings:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = real_rows(real_ratings(Path(folder))[0])
+        with tempfile.TemporaryDirectory() as directory:
+            rows = real_rows(real_ratings(Path(directory))[0])
         figures = soak(settings, rows, asked.batches, asked.refit_every)
     print_report("soak", figures, seconds=time.perf_counter() - started)
     if not figures["holds"]:
@@ -76,10 +76,10 @@ def main() -> None:
 def soak(settings: Settings, rows: RatingRows, batches: int, refit_every: int) -> dict[str, Any]:
     """The figures of a whole run, on an empty warehouse."""
     events, store = Events(rows, SEED, EVENTS), RatingsStore(settings.warehouse)
-    folder = FoldInStage(settings)
-    _ingest(events.real(), store, folder)
+    fold_in = FoldInStage(settings)
+    _ingest(events.real(), store, fold_in)
     refit(settings)
-    maintenance = Maintenance(store, folder)
+    maintenance = Maintenance(store, fold_in)
     maintenance.once()
     tenths: list[dict[str, Any]] = []
     took: list[tuple[float, float]] = []
@@ -92,7 +92,7 @@ def soak(settings: Settings, rows: RatingRows, batches: int, refit_every: int) -
             for number in range(1, batches + 1):
                 table = events.batch()
                 began = time.perf_counter(), time.thread_time()
-                _ingest(table, store, folder)
+                _ingest(table, store, fold_in)
                 took.append((time.perf_counter() - began[0], time.thread_time() - began[1]))
                 most = {name: max(n, most[name]) for name, n in table_files.opened(settings.warehouse).items()}
                 if number % refit_every == 0 and number < batches:
@@ -102,7 +102,7 @@ def soak(settings: Settings, rows: RatingRows, batches: int, refit_every: int) -
                     took.clear()
         while maintenance.once():
             pass
-    folder.quality.close()
+    fold_in.quality.close()
     lost, wrong = _compare(store, rows, batches)
     state = store.state()
     sent = len(rows) + batches * EVENTS
@@ -127,8 +127,8 @@ def soak(settings: Settings, rows: RatingRows, batches: int, refit_every: int) -
     }
 
 
-def _ingest(table: Any, store: RatingsStore, folder: FoldInStage) -> BatchReport:
-    return ingest(cast(DataFrame, MicroBatch(table)), store, folder)
+def _ingest(table: Any, store: RatingsStore, fold_in: FoldInStage) -> BatchReport:
+    return ingest(cast(DataFrame, MicroBatch(table)), store, fold_in)
 
 
 @contextmanager

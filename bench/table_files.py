@@ -21,7 +21,7 @@ def opened(warehouse: Path) -> dict[str, int]:
     updates = (pointer.read(version.path / "updates" / "CURRENT") or {}) if version else {}
     quality = pointer.read(warehouse / "quality" / "CURRENT") or {}
     return {
-        "ratings": 1 + len(state.folders),
+        "ratings": 1 + len(state.directories),
         "rejects": 1 + len(state.rejects),
         "updates": 4 + len(updates.get("files", ())),
         "quality": 1 + len(quality.get("files", ())),
@@ -40,9 +40,9 @@ def on_disk(warehouse: Path) -> dict[str, int]:
     }
 
 
-def _count(folders: Iterable[Path]) -> int:
+def _count(directories: Iterable[Path]) -> int:
     count = 0
-    for folder in folders:
+    for directory in directories:
         with suppress(FileNotFoundError):  # removed meanwhile, or not there yet
-            count += sum(path.suffix == ".parquet" for path in folder.iterdir())
+            count += sum(path.suffix == ".parquet" for path in directory.iterdir())
     return count

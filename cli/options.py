@@ -31,7 +31,7 @@ err = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 Warehouse = Annotated[
     Path | None,
-    typer.Option("--warehouse", help="Folder of all tables. \\[env REELSTREAM_WAREHOUSE; default: warehouse]"),
+    typer.Option("--warehouse", help="Directory of all tables. \\[env REELSTREAM_WAREHOUSE; default: warehouse]"),
 ]
 Bootstrap = Annotated[
     str | None,
@@ -84,7 +84,7 @@ def broker_address(settings: Settings) -> str:
     """The Kafka to talk to: the one given, else the embedded broker that runs on this warehouse."""
     from reelstream.broker.embedded import running_broker
 
-    address = settings.bootstrap_servers or running_broker(broker_folder(settings))
+    address = settings.bootstrap_servers or running_broker(broker_directory(settings))
     if not address:
         raise BrokerUnavailable(
             f"no broker runs on {settings.warehouse}; start `reelstream up --warehouse {settings.warehouse}` in another "
@@ -93,7 +93,7 @@ def broker_address(settings: Settings) -> str:
     return address
 
 
-def broker_folder(settings: Settings) -> Path:
+def broker_directory(settings: Settings) -> Path:
     return settings.warehouse / "broker"
 
 
@@ -119,7 +119,7 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Progress]:
-    """A progress bar on stderr, so that stdout holds only the answer; gone when done."""
+    """A progress bar on stderr, so that stdout holds only the answer; removed when done."""
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -50,7 +50,7 @@ def show(value: dict[str, Any]) -> None:
         out.print("[bold]stream[/]     never ran here")
     out.print(
         f"[bold]ratings[/]    {ratings['accepted']:,} accepted, {ratings['rejected']:,} rejected, "
-        f"{ratings['batch']:,} micro-batches in {ratings['folders']} folders"
+        f"{ratings['batch']:,} micro-batches in {ratings['folders']} directories"
     )
     if trigger and trigger["alive"]:
         out.print(

@@ -50,7 +50,7 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="Of the random trials, and of a random split.")] = 42,
     split: Annotated[str, typer.Option(help="Hold out by user-time, time or random.")] = "user-time",
     test_fraction: Annotated[float, typer.Option(help="The share that is held out.")] = 0.2,
-    folder: Annotated[
+    directory: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where trials and heat map go. \\[default: in WAREHOUSE/tune]"),
     ] = None,
@@ -82,8 +82,8 @@ def tune(
         said = "The next refits take the shipped defaults" + ("." if dropped else ", as before: nothing was adopted.")
         print_json({"adopted": False, "dropped": dropped}) if as_json else out.print(said)
         return
-    if folder and folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {folder} is not a folder; name one, or a new one.")
+    if directory and directory.exists() and not directory.is_dir():
+        raise UsageError(f"--out {directory} is not a directory; name one, or a new one.")
 
     from reelstream.batch.evaluation.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
     from reelstream.batch.evaluation.tune import SplitRule
@@ -95,7 +95,7 @@ def tune(
     with progress_bar(quiet=as_json) as bar:
         csv = _read_csv(file, settings, bar) if file else None
         ratings = csv.ratings if csv else _stored(settings)
-        there = folder or settings.warehouse / "tune" / _folder_name(ratings, by)
+        there = directory or settings.warehouse / "tune" / _directory_name(ratings, by)
         found = _tune(ratings, space, settings, there, bar, by=by, n_random=random)
     if adopt:
         _adopt(found, settings, there)
@@ -128,8 +128,8 @@ def _stored(settings: Settings) -> RatingColumns:
     return RatingColumns(data.user_id, data.movie_id, data.rating, data.rated_at_ms)
 
 
-def _folder_name(ratings: RatingColumns, by: SplitRule) -> str:
-    """A folder for these ratings and this split, so that what was tried on others does not stand beside it."""
+def _directory_name(ratings: RatingColumns, by: SplitRule) -> str:
+    """A directory for these ratings and this split, so that what was tried on others does not stand beside it."""
     from reelstream.batch.evaluation.tune import fingerprint
 
     return f"{by}-{fingerprint(ratings, by)[:8]}".replace(" ", "-")

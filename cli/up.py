@@ -20,7 +20,7 @@ from rich.text import Text
 
 from reelstream import child_process
 from reelstream.broker.embedded import EmbeddedBroker
-from reelstream.cli.options import broker_address, broker_folder, err
+from reelstream.cli.options import broker_address, broker_directory, err
 from reelstream.cli.serve import served
 from reelstream.errors import BrokerUnavailable, HeldBack, ReelstreamError
 from reelstream.serve.listener import check_token, listening
@@ -70,13 +70,13 @@ def stream(settings: Settings, *, accept_data_loss: bool = False) -> None:
 def broker(settings: Settings) -> None:
     """The embedded broker alone."""
     with _ending() as ending, _say("starting Kafka …") as say, embedded_broker(settings, ending.check) as running:
-        say(f"Kafka at {running.bootstrap_servers}; data in {broker_folder(settings)}; Ctrl-C ends")
+        say(f"Kafka at {running.bootstrap_servers}; data in {broker_directory(settings)}; Ctrl-C ends")
         _until_asked(ending, None, running)
 
 
 def embedded_broker(settings: Settings, while_starting: Callable[[], None] = lambda: None) -> EmbeddedBroker:
     return EmbeddedBroker(
-        broker_folder(settings), port=settings.broker_port, progress=err.print, while_starting=while_starting
+        broker_directory(settings), port=settings.broker_port, progress=err.print, while_starting=while_starting
     )
 
 
@@ -182,7 +182,7 @@ def _until_asked(ending: _Ending, stream: Stream | None, broker: EmbeddedBroker 
 def _say(first: str) -> Iterator[Say]:
     """One status line that changes in place on a terminal; elsewhere lines in a log, one each LOG_EVERY_S at the most.
 
-    Nobody reading, or a log that is gone, is no reason to stop.
+    Nobody reading, or a deleted log, is no reason to stop.
     """
     if err.is_terminal:
         with err.status(first) as status:

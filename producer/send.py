@@ -117,7 +117,7 @@ def replay(
         with (
             in_time_order(  # 3
                 read,
-                folder=state_path.with_suffix(".sort"),
+                directory=state_path.with_suffix(".sort"),
                 size_bytes=file.size_bytes,
                 memory_rows=memory_rows,
                 notice=notice,

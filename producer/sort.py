@@ -44,19 +44,19 @@ class TimeOrder(NamedTuple):
 def in_time_order(
     read: Callable[[], Iterable[Block]],
     *,
-    folder: Path,
+    directory: Path,
     size_bytes: int,
     memory_rows: int = MEMORY_ROWS,
     notice: Callable[[str], None],
 ) -> Iterator[TimeOrder]:
     """The good rows of a file by time, while the block runs.
 
-    `read` starts a new pass over the file of `size_bytes`; it is called twice. `folder` is made if the rows have to be
+    `read` starts a new pass over the file of `size_bytes`; it is called twice. `directory` is made if the rows have to be
     sorted on disk, and removed when the block ends, however it ends; one that a killed process left is removed first.
     `notice` gets one line of text if rows are sorted on disk.
     Raises MissingRequirement if the disk has no space for that.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
     count = _count_if_in_order(read())
     if count is not None:  # 1
         yield TimeOrder(count, _tuples(block.rows for block in read()))
@@ -68,8 +68,8 @@ def in_time_order(
         for block in read():
             if held_rows + len(block.rows) > memory_rows and held:  # 3
                 if not runs:
-                    _make_room(folder, (count + len(block.rows)) * size_bytes // block.bytes_read, notice)
-                runs.append(_write_run(held, folder / f"{len(runs)}.rows"))
+                    _make_room(directory, (count + len(block.rows)) * size_bytes // block.bytes_read, notice)
+                runs.append(_write_run(held, directory / f"{len(runs)}.rows"))
                 held_rows = 0
             held.append(block.rows)
             held_rows += len(block.rows)
@@ -81,7 +81,7 @@ def in_time_order(
         else:
             yield TimeOrder(count, _tuples(_slices(last)))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _count_if_in_order(blocks: Iterable[Block]) -> int | None:
@@ -104,14 +104,14 @@ def _by_time(blocks: list[RatingRows]) -> RatingRows:
     return rows[np.argsort(rows["rated_at_ms"], kind="stable")]
 
 
-def _make_room(folder: Path, expected_rows: int, notice: Callable[[str], None]) -> None:
-    folder.mkdir(parents=True)
-    needed, free = expected_rows * ROW.itemsize, shutil.disk_usage(folder).free
+def _make_room(directory: Path, expected_rows: int, notice: Callable[[str], None]) -> None:
+    directory.mkdir(parents=True)
+    needed, free = expected_rows * ROW.itemsize, shutil.disk_usage(directory).free
     if needed > free:
-        raise _no_space(folder, f"about {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free")
+        raise _no_space(directory, f"about {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free")
     notice(
         f"The file is larger than the memory for sorting: its rows, about {expected_rows:,}, are put in time order "
-        f"on disk in {folder} ({needed / 1e6:,.0f} MB, removed at the end)."
+        f"on disk in {directory} ({needed / 1e6:,.0f} MB, removed at the end)."
     )
 
 
@@ -139,9 +139,9 @@ def _tuples(parts: Iterable[RatingRows]) -> Iterator[Row]:
     return chain.from_iterable(part.tolist() for part in parts)
 
 
-def _no_space(folder: Path, why: str) -> MissingRequirement:
+def _no_space(directory: Path, why: str) -> MissingRequirement:
     with suppress(OSError):
-        folder = folder.resolve()
+        directory = directory.resolve()
     return MissingRequirement(
-        f"the rows can't be sorted on the disk of {folder}: {why}; free some space, then replay again."
+        f"the rows can't be sorted on the disk of {directory}: {why}; free some space, then replay again."
     )

@@ -17,7 +17,7 @@ FAILPOINTS = (
     "table-aside",
     "pointer-aside",
     # a micro-batch
-    "folder-written",
+    "directory-written",
     "batch-written",
     "batch-stored",
     "lists-written",

@@ -1,6 +1,6 @@
 """Every setting, read once at the edge and passed on as one frozen value.
 
-A command's flag wins over REELSTREAM_* in the environment, which wins over reelstream.toml in the working folder,
+A command's flag wins over REELSTREAM_* in the environment, which wins over reelstream.toml in the working directory,
 which wins over the default here.
 """
 
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
 
     warehouse: Path = Field(
-        Path("warehouse"), description="Folder of all tables, pointers and the embedded broker's data."
+        Path("warehouse"), description="Directory of all tables, pointers and the embedded broker's data."
     )
     bootstrap_servers: str | None = Field(
         None,

@@ -28,8 +28,8 @@ RUN_TIME = {None, "compile", "runtime"}
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        context = maven(Path(folder), PythonResolver())
+    with tempfile.TemporaryDirectory() as directory:
+        context = maven(Path(directory), PythonResolver())
         present = {without_version(jar.stem) for jar in pyspark_jars()}
         lines = []
         for name, roots in ROOTS.items():

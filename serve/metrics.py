@@ -83,7 +83,7 @@ COUNTERS = {
     "reelstream_micro_batches": ("Micro-batches stored.", "ratings.batch"),
 }
 GAUGES = {
-    "reelstream_ratings_folders": ("Folders that the ratings are read from.", "ratings.folders"),
+    "reelstream_ratings_folders": ("Directories that the ratings are read from.", "ratings.folders"),
     "reelstream_stream_lag_events": ("Events in Kafka that are not stored.", "stream.lag_events"),
     "reelstream_stream_events_per_second": ("Events stored in the last ten seconds.", "stream.events_per_s"),
     "reelstream_stream_restarts": ("Restarts of its query since it started.", "stream.restarts"),

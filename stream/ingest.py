@@ -47,13 +47,13 @@ class BatchReport:
         return {**steps, "fold_in": self.folded.fold_in_s, "publish": self.folded.publish_s}
 
 
-def ingest(batch: DataFrame, store: RatingsStore, folder: FoldInStage) -> BatchReport:
+def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> BatchReport:
     """Takes one micro-batch in.
 
     1. read: Spark reads and parses the records; the rows come here as Arrow, and what is no plain rating is checked here
     2. leave out what the store has already (Kafka and Spark deliver at least once), and turn away what a user who
        asked to be forgotten had rated before
-    3. store: folders written, then the pointer moved; from here on the events are in, whatever happens
+    3. store: directories written, then the pointer moved; from here on the events are in, whatever happens
     4. score the ratings by the models that have not seen them
     5. fold in: the touched users' lists, readable at once
 
@@ -61,7 +61,7 @@ def ingest(batch: DataFrame, store: RatingsStore, folder: FoldInStage) -> BatchR
     next start does, as `updates/` knows up to which micro-batch it has come.
     """
     began_s, started = time.time(), time.perf_counter()
-    scale = folder.settings
+    scale = fold_in.settings
     rows = check(batch.toArrow(), rating_min=scale.rating_min, rating_max=scale.rating_max)
     read = time.perf_counter()
     before = store.state()
@@ -76,8 +76,8 @@ def ingest(batch: DataFrame, store: RatingsStore, folder: FoldInStage) -> BatchR
     state = store.append(ratings, rejects, next_offsets(rows), forget)
     stored = time.perf_counter()
     if forget:
-        folder.forget(state.forgetting)  # the store's may be done by now, in the files
-    folded = folder.fold(ratings, state.batch)
+        fold_in.forget(state.forgetting)  # the store's may be done by now, in the files
+    folded = fold_in.fold(ratings, state.batch)
     accepted = ratings.num_rows + len(forget)
     return BatchReport(state, accepted, rejects.num_rows, queue_s, read - started, stored - read, folded)
 

@@ -19,21 +19,28 @@ MOVIES_REST = 10
 
 
 class Maintenance:
-    """`store` and `folder` are those that take the micro-batches in; the caller holds `run/stream.lock`.
+    """`store` and `fold_in` are those that take the micro-batches in; the caller holds `run/stream.lock`.
 
     One thread calls `once`; `error` is what went wrong in the last call.
     """
 
-    def __init__(self, store: RatingsStore, folder: FoldInStage) -> None:
+    def __init__(self, store: RatingsStore, fold_in: FoldInStage) -> None:
         self.error: Exception | None = None
         self._store = store
-        self._folder = folder
+        self._fold_in = fold_in
         self._movies_not_before = 0.0
 
     def once(self) -> bool:
         """Does a turn of each; True if there was something to do, so that there may be more."""
-        folder, store = self._folder, self._store
-        work = (folder.refresh, self._forget, self._fold_in_movies, folder.compact, folder.quality.flush, store.compact)
+        fold_in, store = self._fold_in, self._store
+        work = (
+            fold_in.refresh,
+            self._forget,
+            self._fold_in_movies,
+            fold_in.compact,
+            fold_in.quality.flush,
+            store.compact,
+        )
         done, error = False, None
         for do in work:
             try:
@@ -47,13 +54,13 @@ class Maintenance:
         forgotten = forget(self._store)
         if forgotten:
             asked = self._store.forgotten()
-            self._folder.forget({user: asked[user].until_ms for user in forgotten})  # its micro-batch may not have yet
-            self._folder.fold_again(list(forgotten))
+            self._fold_in.forget({user: asked[user].until_ms for user in forgotten})  # its micro-batch may not have yet
+            self._fold_in.fold_again(list(forgotten))
         return bool(forgotten)
 
     def _fold_in_movies(self) -> bool:
         began = time.monotonic()
-        if began < self._movies_not_before or not self._folder.fold_in_movies():
+        if began < self._movies_not_before or not self._fold_in.fold_in_movies():
             return False
         took = time.monotonic() - began
         self._movies_not_before = began + max(MOVIES_S, took * MOVIES_REST)

@@ -116,10 +116,10 @@ class Stream:
             let_micro_batches_go_first()
             for name, value in QUERY.items():
                 self._spark.conf.set(name, value)
-            self._folder = FoldInStage(self._settings)
-            self._stack.callback(self._folder.quality.close)
-            self._folder.refresh()
-            self._maintenance = Maintenance(self._store, self._folder)
+            self._fold_in = FoldInStage(self._settings)
+            self._stack.callback(self._fold_in.quality.close)
+            self._fold_in.refresh()
+            self._maintenance = Maintenance(self._store, self._fold_in)
             self._while_starting()
             warm_up(self._spark, self._settings)
             self._while_starting()
@@ -167,7 +167,7 @@ class Stream:
             if self._stopping.is_set():
                 return
             try:
-                report = ingest(batch, self._store, self._folder)
+                report = ingest(batch, self._store, self._fold_in)
             except ReelstreamError as error:
                 self._error = str(error)
                 raise
@@ -248,7 +248,7 @@ class Stream:
             "restarts": self._restarts,
             "accepted_loss": [asdict(gap) for gap in store.lost],
             "error": error,
-            "quality": self._folder.quality.summary(),
+            "quality": self._fold_in.quality.summary(),
         }
         if last:
             status["last_batch"] = {

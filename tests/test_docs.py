@@ -98,8 +98,8 @@ def test_every_setting_is_described() -> None:
 def test_every_variable_of_the_environment_is_described() -> None:
     read = {
         name
-        for folder in PRODUCT
-        for path in (ROOT / folder).rglob("*.py")
+        for directory in PRODUCT
+        for path in (ROOT / directory).rglob("*.py")
         for name in re.findall(r"environ(?:\.get\(|\[)\"(REELSTREAM_\w+)\"", path.read_text("utf-8"))
     }
     assert "REELSTREAM_CACHE" in read

@@ -20,6 +20,8 @@ INSTEAD = {
     r"simplest models|biases alone": "baseline",
     r"(?<!/v1/)(?<!\"/)visitor": "anonymous user",
     r"whoever asks": "caller",
+    r"(?<!ratings_)(?<!ratings\.)(?<![\"'])folder": "directory",
+    r"\bgone\b": "deleted, or removed",
     r"fold(s|ed|ing)? (\w+ )?together": "compact",
     r"\b_?(desk|knocks?|carry_over|tiers?|leftovers?|poster)(_\w+)?\b": "what the thing is",
 }

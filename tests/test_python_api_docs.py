@@ -26,14 +26,14 @@ IDS = [296, 318, 356, *range(1000, 1037)]
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("api") / "movies"
+    directory = tmp_path_factory.mktemp("api") / "movies"
     user, movie, stars = camps(n_movies=40)
-    fill(folder, (user, np.array(IDS)[movie - 1000], stars))
+    fill(directory, (user, np.array(IDS)[movie - 1000], stars))
     titles = [*NAMES, *(f"Movie {i} (199{i % 10})" for i in range(38))]
     genres = ["Comedy|Drama" if i % 2 else "Drama" for i in range(40)]
-    MoviesStore(folder).load(pa.table({"movie_id": IDS, "title": titles, "genres": genres}))
-    refit(load(warehouse=folder))
-    return folder
+    MoviesStore(directory).load(pa.table({"movie_id": IDS, "title": titles, "genres": genres}))
+    refit(load(warehouse=directory))
+    return directory
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

@@ -68,14 +68,14 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     version = refit(settings)
     of_refit = lists_of(settings.warehouse)
 
-    folder, offset = FoldInStage(settings), len(pairs)
-    folder.refresh()
+    fold_in, offset = FoldInStage(settings), len(pairs)
+    fold_in.refresh()
     for number in range(10):
         more = rows([(USER, 1 + 2 * number), (NEW_USER, 2 + 2 * number), (1 + number, 2 + 3 * number)], offset)
         offset += more.num_rows
         state = store.append(more, REJECTS.empty_table(), {"ratings": {0: offset}})
-        assert folder.fold(more, state.batch).users == 3
-        folder.compact()
+        assert fold_in.fold(more, state.batch).users == 3
+        fold_in.compact()
     newest = lists_of(settings.warehouse)
 
     files = list((version.path / "updates").glob("*.parquet"))

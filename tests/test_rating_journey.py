@@ -55,7 +55,7 @@ def test_one_rating_from_csv_to_recommendation(
     assert not bad
 
     # 2. it is the first in time, and so the first event
-    with in_time_order(blocks, folder=tmp_path / "sort", size_bytes=csv.stat().st_size, notice=print) as order:
+    with in_time_order(blocks, directory=tmp_path / "sort", size_bytes=csv.stat().st_size, notice=print) as order:
         first = RatingEvent(*next(order.rows))
     assert (order.total, first) == (count, RatingEvent(1, PULP_FICTION, 5.0, 1147880044000))
 
@@ -86,13 +86,13 @@ def test_one_rating_from_csv_to_recommendation(
     assert (row.rating, row.rated_at_ms, row.raw) == (5.0, 1147880044000, None)
 
     # 5. and 6. the stream's micro-batch takes it in: it is in the store, with the offset that says so
-    store, folder = RatingsStore(warehouse), FoldInStage(settings)
-    report = ingest(batch, store, folder)
+    store, fold_in = RatingsStore(warehouse), FoldInStage(settings)
+    report = ingest(batch, store, fold_in)
     assert (report.accepted, report.rejected, report.state.batch) == (count, 0, 1)
     [stored] = store.read(user_ids=[1]).filter(place(record)).to_pylist()
     assert (stored["movie_id"], stored["rating"], stored["rated_at"].timestamp()) == (296, 5.0, 1147880044)
     assert store.state().has(topic, (record.partition, record.offset))
-    again = ingest(batch, store, folder)  # delivered twice, taken once
+    again = ingest(batch, store, fold_in)  # delivered twice, taken once
     assert (again.accepted, store.state().accepted) == (0, count)
 
     # 7. nothing is published yet, so no list can be made

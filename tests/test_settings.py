@@ -11,8 +11,8 @@ from reelstream.settings import Settings, load, to_env
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, and no variable of ours."""
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and no variable of ours."""
     for name in list(os.environ):
         if name.startswith("REELSTREAM_"):
             monkeypatch.delenv(name)
@@ -21,10 +21,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load().topic == "ratings"
-    (folder / "reelstream.toml").write_text('topic = "file"\npartitions = 7\n')
+    (directory / "reelstream.toml").write_text('topic = "file"\npartitions = 7\n')
     assert (load().topic, load().partitions) == ("file", 7)
     monkeypatch.setenv("REELSTREAM_TOPIC", "env")
     assert (load().topic, load().partitions) == ("env", 7)
@@ -49,11 +49,11 @@ def test_a_value_that_does_not_fit_is_named(given: dict[str, object], told: str)
         load(**given)
 
 
-def test_the_file_is_checked_as_the_flags_are(folder: Path) -> None:
-    (folder / "reelstream.toml").write_text("topn = 5\n")
+def test_the_file_is_checked_as_the_flags_are(directory: Path) -> None:
+    (directory / "reelstream.toml").write_text("topn = 5\n")
     with pytest.raises(UsageError, match="topn: "):
         load()
-    (folder / "reelstream.toml").write_text("top_n = \n")
+    (directory / "reelstream.toml").write_text("top_n = \n")
     with pytest.raises(UsageError, match=r"reelstream\.toml can't be read"):
         load()
 
@@ -65,14 +65,14 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load()
 
 
-def test_a_child_process_gets_the_same_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_process_gets_the_same_settings(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
-        warehouse=folder / "a b",
+        warehouse=directory / "a b",
         topic="movies",
         engine="mllib",
         refit_after_minutes=0.5,
         broker_port=9092,
-        command_config=folder / "client.properties",
+        command_config=directory / "client.properties",
     )
 
     for name, value in to_env(settings).items():
@@ -82,7 +82,7 @@ def test_a_child_process_gets_the_same_settings(folder: Path, monkeypatch: pytes
     assert "REELSTREAM_BOOTSTRAP_SERVERS" not in to_env(settings)  # not given is not the word "None"
 
 
-def test_settings_never_change(folder: Path) -> None:
+def test_settings_never_change(directory: Path) -> None:
     with pytest.raises(ValidationError):
         load().topic = "other"  # type: ignore[misc]
 

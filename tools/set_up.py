@@ -4,7 +4,7 @@
 
 1. what the machine must bring   2. the virtual environment, with uv in it   3. side by side: packages, Java, jars
 4. side by side: Spark, which has to be built, the compiled kernels, and a Chromium for the tests
-Every step shows how it stands, and an earlier set-up that was interrupted is gone on with. Standard library only: nothing is
+Every step shows how it stands, and an earlier set-up that was interrupted is continued. Standard library only: nothing is
 installed yet. Ends with 0, with 4 and one sentence if something can't be had, with 130 after Ctrl-C.
 """
 

@@ -41,7 +41,7 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
 
     Deterministic by `model.seed` on one machine: the rows go in sorted by user, then movie. MLlib has no warm start and
     no tolerance: `start` is not used, and it makes all iterations.
-    Executors elsewhere must share the warehouse's folder `run`, which holds the checkpoints.
+    Executors elsewhere must share the warehouse's directory `run`, which holds the checkpoints.
     Raises UsageError if there is no rating, or for α₀ = 0.
     """
     if not len(matrix.user_ids):
@@ -122,7 +122,7 @@ def _dense(factors: pa.Table, n_rows: int, rank: int) -> F32:
 
 @contextmanager
 def _session(settings: Settings) -> Iterator[SparkSession]:
-    """The session of this process, or one for the time of a fit; with a checkpoint folder, which cuts ALS's long
+    """The session of this process, or one for the time of a fit; with a checkpoint directory, which cuts ALS's long
     lineage."""
     try:
         spark, ours = SparkSession.active(), False

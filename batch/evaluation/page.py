@@ -14,18 +14,18 @@ from reelstream.batch.report import html_page
 
 
 def write(
-    folder: Path,
+    directory: Path,
     evaluation: Evaluation,
     summary: Sequence[str],
     columns: Sequence[str],
     rows: Sequence[Sequence[str | None]],
 ) -> Path:
-    """Puts `folder`/index.html in place whole and returns its path; the folder is made if missing.
+    """Puts `directory`/index.html in place whole and returns its path; the directory is made if missing.
 
     summary: sentences. columns, rows: the table of figures; None is a figure that a model does not have.
     Raises UsageError if it can't be written there.
     """
-    path = folder / "index.html"
+    path = directory / "index.html"
     plots = all_plots(evaluation)
     page = html_page.render("evaluation.html", summary=summary, columns=columns, rows=rows, plots=plots)
     html_page.write(path, page, "--report")

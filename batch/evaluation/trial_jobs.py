@@ -40,7 +40,7 @@ def over_spark(found: Sequence[Trial], material: Material, settings: Settings, o
             context.addJobTag(TAG)
             try:
                 [done] = context.parallelize([trial], 1).map(lambda one: run(one, shared.value)).collect()
-            except Py4JJavaError as error:  # the task's process ended: out of memory, or the worker is gone
+            except Py4JJavaError as error:  # the task's process ended: out of memory, or the worker was lost
                 return row(trial, started_at, error=str(error.java_exception).splitlines()[0])
             return done
 

@@ -1,6 +1,6 @@
 """A tune: which settings of both models do best on ratings that they have not seen.
 
-In: ratings and the settings to search. Out: a table with a row a trial, the winner and its figures, in a folder.
+In: ratings and the settings to search. Out: a table with a row a trial, the winner and its figures, in a directory.
 Next: `reelstream.store.adopted` makes the winner the settings of the next refits.
 """
 
@@ -82,8 +82,8 @@ def tune(
     3. fit the winner and the shipped defaults on all but the test part, and measure them there, once
 
     ratings: the latest of each (user, movie). base: the settings in use; each trial differs from them in those of `space`
-    only. out: the folder of the table `trials`; a trial that stands there is not run again unless it failed.
-    Raises UsageError if a part would be empty, or every trial of a model fails; Busy if another tune writes to the folder.
+    only. out: the directory of the table `trials`; a trial that stands there is not run again unless it failed.
+    Raises UsageError if a part would be empty, or every trial of a model fails; Busy if another tune writes to the directory.
     """
     known, test = by.of(ratings)  # 1
     fitted, held_out = by.of(known)

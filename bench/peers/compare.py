@@ -61,7 +61,7 @@ class Comparison:
 def compare(table: pa.Table, asked: Comparison) -> dict[str, Any]:
     """table: columns user_id, movie_id, rating. Raises SystemExit with what to do if a peer cannot be run."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reelstream-bench-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reelstream-bench-")))
         workers = [stack.enter_context(Worker(job, asked.python)) for job in jobs(asked)]  # 1
         rounds: dict[str, list[dict[str, Any]]] = {worker.job.name: [] for worker in workers}
         floors: list[dict[str, Any]] = []
@@ -69,10 +69,10 @@ def compare(table: pa.Table, asked: Comparison) -> dict[str, Any]:
         for number in range(asked.rounds):  # 2
             seed = asked.seeds[number % len(asked.seeds)]
             if number < len(asked.seeds):
-                held_out, floor, split = _split(table, seed, folder / f"split-{seed}.npz")
+                held_out, floor, split = _split(table, seed, directory / f"split-{seed}.npz")
                 floors.append(_floor_figures(held_out, floor))
             for worker in workers:  # 3
-                figures = _turn(worker, folder, folder / f"split-{seed}.npz", asked)
+                figures = _turn(worker, directory, directory / f"split-{seed}.npz", asked)
                 if number < len(asked.seeds):
                     assert held_out is not None
                     figures |= quality(figures.pop("answers"), held_out, bias_only(floor, held_out))  # 4
@@ -133,11 +133,11 @@ def _floor_figures(held_out: HeldOut, floor: Factors) -> dict[str, Any]:
     }
 
 
-def _turn(worker: Worker, folder: Path, split: Path, asked: Comparison) -> dict[str, Any]:
+def _turn(worker: Worker, directory: Path, split: Path, asked: Comparison) -> dict[str, Any]:
     """One round of one contestant: its seconds, its peak memory and, in a file, its answers."""
     worker.ask("load", split=str(split))
     fitted = worker.ask("fit")
-    out = folder / f"{worker.job.name.replace(' ', '-')}-{len(list(folder.iterdir()))}"
+    out = directory / f"{worker.job.name.replace(' ', '-')}-{len(list(directory.iterdir()))}"
     listed = worker.ask("top_n", n=TOP_N, out=f"{out}.parquet", limit_s=asked.top_n_limit_s)
     made = Path(f"{out}.parquet").exists()
     answered = worker.ask("answers", n=TOP_N, out=f"{out}.npz", lists=made)

@@ -28,8 +28,8 @@ class Mllib:
         if job.model == "ranking":
             options |= {"implicitPrefs": True}
         self.settings = ", ".join(f"{name} {value}" for name, value in options.items())
-        self.folder = tempfile.TemporaryDirectory(prefix="reelstream-bench-")
-        warehouse = Path(self.folder.name)
+        self.directory = tempfile.TemporaryDirectory(prefix="reelstream-bench-")
+        warehouse = Path(self.directory.name)
         self.spark = open_session(load(warehouse=warehouse, spark_master=f"local[{job.threads}]", spark_memory="4g"))
         self.spark.sparkContext.setCheckpointDir(str(warehouse / "checkpoints"))
         self.als = ALS(**options, userCol="user", itemCol="movie", ratingCol="rating")

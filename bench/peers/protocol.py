@@ -75,7 +75,7 @@ class Job:
 
 
 class Contestant(Protocol):
-    """A module of this folder has a `make(job)` that returns one."""
+    """A module of this directory has a `make(job)` that returns one."""
 
     settings: str
     """What it was fitted with, for the reader of the report; after `fit`."""

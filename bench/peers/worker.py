@@ -78,7 +78,7 @@ def peak_mb() -> dict[str, float]:
         unit = 1e6 if sys.platform == "darwin" else 1e3
         return {"process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)}
     peaks = {"process": _peak_kb(_status("self")) / 1e3}
-    statuses = [_status(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+    statuses = [_status(directory.name) for directory in Path("/proc").iterdir() if directory.name.isdecimal()]
     children = [status for status in statuses if status.get("PPid") == str(os.getpid())]
     if children:
         peaks["children"] = sum(map(_peak_kb, children)) / 1e3

@@ -21,21 +21,21 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def jit(function: F) -> F:
-    """Compiles at the first call. Where no folder for the cache can be written, compiles anew in each process.
+    """Compiles at the first call. Where no directory for the cache can be written, compiles anew in each process.
 
     So it does where others could write into the cache, since what lies there is run. numba takes NUMBA_CACHE_DIR, else
-    `__pycache__` beside the code, else the user's cache folder.
+    `__pycache__` beside the code, else the user's cache directory.
     """
     fastmath = {"reassoc", "contract", "nsz", "arcp"}
     compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
-    with suppress(RuntimeError):  # no place for a cache: a read-only installation without a home folder
+    with suppress(RuntimeError):  # no place for a cache: a read-only installation without a home directory
         compiled.enable_caching()
         if _others_may_write(Path(compiled._cache.cache_path), Path(inspect.getfile(function))):
             compiled._cache = NullCache()
     return cast(F, compiled)
 
 
-def _others_may_write(folder: Path, code: Path) -> bool:
+def _others_may_write(directory: Path, code: Path) -> bool:
     """Others than us, root and the owner of the code."""
-    status = folder.stat()
+    status = directory.stat()
     return bool(status.st_mode & stat.S_IWOTH) or status.st_uid not in {os.getuid(), 0, code.stat().st_uid}

@@ -29,7 +29,7 @@ def collect(settings: Settings) -> dict[str, Any]:
             "accepted": store.accepted,
             "rejected": store.rejected,
             "batch": store.batch,
-            "folders": len(store.folders),
+            "folders": len(store.directories),
             "offsets": store.offsets,
         },
         "stream": run_files.read(warehouse, "stream"),

@@ -1,4 +1,4 @@
-"""Where the tables are: a folder that is there. Next: the stores read in it."""
+"""Where the tables are: a directory that is there. Next: the stores read in it."""
 
 from __future__ import annotations
 

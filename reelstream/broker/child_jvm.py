@@ -1,6 +1,6 @@
 """A child JVM that cannot outlive this process, not even after kill -9.
 
-In: a Java command, a working folder, a log file, and a lock to hold. Out: a running process, later its end.
+In: a Java command, a working directory, a log file, and a lock to hold. Out: a running process, later its end.
 Next: `reelstream.broker.embedded`.
 """
 
@@ -53,10 +53,10 @@ os.register_at_fork(after_in_child=lambda: [held.close() for held in list(_HELD)
 class ChildJvm:
     """Starts the command at once, in a session of its own: Ctrl-C in the terminal does not reach it."""
 
-    def __init__(self, command: list[str], folder: Path, log_name: str, lock: IO[str]) -> None:
+    def __init__(self, command: list[str], directory: Path, log_name: str, lock: IO[str]) -> None:
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", _WATCHED, "reelstream-broker", log_name, *command],
-            cwd=folder,
+            cwd=directory,
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -90,11 +90,11 @@ class ChildJvm:
 
 
 def java_command(java: Path, jars: list[Path], heap_mb: int, *main: str) -> list[str]:
-    """A command line with the options that suit a small broker; logging is read from the working folder."""
+    """A command line with the options that suit a small broker; logging is read from the working directory."""
     options = [*_OPTIONS, f"-Xms{min(64, heap_mb)}m", f"-Xmx{heap_mb}m", "-Dlog4j2.configurationFile=log4j2.properties"]
     return [str(java), *options, "-cp", os.pathsep.join(str(jar) for jar in jars), *main]
 
 
 def environment() -> dict[str, str]:
-    """Java decodes folder names by the locale: without one that says UTF-8 it loses every letter beyond ASCII."""
+    """Java decodes directory names by the locale: without one that says UTF-8 it loses every letter beyond ASCII."""
     return {**os.environ, "LC_ALL": "C.UTF-8"} if sys.platform == "linux" else dict(os.environ)

@@ -1,6 +1,6 @@
-"""The lock on a broker's data folder, which the system releases however its holders end.
+"""The lock on a broker's data directory, which the system releases however its holders end.
 
-In: the folder. Out: an open file that holds the lock; or Busy. Next: `reelstream.broker.embedded`.
+In: the directory. Out: an open file that holds the lock; or Busy. Next: `reelstream.broker.embedded`.
 The JVM inherits the lock, so one that outlives its killed parent for a moment still holds it.
 """
 
@@ -21,17 +21,17 @@ _TRIES_BESIDE_OWNER = 10  # `is_held` holds the lock for an instant when it look
 _TRY_EVERY_S = 0.05
 
 
-def take(folder: Path) -> IO[str]:
-    """Makes the folder if need be and locks it for this process; closing the file lets go.
+def take(directory: Path) -> IO[str]:
+    """Makes the directory if need be and locks it for this process; closing the file lets go.
 
-    Raises Busy if another broker has it, MissingRequirement if the folder cannot be written.
+    Raises Busy if another broker has it, MissingRequirement if the directory cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _FILE).open("a+", encoding="utf-8")
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / _FILE).open("a+", encoding="utf-8")
     except OSError as error:
         raise MissingRequirement(
-            f"the broker's data can't be kept in {folder} ({error.strerror}); make it writable, or "
+            f"the broker's data can't be kept in {directory} ({error.strerror}); make it writable, or "
             "use another warehouse."
         ) from None
     deadline = time.monotonic() + HANDOVER_S
@@ -41,7 +41,7 @@ def take(folder: Path) -> IO[str]:
         owner_lives = process_lives(_owner(lock))
         if (owner_lives and tries > _TRIES_BESIDE_OWNER) or time.monotonic() > deadline:
             lock.close()
-            raise Busy(f"another broker runs on {folder}; stop that one, or use another warehouse.")
+            raise Busy(f"another broker runs on {directory}; stop that one, or use another warehouse.")
         time.sleep(_TRY_EVERY_S)
     lock.truncate(0)
     lock.write(str(os.getpid()))
@@ -49,9 +49,9 @@ def take(folder: Path) -> IO[str]:
     return lock
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a broker, or one that is just ending, has the folder. Raises OSError if there never was one."""
-    with (folder / _FILE).open(encoding="utf-8") as lock:
+def is_held(directory: Path) -> bool:
+    """Whether a broker, or one that is just ending, has the directory. Raises OSError if there never was one."""
+    with (directory / _FILE).open(encoding="utf-8") as lock:
         return not try_lock(lock, shared=True)
 
 

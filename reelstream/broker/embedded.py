@@ -1,6 +1,6 @@
-"""The embedded Kafka broker: Apache Kafka itself (KRaft, one node) in a child JVM, with its data in one folder.
+"""The embedded Kafka broker: Apache Kafka itself (KRaft, one node) in a child JVM, with its data in one directory.
 
-In: a data folder, the jars, Java. Out: `bootstrap_servers` that answer until `stop`, or until this process ends in
+In: a data directory, the jars, Java. Out: `bootstrap_servers` that answer until `stop`, or until this process ends in
 whatever way. Next: `reelstream.producer.send` and `reelstream.stream.source`.
 
     kafka/         the topics               server.properties   written before each start
@@ -28,7 +28,7 @@ from reelstream.broker.child_jvm import ChildJvm, environment, java_command
 from reelstream.broker.jars import kafka_broker_jars
 from reelstream.broker.java import find_java
 from reelstream.broker.loopback import HOST, choose_ports, kafka_answers
-from reelstream.broker.server_properties import LOG_FOLDER, LOGGING, ports_of, server_properties
+from reelstream.broker.server_properties import LOG_DIRECTORY, LOGGING, ports_of, server_properties
 from reelstream.errors import BrokerUnavailable, Busy
 from reelstream.kafka_io.connection import admin_client
 
@@ -40,9 +40,9 @@ POLL_S = 0.05
 
 
 class EmbeddedBroker:
-    """One broker on one data folder. `with EmbeddedBroker(folder) as broker:` starts and stops it.
+    """One broker on one data directory. `with EmbeddedBroker(directory) as broker:` starts and stops it.
 
-    `port`: None takes the last port of this folder if it is free, else any. `heap_mb` bounds the JVM's heap.
+    `port`: None takes the last port of this directory if it is free, else any. `heap_mb` bounds the JVM's heap.
     `progress` gets a line of text before each slow step of the very first start. `while_starting` is called between the
     steps of a start; what it raises ends it.
     """
@@ -82,13 +82,13 @@ class EmbeddedBroker:
     def start(self, timeout_s: float = 60.0) -> None:
         """Returns when the broker answers.
 
-        Raises Busy if another broker runs on the folder, UsageError if the port that was asked for is taken,
+        Raises Busy if another broker runs on the directory, UsageError if the port that was asked for is taken,
         MissingRequirement without Java, jars or disk, BrokerUnavailable if Kafka ends early or takes too long.
         """
         if self._lock:
             raise Busy(f"this broker runs already on {self.data_dir}; stop it first.")
         java, jars = find_java(), kafka_broker_jars(self._progress)  # 1. what it needs
-        self._lock = directory_lock.take(self.data_dir)  # 2. the folder is ours
+        self._lock = directory_lock.take(self.data_dir)  # 2. the directory is ours
         try:
             deadline = time.monotonic() + timeout_s
             while True:
@@ -142,17 +142,17 @@ class EmbeddedBroker:
         self._log_start_bytes = self.log_path.stat().st_size
 
     def _format(self, java: Path, jars: list[Path]) -> None:
-        """Kafka's own format tool, in a folder aside that one rename puts in place."""
-        kafka = self.data_dir / LOG_FOLDER
+        """Kafka's own format tool, in a directory aside that one rename puts in place."""
+        kafka = self.data_dir / LOG_DIRECTORY
         if (kafka / "meta.properties").exists():
             return
         if kafka.exists():
             raise BrokerUnavailable(
                 f"{kafka} has no meta.properties, so Kafka can't read it; move it away to start anew."
             )
-        aside, config = self.data_dir / f"{LOG_FOLDER}.new", self.data_dir / "format.properties"
+        aside, config = self.data_dir / f"{LOG_DIRECTORY}.new", self.data_dir / "format.properties"
         shutil.rmtree(aside, ignore_errors=True)
-        config.write_text(server_properties(1, 2, log_folder=aside.name), "utf-8")
+        config.write_text(server_properties(1, 2, log_directory=aside.name), "utf-8")
         cluster_id = base64.urlsafe_b64encode(b"r" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config.name)
         with self.log_path.open("ab") as log:
@@ -169,7 +169,9 @@ class EmbeddedBroker:
             ).returncode
         config.unlink()
         if code or not (aside / "meta.properties").exists():
-            raise BrokerUnavailable(f"Kafka could not prepare its folder{self._reason()}; its log is {self.log_path}.")
+            raise BrokerUnavailable(
+                f"Kafka could not prepare its directory{self._reason()}; its log is {self.log_path}."
+            )
         aside.rename(kafka)
 
     def _spawn(self, java: Path, jars: list[Path], lock: IO[str]) -> None:
@@ -206,7 +208,9 @@ class EmbeddedBroker:
                 cluster = admin.describe_cluster()
         except KafkaError:
             return False
-        ours = f"cluster.id={cluster['cluster_id']}\n" in (self.data_dir / LOG_FOLDER / "meta.properties").read_text()
+        ours = (
+            f"cluster.id={cluster['cluster_id']}\n" in (self.data_dir / LOG_DIRECTORY / "meta.properties").read_text()
+        )
         return ours and bool(cluster["brokers"])
 
     def _reason(self) -> str:
@@ -235,13 +239,13 @@ class EmbeddedBroker:
 
 
 def running_broker(data_dir: Path) -> str | None:
-    """`bootstrap_servers` of the broker that runs on this folder and answers; None if there is none."""
-    folder = Path(data_dir)
+    """`bootstrap_servers` of the broker that runs on this directory and answers; None if there is none."""
+    directory = Path(data_dir)
     try:
-        announced = json.loads((folder / "broker.json").read_text("utf-8"))
+        announced = json.loads((directory / "broker.json").read_text("utf-8"))
         port = int(str(announced["bootstrap_servers"]).rpartition(":")[2])
-        if not directory_lock.is_held(folder):
-            return None  # left by a broker that was killed: its port may be another folder's by now
+        if not directory_lock.is_held(directory):
+            return None  # left by a broker that was killed: its port may be another directory's by now
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return f"{HOST}:{port}" if kafka_answers(port) else None

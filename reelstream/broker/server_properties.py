@@ -2,7 +2,7 @@
 
 In: the ports. Out: the text of the files. Next: `reelstream.broker.embedded`, which writes them before each start.
 
-All paths in them are relative to the data folder, which is the JVM's working folder: it may be moved, and its name may
+All paths in them are relative to the data directory, which is the JVM's working directory: it may be moved, and its name may
 hold a comma, a blank or any letter.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-LOG_FOLDER = "kafka"
+LOG_DIRECTORY = "kafka"
 
 _SERVER = """\
 # Written before each start; changes made by hand are lost.
@@ -20,7 +20,7 @@ controller.quorum.voters=1@127.0.0.1:{controller_port}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-log.dirs={log_folder}
+log.dirs={log_directory}
 num.partitions=4
 # Nothing is ever deleted by age: the topic is the first record of each rating.
 log.retention.ms=-1
@@ -56,9 +56,9 @@ logger.config.level = warn
 """
 
 
-def server_properties(port: int, controller_port: int, log_folder: str = LOG_FOLDER) -> str:
+def server_properties(port: int, controller_port: int, log_directory: str = LOG_DIRECTORY) -> str:
     """A single node that is broker and controller, on the loopback address only."""
-    return _SERVER.format(port=port, controller_port=controller_port, log_folder=log_folder)
+    return _SERVER.format(port=port, controller_port=controller_port, log_directory=log_directory)
 
 
 def ports_of(text: str) -> tuple[int, int] | None:

@@ -53,7 +53,7 @@ def forget(warehouse: Path) -> bool:
     if not path.exists():
         return False
     path.unlink()
-    pointer.sync_folder(path.parent)
+    pointer.sync_directory(path.parent)
     return True
 
 

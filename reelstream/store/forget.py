@@ -4,7 +4,7 @@ In: `forgetting` of the ratings store. Out: the same files without these users, 
 report of `reelstream forget`.
 
 A crash on the way changes nothing: the request stays in `ratings/CURRENT` until all is removed, and what is removed
-already is found gone. Ratings that such a user has given since stay. What others' models learned from the user cannot
+already is found removed. Ratings that such a user has given since stay. What others' models learned from the user cannot
 be taken out of them; the next refit is without.
 """
 
@@ -65,8 +65,8 @@ def from_version(path: Path, model_path: Path, users: Collection[int]) -> None:
 
 def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
     removed: Counter[int] = Counter()
-    for folder in state.folders:
-        path = store.path / folder.name / "part-0.parquet"
+    for directory in state.directories:
+        path = store.path / directory.name / "part-0.parquet"
         covered = pointer.read_table(path, filters=of_users(state.forgetting))
         covered = covered.filter(forgotten.is_forgotten(covered, state.forgetting))
         if covered.num_rows:
@@ -78,8 +78,8 @@ def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
 
 def _from_rejects(store: RatingsStore, state: RatingsState) -> Counter[int]:
     removed: Counter[int] = Counter()
-    for folder in state.rejects:
-        path = store.rejects_path / folder.name / "part-0.parquet"
+    for directory in state.rejects:
+        path = store.rejects_path / directory.name / "part-0.parquet"
         table = pointer.read_table(path)
         names = [_names_of(raw, state.forgetting) for raw in table["raw"].to_pylist()]
         if any(names):
@@ -113,9 +113,9 @@ def _from_model(model_path: Path, users: Collection[int]) -> Counter[int]:
 
 def _from_file(path: Path, users: Collection[int], row_group_rows: int) -> Counter[int]:
     with suppress(FileNotFoundError):  # never there, or its version was removed
-        gone = pointer.read_table(path, columns=["user_id"], filters=of_users(users))
-        if gone.num_rows:
+        removed = pointer.read_table(path, columns=["user_id"], filters=of_users(users))
+        if removed.num_rows:
             pointer.write_table(pointer.read_table(path, filters=~of_users(users)), path, row_group_rows=row_group_rows)
             failpoint("file-rewritten")
-            return Counter(gone["user_id"].to_pylist())
+            return Counter(removed["user_id"].to_pylist())
     return Counter()

@@ -18,11 +18,11 @@ from reelstream.store import pointer
 
 USERS = "users.parquet"
 MEASURED = "measured"
-"""Folder within a version's: the fit that its metrics are of, from which the next refit goes on."""
+"""Directory within a version's: the fit that its metrics are of, from which the next refit goes on."""
 
 
 def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factors | None = None) -> None:
-    """Writes the factors and `info` (engine, metrics, seconds) into the new folder `path`."""
+    """Writes the factors and `info` (engine, metrics, seconds) into the new directory `path`."""
     if measured is not None:
         save(path / MEASURED, measured, {})
     users = {

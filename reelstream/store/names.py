@@ -1,6 +1,6 @@
-"""Names that a pointer holds: each names one file or folder beside it, and nothing else.
+"""Names that a pointer holds: each names one file or directory beside it, and nothing else.
 
-In: a name read from disk. Out: the same name, or DamagedStore. Next: whoever joins it to a folder, to read or to delete.
+In: a name read from disk. Out: the same name, or DamagedStore. Next: whoever joins it to a directory, to read or to delete.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ LONGEST_BYTES = 255
 
 
 def inside(name: object) -> str:
-    """`name`, where it is a single plain component of a path, so that joined to a folder it stays in that folder.
+    """`name`, where it is a single plain component of a path, so that joined to a directory it stays in that directory.
 
     Raises DamagedStore for anything else: a separator, `.`, `..`, a NUL, nothing, too much, or no text at all.
     """
@@ -20,5 +20,5 @@ def inside(name: object) -> str:
     if isinstance(name, str) and plain and len(name.encode("utf-8", "surrogatepass")) <= LONGEST_BYTES:
         return name
     raise DamagedStore(
-        f"a pointer names {ascii(name)[:80]}, which is no file or folder beside it; restore the warehouse from a backup."
+        f"a pointer names {ascii(name)[:80]}, which is no file or directory beside it; restore the warehouse from a backup."
     )

@@ -83,11 +83,11 @@ def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
         failpoint("pointer-aside")
     aside.replace(path)
     if durable:
-        sync_folder(path.parent)
+        sync_directory(path.parent)
 
 
 def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, durable: bool = True) -> None:
-    """Puts one Parquet file in place whole, synced to disk before it returns; its folder is made if missing."""
+    """Puts one Parquet file in place whole, synced to disk before it returns; its directory is made if missing."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with _disk_errors(path, aside), _new(aside) as file:
         pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy", write_page_checksum=True)
@@ -99,7 +99,7 @@ def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, d
         failpoint("table-aside")
     aside.replace(path)
     if durable:
-        sync_folder(path.parent)
+        sync_directory(path.parent)
 
 
 def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
@@ -122,8 +122,8 @@ def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any
             raise DamagedStore(f"{path} is damaged ({why}); {RESTORE}") from None
 
 
-def sync_folder(path: Path) -> None:
-    """Makes a rename or a new file in the folder durable."""
+def sync_directory(path: Path) -> None:
+    """Makes a rename or a new file in the directory durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,6 +1,6 @@
-"""The ratings store: accepted ratings and rejected events, a folder a micro-batch, and one pointer over both.
+"""The ratings store: accepted ratings and rejected events, a directory a micro-batch, and one pointer over both.
 
-In: the rows of a micro-batch. Out: Parquet folders that `ratings/CURRENT` names. Next: `reelstream.batch.training` reads
+In: the rows of a micro-batch. Out: Parquet directories that `ratings/CURRENT` names. Next: `reelstream.batch.training` reads
 them for a refit, `reelstream.stream.history` for the fold-in.
 
 The pointer also holds the Kafka offsets up to which events are in, so data and progress move in the same atomic step:
@@ -32,12 +32,12 @@ SNAPSHOT_FROM_ROWS = 50_000
 """Rows that must have come since the last snapshot before another one pays for itself."""
 
 GRACE_S = 120.0
-"""How long a folder that was folded into another stays on disk, for readers that had read the pointer before."""
+"""How long a directory that was folded into another stays on disk, for readers that had read the pointer before."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDirectory:
-    """One complete folder of a table. `last` is the number of the newest micro-batch in it."""
+    """One complete directory of a table. `last` is the number of the newest micro-batch in it."""
 
     name: str
     last: int
@@ -80,8 +80,8 @@ class RatingsState:
         return self.offsets.get(topic, {}).get(partition, 0) > offset
 
     @property
-    def folders(self) -> tuple[StoredDirectory, ...]:
-        """All folders with ratings, oldest first."""
+    def directories(self) -> tuple[StoredDirectory, ...]:
+        """All directories with ratings, oldest first."""
         return (*([self.snapshot] if self.snapshot else []), *self.ratings)
 
 
@@ -115,7 +115,7 @@ class RatingsStore:
         ratings and rejects have the schemas RATINGS and REJECTS; `offsets` are the next ones, of the partitions that
         moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to;
         `lost` are gaps that `offsets` leave behind.
-        A crash before the pointer moves leaves a folder that the next append replaces.
+        A crash before the pointer moves leaves a directory that the next append replaces.
         Raises MissingRequirement if the disk is full; nothing has changed then.
         """
         with self._lock:
@@ -124,16 +124,16 @@ class RatingsStore:
             name = f"batch={batch:012d}"
             added: list[StoredDirectory] = []
             new_rejects: list[StoredDirectory] = []
-            for table, root, schema, folders in (
+            for table, root, schema, directories in (
                 (ratings, self.path, RATINGS, added),
                 (rejects, self.rejects_path, REJECTS, new_rejects),
             ):
                 shutil.rmtree(root / name, ignore_errors=True)
                 if table.num_rows:
                     pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
-                    pointer.sync_folder(root)
-                    folders.append(StoredDirectory(name, batch, 0, table.num_rows))
-                    failpoint("folder-written")
+                    pointer.sync_directory(root)
+                    directories.append(StoredDirectory(name, batch, 0, table.num_rows))
+                    failpoint("directory-written")
             asked = forgotten.merged(self.forgotten(state), forget, batch)
             forgotten_name = self._write_forgotten(state, asked) if forget else state.forgotten
             failpoint("batch-written")
@@ -166,18 +166,18 @@ class RatingsStore:
     ) -> pa.Table:
         """Stored ratings in the order they came, doubles included (see `latest`).
 
-        With `user_ids`, only these users'; with `after_batch`, only folders that hold something newer than that batch.
-        A given `state` is read as it is and may be gone by then (FileNotFoundError); without one the newest is read.
+        With `user_ids`, only these users'; with `after_batch`, only directories that hold something newer than that batch.
+        A given `state` is read as it is and may be deleted by then (FileNotFoundError); without one the newest is read.
         """
         if state is None:
             return pointer.consistent(
                 lambda: self.read(self.state(), columns=columns, user_ids=user_ids, after_batch=after_batch)
             )
         filters = None if user_ids is None else of_users(user_ids)
-        folders = [folder for folder in state.folders if folder.last > after_batch]
+        directories = [directory for directory in state.directories if directory.last > after_batch]
         if not state.forgetting:
-            return _read(self.path, folders, RATINGS, columns, filters)
-        rows = forgotten.without(_read(self.path, folders, RATINGS, None, filters), state.forgetting)
+            return _read(self.path, directories, RATINGS, columns, filters)
+        rows = forgotten.without(_read(self.path, directories, RATINGS, None, filters), state.forgetting)
         return rows.select(list(columns)) if columns else rows
 
     def forgotten(self, state: RatingsState | None = None) -> dict[int, Forgotten]:
@@ -214,21 +214,21 @@ class RatingsStore:
         return _read(self.rejects_path, state.rejects, REJECTS)
 
     def compact(self) -> bool:
-        """Compacts small folders: a new snapshot once the rows since the last one have doubled the table, else
-        a run of small folders (see `compaction`). True if there was something to do.
+        """Compacts small directories: a new snapshot once the rows since the last one have doubled the table, else
+        a run of small directories (see `compaction`). True if there was something to do.
 
-        Appends go on meanwhile. Superseded folders are removed GRACE_S later, by a later call.
+        Appends go on meanwhile. Superseded directories are removed GRACE_S later, by a later call.
         """
         state = self.state()
         done = False
-        since = sum(folder.rows for folder in state.ratings)
+        since = sum(directory.rows for directory in state.ratings)
         if since >= max(SNAPSHOT_FROM_ROWS, state.snapshot.rows if state.snapshot else 0):
             self._snapshot(state)
             done = True
-        elif run := run_to_merge([folder.level for folder in state.ratings]):
+        elif run := run_to_merge([directory.level for directory in state.ratings]):
             self._merge(state, "ratings", run)
             done = True
-        if run := run_to_merge([folder.level for folder in state.rejects]):
+        if run := run_to_merge([directory.level for directory in state.rejects]):
             self._merge(state, "rejects", run)
             done = True
         if self._superseded.is_due(GRACE_S):
@@ -236,12 +236,12 @@ class RatingsStore:
         return done
 
     def _snapshot(self, state: RatingsState) -> None:
-        table = latest(_read(self.path, state.folders, RATINGS), taken_back=True)
-        last = state.folders[-1].last
-        folder = StoredDirectory(f"snapshot={last:012d}", last, 0, table.num_rows)
-        self._write_aside(table, self.path, folder.name)
+        table = latest(_read(self.path, state.directories, RATINGS), taken_back=True)
+        last = state.directories[-1].last
+        directory = StoredDirectory(f"snapshot={last:012d}", last, 0, table.num_rows)
+        self._write_aside(table, self.path, directory.name)
         failpoint("snapshot-written")
-        self._replace("snapshot", state.folders, folder)
+        self._replace("snapshot", state.directories, directory)
         failpoint("snapshot-stored")
 
     def _merge(self, state: RatingsState, kind: str, run: slice) -> None:
@@ -249,22 +249,24 @@ class RatingsStore:
         old: tuple[StoredDirectory, ...] = getattr(state, kind)[run]
         table = _read(root, old, schema)
         first = old[0].name.removeprefix("batch=").split("-")[0]
-        folder = StoredDirectory(f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows)
-        self._write_aside(table, root, folder.name)
+        directory = StoredDirectory(
+            f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows
+        )
+        self._write_aside(table, root, directory.name)
         failpoint("compaction-written")
-        self._replace(kind, old, folder)
+        self._replace(kind, old, directory)
         failpoint("compaction-stored")
 
     def _write_aside(self, table: pa.Table, root: Path, name: str) -> None:
         shutil.rmtree(root / name, ignore_errors=True)
         pointer.write_table(table, root / name / "part-0.parquet")
-        pointer.sync_folder(root)
+        pointer.sync_directory(root)
 
     def _replace(self, kind: str, old: Sequence[StoredDirectory], new: StoredDirectory) -> None:
         with self._lock:
             state = self.state()
             if kind == "snapshot":
-                _, *since = replaced(state.folders, old, new)
+                _, *since = replaced(state.directories, old, new)
                 changed = replace(state, snapshot=new, ratings=tuple(since))
             elif kind == "ratings":
                 changed = replace(state, ratings=replaced(state.ratings, old, new))
@@ -278,8 +280,8 @@ class RatingsStore:
 
     def _replaced(self) -> Iterator[Path]:
         state = self.state()
-        for root, folders in ((self.path, state.folders), (self.rejects_path, state.rejects)):
-            named = {folder.name for folder in folders}
+        for root, directories in ((self.path, state.directories), (self.rejects_path, state.rejects)):
+            named = {directory.name for directory in directories}
             for path in root.glob("*=*"):
                 if path.name not in named and int(path.name.split("=")[1].split("-")[-1]) <= state.batch:
                     yield path
@@ -288,16 +290,16 @@ class RatingsStore:
 
 def _read(
     root: Path,
-    folders: Sequence[StoredDirectory],
+    directories: Sequence[StoredDirectory],
     schema: pa.Schema,
     columns: Sequence[str] | None = None,
     filters: Any = None,
 ) -> pa.Table:
-    return read_files((root / folder.name / "part-0.parquet" for folder in folders), schema, columns, filters)
+    return read_files((root / directory.name / "part-0.parquet" for directory in directories), schema, columns, filters)
 
 
 def _state_to_json(state: RatingsState) -> dict[str, Any]:
-    def folder(item: StoredDirectory) -> list[Any]:
+    def directory(item: StoredDirectory) -> list[Any]:
         return [item.name, item.last, item.level, item.rows]
 
     return {
@@ -305,9 +307,9 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
         "accepted": state.accepted,
         "rejected": state.rejected,
         "offsets": {topic: {str(p): o for p, o in ends.items()} for topic, ends in state.offsets.items()},
-        "snapshot": folder(state.snapshot) if state.snapshot else None,
-        "ratings": [folder(item) for item in state.ratings],
-        "rejects": [folder(item) for item in state.rejects],
+        "snapshot": directory(state.snapshot) if state.snapshot else None,
+        "ratings": [directory(item) for item in state.ratings],
+        "rejects": [directory(item) for item in state.rejects],
         "forgotten": state.forgotten,
         "forgetting": {str(user): until_ms for user, until_ms in state.forgetting.items()},
         "lost": [asdict(gap) for gap in state.lost],
@@ -315,14 +317,14 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
 
 
 def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
-    def folder(item: Sequence[Any]) -> StoredDirectory:
+    def directory(item: Sequence[Any]) -> StoredDirectory:
         return StoredDirectory(inside(item[0]), *item[1:])
 
     return RatingsState(
         batch=value["batch"],
-        snapshot=folder(value["snapshot"]) if value["snapshot"] else None,
-        ratings=tuple(map(folder, value["ratings"])),
-        rejects=tuple(map(folder, value["rejects"])),
+        snapshot=directory(value["snapshot"]) if value["snapshot"] else None,
+        ratings=tuple(map(directory, value["ratings"])),
+        rejects=tuple(map(directory, value["rejects"])),
         offsets={topic: {int(p): o for p, o in ends.items()} for topic, ends in value["offsets"].items()},
         accepted=value["accepted"],
         rejected=value["rejected"],

@@ -1,4 +1,4 @@
-"""The published tables: one folder a version, and one pointer that says which is current.
+"""The published tables: one directory a version, and one pointer that says which is current.
 
 In: the tables of a refit, and the lists of users folded in since. Out:
 `recommendations/version=…/{users,similar,popular}`,
@@ -76,7 +76,7 @@ class RecommendationsStore:
         return pointer.stamp(self._pointer)
 
     def new_version(self) -> tuple[str, Path, Path]:
-        """(name, recommendations folder, models folder) of the next version. The caller holds `run/refit.lock`."""
+        """(name, recommendations directory, models directory) of the next version. The caller holds `run/refit.lock`."""
         taken = [path.name for root in (self.path, self.models_path) for path in root.glob("version=*")]
         name = f"{max((int(n.split('=')[1]) for n in taken), default=0) + 1:06d}"
         return name, self.path / f"version={name}", self.models_path / f"version={name}"
@@ -100,8 +100,8 @@ class RecommendationsStore:
     ) -> Version:
         """Makes a completely written version the current one, in one step, and removes all but the last `keep`."""
         self.keep_aside(name)
-        pointer.sync_folder(self.path)
-        pointer.sync_folder(self.models_path)
+        pointer.sync_directory(self.path)
+        pointer.sync_directory(self.models_path)
         value = {
             "version": name,
             "as_of": as_of.isoformat(),
@@ -174,11 +174,11 @@ class RecommendationsStore:
         return pa.concat_tables([users, updates]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
     def _version(self, value: dict[str, Any]) -> Version:
-        folder = inside(f"version={value['version']}")
+        directory = inside(f"version={value['version']}")
         return Version(
             name=value["version"],
-            path=self.path / folder,
-            model_path=self.models_path / folder,
+            path=self.path / directory,
+            model_path=self.models_path / directory,
             as_of=datetime.fromisoformat(value["as_of"]),
             published_at=datetime.fromisoformat(value["published_at"]),
             batch=value["batch"],

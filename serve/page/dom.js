@@ -45,7 +45,7 @@ export function uid(word) {
   return `${word}-${counted}`;
 }
 
-/** Keeps rows of a list in place: makes those that are new, moves the others, removes those that are gone. */
+/** Keeps rows of a list in place: makes those that are new, moves the known ones, removes the others. */
 export function keyed(list, items, key, make, update) {
   const old = new Map([...list.children].map((row) => [row.dataset.key, row]));
   const rows = items.map((item) => {

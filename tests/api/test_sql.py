@@ -96,18 +96,18 @@ def test_no_warehouse(tmp_path: Path) -> None:
         "SELECT * FROM read_csv('{file}')",
         "SELECT * FROM read_text('{file}')",
         "SELECT * FROM '{file}'",
-        "SELECT * FROM glob('{folder}/*')",
+        "SELECT * FROM glob('{directory}/*')",
         "SELECT * FROM parquet_metadata('{file}')",
-        "COPY ratings TO '{folder}/out.csv'",
+        "COPY ratings TO '{directory}/out.csv'",
         "COPY ratings FROM '{file}'",
-        "EXPORT DATABASE '{folder}/out'",
-        "ATTACH '{folder}/out.db'",
+        "EXPORT DATABASE '{directory}/out'",
+        "ATTACH '{directory}/out.db'",
         "INSTALL httpfs",
         "LOAD httpfs",
         "SELECT * FROM read_csv('http://127.0.0.1:1/x.csv')",
         "SET enable_external_access = true",
         "SET lock_configuration = false",
-        "SET temp_directory = '{folder}'",
+        "SET temp_directory = '{directory}'",
         "SELECT * FROM a_variable",
         "SELECT * FROM duckdb_secrets()",
         "DELETE FROM ratings",
@@ -122,7 +122,7 @@ def test_a_query_reaches_nothing_else(published: Path, tmp_path: Path, query: st
     connection = reelstream.connect(published)
 
     with pytest.raises(duckdb.Error):
-        connection.execute(query.format(file=secret, folder=tmp_path)).fetchall()
+        connection.execute(query.format(file=secret, directory=tmp_path)).fetchall()
 
     assert a_variable
     assert sorted(tmp_path.rglob("*")) == there

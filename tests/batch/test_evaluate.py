@@ -198,11 +198,11 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def page_of(evaluation: Evaluation, folder: Path) -> tuple[str, Tags]:
+def page_of(evaluation: Evaluation, directory: Path) -> tuple[str, Tags]:
     path = module.write(
-        folder, evaluation, ["<b> & co."], ("", "this model"), [("RMSE", "0.9"), ("AUC", None), ("<i>", "<u>'\"")]
+        directory, evaluation, ["<b> & co."], ("", "this model"), [("RMSE", "0.9"), ("AUC", None), ("<i>", "<u>'\"")]
     )
-    assert path == folder / "index.html"
+    assert path == directory / "index.html"
     page = path.read_text("utf-8")
     return page, Tags(page)
 

@@ -64,9 +64,9 @@ def test_many_iterations_are_cut_by_checkpoints(
     written: list[Path] = []
     remove = shutil.rmtree
 
-    def removed(folder: str, *more: object, **options: bool) -> None:
-        written.extend(Path(folder).glob("*/rdd-*/part-*"))
-        remove(folder, **options)
+    def removed(directory: str, *more: object, **options: bool) -> None:
+        written.extend(Path(directory).glob("*/rdd-*/part-*"))
+        remove(directory, **options)
 
     monkeypatch.setattr("reelstream.batch.engines.mllib.shutil.rmtree", removed)
     model = replace(MODEL, rating_iterations=25, ranking_rank=11, ranking_iterations=25)

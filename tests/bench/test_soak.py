@@ -60,8 +60,8 @@ def test_a_small_soak_adds_up(tmp_path: Path, rows: RatingRows, monkeypatch: pyt
     )
     state = RatingsStore(settings.warehouse).state()
     assert state.snapshot is not None
-    assert table_files.opened(settings.warehouse)["ratings"] == 1 + len(state.folders)
-    assert table_files.on_disk(settings.warehouse)["ratings"] >= len(state.folders)
+    assert table_files.opened(settings.warehouse)["ratings"] == 1 + len(state.directories)
+    assert table_files.on_disk(settings.warehouse)["ratings"] >= len(state.directories)
 
 
 def test_events_are_the_same_by_their_seed_and_have_places_of_their_own(rows: RatingRows) -> None:

@@ -40,8 +40,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker
 
 
 def test_records_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
-    folder = tmp_path / "wäre house, no=1" / "broker"
-    broker = EmbeddedBroker(folder)
+    directory = tmp_path / "wäre house, no=1" / "broker"
+    broker = EmbeddedBroker(directory)
     broker.start()
     first_address, first_jvm = broker.bootstrap_servers, jvm_of(broker)
     assert ensure_topic(first_address, "ratings", 3, {}) == 3
@@ -50,8 +50,8 @@ def test_records_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
     broker.stop()
     assert not broker.alive()
     assert not process_lives(first_jvm)
-    assert running_broker(folder) is None
-    assert not (folder / "broker.json").exists()
+    assert running_broker(directory) is None
+    assert not (directory / "broker.json").exists()
 
     broker.start()
     assert broker.bootstrap_servers == first_address
@@ -60,32 +60,32 @@ def test_records_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
     os.kill(jvm_of(broker), signal.SIGKILL)
     wait_until(lambda: not broker.alive())
     assert broker.poll() == 128 + signal.SIGKILL
-    assert running_broker(folder) is None
+    assert running_broker(directory) is None
     broker.stop()
 
-    with EmbeddedBroker(folder) as again:
+    with EmbeddedBroker(directory) as again:
         assert received(again.bootstrap_servers) == [b"one", b"two"]
 
 
-def test_the_jvm_ends_with_a_killed_parent_and_the_folder_is_free_again(tmp_path: Path) -> None:
-    folder = tmp_path / "broker"
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(folder)], stdout=subprocess.PIPE, text=True) as parent:
+def test_the_jvm_ends_with_a_killed_parent_and_the_directory_is_free_again(tmp_path: Path) -> None:
+    directory = tmp_path / "broker"
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(directory)], stdout=subprocess.PIPE, text=True) as parent:
         try:
             assert parent.stdout
             jvm, forked = (int(word) for word in parent.stdout.readline().split())
             assert process_lives(jvm)
-            assert running_broker(folder)
+            assert running_broker(directory)
         finally:
             parent.kill()
     try:
-        with EmbeddedBroker(folder) as broker:  # waits until the old JVM has let go
+        with EmbeddedBroker(directory) as broker:  # waits until the old JVM has let go
             assert not process_lives(jvm)
             assert broker.alive()
     finally:
         os.kill(forked, signal.SIGKILL)
 
 
-def test_it_is_found_through_its_folder(running: EmbeddedBroker) -> None:
+def test_it_is_found_through_its_directory(running: EmbeddedBroker) -> None:
     assert running_broker(running.data_dir) == running.bootstrap_servers
     announced = json.loads((running.data_dir / "broker.json").read_text())
     assert announced["pid"] == running.pid
@@ -99,7 +99,7 @@ def test_another_brokers_port_in_a_stale_file_is_not_ours(running: EmbeddedBroke
     assert running_broker(tmp_path) is None
 
 
-def test_a_second_broker_on_the_folder_is_refused(running: EmbeddedBroker) -> None:
+def test_a_second_broker_on_the_directory_is_refused(running: EmbeddedBroker) -> None:
     with pytest.raises(Busy, match="another broker runs on"):
         EmbeddedBroker(running.data_dir).start()
     with pytest.raises(Busy, match="runs already"):
@@ -161,7 +161,7 @@ def test_a_kafka_that_ends_early_says_why(tmp_path: Path) -> None:
     assert not broker.alive()
 
 
-def test_a_folder_that_cannot_be_is_explained(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MissingRequirement, match="can't be kept in"):
         EmbeddedBroker(tmp_path / "file" / "broker").start()

@@ -28,13 +28,13 @@ Reelstream = Callable[..., Answer]
 
 @pytest.fixture
 def reelstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reelstream:
-    """The command, as its console script runs it: 80 columns wide, in an empty folder, no variable of ours set."""
+    """The command, as its console script runs it: 80 columns wide, in an empty directory, no variable of ours set."""
     for name in list(os.environ):
         if name.startswith("REELSTREAM_"):
             monkeypatch.delenv(name)
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+    directory = tmp_path / "cwd"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
     for console in (options.out, options.err):
         monkeypatch.setattr(console, "_width", 80)
 

@@ -114,16 +114,16 @@ def test_the_published_version_stands_beside(reelstream: Reelstream, csv: Path, 
 
 
 def test_a_report_is_written(reelstream: Reelstream, csv: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "to" / "[red]report"
+    directory = tmp_path / "to" / "[red]report"
 
-    answer = reelstream("evaluate", csv, "--report", folder)
+    answer = reelstream("evaluate", csv, "--report", directory)
 
-    assert answer.out.splitlines()[-1] == f"Report: {folder}/index.html"
-    page = (folder / "index.html").read_text("utf-8")
+    assert answer.out.splitlines()[-1] == f"Report: {directory}/index.html"
+    page = (directory / "index.html").read_text("utf-8")
     figures = reelstream("evaluate", csv, "--json").json
     assert f'<th scope="row">nDCG@10</th><td>{figures["ndcg_at_10"]:.3f}</td>' in page
     assert "a random 20%, seed 42." in page
-    assert reelstream("evaluate", csv, "--json", "--report", folder).json["report"] == f"{folder}/index.html"
+    assert reelstream("evaluate", csv, "--json", "--report", directory).json["report"] == f"{directory}/index.html"
 
 
 def test_mistakes_are_told(reelstream: Reelstream, csv: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_mistakes_are_told(reelstream: Reelstream, csv: Path, tmp_path: Path) ->
         (csv, "--test-fraction", 1): "--test-fraction is 1; set it between 0 and 1.",
         (csv, "--relevant-from", 6): "no rating is relevant from 6 stars on",
         (csv, "--engine", "magic"): "engine: ",
-        (csv, "--report", csv): f"--report {csv} is not a folder",
+        (csv, "--report", csv): f"--report {csv} is not a directory",
         (csv, "--report", csv / "below"): f"{csv}/below/index.html can't be written",
     }
     for words, said in mistakes.items():

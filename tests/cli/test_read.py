@@ -182,7 +182,7 @@ def test_status_where_nothing_runs(reelstream: Reelstream, published: Path) -> N
         f"warehouse  {published}",
         "broker     not running",
         "stream     never ran here",
-        "ratings    4 accepted, 0 rejected, 2 micro-batches in 2 folders",
+        "ratings    4 accepted, 0 rejected, 2 micro-batches in 2 directories",
     ]
     assert said[4].startswith("version    000001, ")
     assert said[4].endswith(" s old, native, 3 ratings of 2 users and 5 movies; 1 since")
@@ -203,7 +203,7 @@ def test_status_of_an_empty_warehouse(reelstream: Reelstream, warehouse: Path) -
     warehouse.mkdir()
 
     assert lines(reelstream("status", "--warehouse", warehouse).out)[-2:] == [
-        "ratings    0 accepted, 0 rejected, 0 micro-batches in 0 folders",
+        "ratings    0 accepted, 0 rejected, 0 micro-batches in 0 directories",
         "version    none published yet",
     ]
 
@@ -249,7 +249,7 @@ def test_status_where_all_runs(reelstream: Reelstream, published: Path) -> None:
         "stream     running; lag 1,234 events; 56,789.0 events/s",
         "           last micro-batch: 1,200 ratings, 30 users folded in; queue 40, read and parse 200, store 10, score 2, "
         "fold-in 5, publish 7 ms",
-        "ratings    3 accepted, 0 rejected, 1 micro-batches in 1 folders",
+        "ratings    3 accepted, 0 rejected, 1 micro-batches in 1 directories",
         "refits     waiting; 1,500 new ratings of 20,000, or 10 minutes",
     ]
 
@@ -257,7 +257,7 @@ def test_status_where_all_runs(reelstream: Reelstream, published: Path) -> None:
 def test_status_after_a_crash_and_a_failed_refit(
     reelstream: Reelstream, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processes(published, pid=2**22 + 1, error="[red]topic[/] is gone")
+    processes(published, pid=2**22 + 1, error="[red]topic[/] was deleted")
 
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk [/dev/sda] is full")
@@ -269,7 +269,7 @@ def test_status_after_a_crash_and_a_failed_refit(
     said = lines(reelstream("status", "--warehouse", published).out)
 
     assert "stream     ended without a word; lag 1,234 events; 56,789.0 events/s" in said
-    assert "           [red]topic[/] is gone" in said
+    assert "           [red]topic[/] was deleted" in said
     assert "           the last refit failed: disk [/dev/sda] is full" in said
     assert not any(line.startswith("refits") for line in said)
 

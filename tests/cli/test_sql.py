@@ -59,7 +59,7 @@ def test_files(reelstream: Reelstream, published: Path, tmp_path: Path) -> None:
 
     assert pq.read_table(tmp_path / "out.parquet")["rank"].to_pylist() == [1, 2, 3]
     assert (tmp_path / "out.csv").read_text().startswith("rank,title,score\n1,")
-    assert reelstream("sql", LIST, "-o", tmp_path / "no" / "folder", "--warehouse", published).code == 2
+    assert reelstream("sql", LIST, "-o", tmp_path / "no" / "directory", "--warehouse", published).code == 2
 
 
 def test_a_pipe(reelstream: Reelstream, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def at_a_terminal(typed: str, *words: str) -> str:
     try:
         while chunk := os.read(ours, 65536):
             shown += chunk
-    except OSError:  # the terminal is gone with its last process
+    except OSError:  # the terminal is closed with its last process
         pass
     os.close(ours)
     assert process.wait(60) == 0, shown

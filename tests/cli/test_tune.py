@@ -43,9 +43,9 @@ def csv(tmp_path: Path) -> Path:
     return path
 
 
-def trials(folder: Path) -> list[dict[str, Any]]:
+def trials(directory: Path) -> list[dict[str, Any]]:
     """Rows of the table, by the name of their trial."""
-    found: list[dict[str, Any]] = pq.read_table(folder / "trials").to_pylist()
+    found: list[dict[str, Any]] = pq.read_table(directory / "trials").to_pylist()
     return sorted(found, key=lambda row: str(row["trial"]))
 
 
@@ -57,9 +57,11 @@ def stored(warehouse: Path) -> None:
         add(store, *rows[start::3])
 
 
-def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+def files_of(directory: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of every row's file: another writing would change both."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (folder / "trials").glob("*.parquet")}
+    return {
+        path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (directory / "trials").glob("*.parquet")
+    }
 
 
 def test_a_csv_is_tuned_on_and_the_answer_fits_80_columns(
@@ -170,7 +172,7 @@ def test_bad_rows_are_shown_and_left_out(
         (["--test-fraction", "1"], 2, "test_fraction is 1.0; "),
         (["--adopt"], 3, "there is no warehouse at warehouse; "),
         (["--adopt-defaults"], 3, "there is no warehouse at warehouse; "),
-        (["--out", "ratings.csv"], 2, "--out ratings.csv is not a folder; "),
+        (["--out", "ratings.csv"], 2, "--out ratings.csv is not a directory; "),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_runs(

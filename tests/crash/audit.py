@@ -41,7 +41,7 @@ class Ledger:
     requests: int = 0
     sent: dict[Place, tuple[str, int, Content]] = field(default_factory=dict)
     """place → (point, user, content)"""
-    gone: set[Place] = field(default_factory=set)
+    removed: set[Place] = field(default_factory=set)
     """Events of users who asked to be forgotten afterwards."""
     forgotten: dict[int, str] = field(default_factory=dict)
     """Who asked to be forgotten → point"""
@@ -49,7 +49,7 @@ class Ledger:
     def forget(self, user_id: int, point: str) -> None:
         self.requests += 1
         self.forgotten[user_id] = point
-        self.gone |= {place for place, (_, user, _) in self.sent.items() if user == user_id}
+        self.removed |= {place for place, (_, user, _) in self.sent.items() if user == user_id}
         self.seeded = {pair for pair in self.seeded if pair[0] != user_id}
 
     def taken(self) -> int:
@@ -90,10 +90,10 @@ def audit(warehouse: Path, ledger: Ledger) -> AuditResult:
     )
     found += Counter(((row["partition"], row["offset"]), row["raw"]) for row in rejects)
     wanted: Counter[tuple[Place, Content | None]] = Counter(
-        (place, content) for place, (_, _, content) in ledger.sent.items() if place not in ledger.gone
+        (place, content) for place, (_, _, content) in ledger.sent.items() if place not in ledger.removed
     )
     # an event that came in one micro-batch with the request after it
-    rejected_events: Counter[tuple[Place, Content | None]] = Counter({(place, None): 1 for place in ledger.gone})
+    rejected_events: Counter[tuple[Place, Content | None]] = Counter({(place, None): 1 for place in ledger.removed})
     missing, more = wanted - found, found - wanted - rejected_events
     seeds = latest(rows.filter(pc.equal(rows["topic"], seed.TOPIC)))
     pairs = set(zip(seeds["user_id"].to_pylist(), seeds["movie_id"].to_pylist(), strict=True))
@@ -156,7 +156,7 @@ def _without_list(warehouse: Path, ledger: Ledger) -> list[int]:
         listed.setdefault(user_id, set()).add(movie_id)
     rated: dict[int, set[int]] = {}
     for place, (_, user_id, content) in ledger.sent.items():
-        if place not in ledger.gone and not isinstance(content, bytes):
+        if place not in ledger.removed and not isinstance(content, bytes):
             rated.setdefault(user_id, set()).add(content[1])
     return [user_id for user_id, movies in rated.items() if not listed.get(user_id) or listed[user_id] & movies]
 
@@ -164,9 +164,9 @@ def _without_list(warehouse: Path, ledger: Ledger) -> list[int]:
 def _files_with(warehouse: Path, ledger: Ledger) -> list[str]:
     """Parquet files, also those written aside, with rows of the forgotten who have not come back; or with what those who
     have come back had said before."""
-    back = {user for place, (_, user, _) in ledger.sent.items() if place not in ledger.gone}
+    back = {user for place, (_, user, _) in ledger.sent.items() if place not in ledger.removed}
     away = pa.array(sorted(set(ledger.forgotten) - back), pa.int64())
-    said = [ledger.sent[place][2] for place in sorted(ledger.gone)]
+    said = [ledger.sent[place][2] for place in sorted(ledger.removed)]
     raw = pa.array([content for content in said if isinstance(content, bytes)], pa.binary())
     left = []
     for path in sorted(path for path in warehouse.rglob("*.parquet*") if not path.name.startswith("forgotten-")):

@@ -39,7 +39,7 @@ FIRST_NEW, FIRST_UNKNOWN = 5_000_000_000, 10_000
 NTH = {
     "table-aside": 3,
     "pointer-aside": 3,
-    "folder-written": 2,
+    "directory-written": 2,
     "lists-written": 2,
     "lists-stored": 2,
     "file-rewritten": 3,
@@ -106,9 +106,9 @@ class Crashes:
     def _nothing_more(self, point: str) -> None:
         pass
 
-    def _small_folders(self, _point: str) -> None:
+    def _small_directories(self, _point: str) -> None:
         while self._snapshot_due():
-            self._store.compact()  # else it would take the small folders in
+            self._store.compact()  # else it would take the small directories in
         for _ in range(FAN):
             rows = seed.everyone_rates(time.time_ns() // 1_000_000)
             self._append(rows.filter(pc.equal(rows["user_id"], USERS)).slice(0, 1))
@@ -171,7 +171,7 @@ class Crashes:
 
     def _snapshot_due(self) -> bool:
         state = self._store.state()
-        rows = sum(folder.rows for folder in state.ratings)
+        rows = sum(directory.rows for directory in state.ratings)
         return rows >= max(ratings_store.SNAPSHOT_FROM_ROWS, state.snapshot.rows if state.snapshot else 0)
 
     # The kills
@@ -202,8 +202,8 @@ class Crashes:
 PREPARE: dict[str, Callable[[Crashes, str], None]] = {
     "merge-written": Crashes._small_updates,
     "merge-stored": Crashes._small_updates,
-    "compaction-written": Crashes._small_folders,
-    "compaction-stored": Crashes._small_folders,
+    "compaction-written": Crashes._small_directories,
+    "compaction-stored": Crashes._small_directories,
     "snapshot-written": Crashes._many_ratings,
     "snapshot-stored": Crashes._many_ratings,
     "movies-folded": Crashes._unknown_movie,

@@ -3,10 +3,10 @@
 # step the exact counts: nothing lost, nothing twice. Not part of pytest; about seven minutes. Its containers, volumes
 # and network have a project name of their own and are removed at the end; the image `reelstream` stays.
 # Needs docker-compose (v1 or v2) and a Python with pandas and pyarrow for the look from outside.
-# usage: tests/docker/prove.sh FOLDER_WITH_RATINGS_CSV
+# usage: tests/docker/prove.sh DIRECTORY_WITH_RATINGS_CSV
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[ -f "${1:?usage: tests/docker/prove.sh FOLDER_WITH_RATINGS_CSV}/ratings.csv" ] || { echo "$1 has no ratings.csv" >&2; exit 2; }
+[ -f "${1:?usage: tests/docker/prove.sh DIRECTORY_WITH_RATINGS_CSV}/ratings.csv" ] || { echo "$1 has no ratings.csv" >&2; exit 2; }
 RATINGS_DIR=$(cd "$1" && pwd)
 PYTHON=${PYTHON:-.venv/bin/python}
 KAFKA_PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -165,7 +165,7 @@ both = stored[~is_live][columns].merge(sent.astype(stored[columns].dtypes.to_dic
 assert len(both) == len(sent) and (both["_merge"] == "both").all(), "the stored ratings are not those of the file"
 users = pd.read_parquet(warehouse / "recommendations" / "latest" / "users")
 assert set(sent["user_id"]) <= set(users["user_id"]), "a user has no list"
-print(f"  {len(names)} folders, {len(stored):,} ratings as in the file; {users['user_id'].nunique():,} users with lists")
+print(f"  {len(names)} directories, {len(stored):,} ratings as in the file; {users['user_id'].nunique():,} users with lists")
 P
 }
 

@@ -1,4 +1,4 @@
-"""A disk of a few megabytes for tests: a tmpfs in a mount namespace of its own, gone with the process that holds it.
+"""A disk of a few megabytes for tests: a tmpfs in a mount namespace of its own, removed with the process that holds it.
 
 The test reads and writes it by the holder's `/proc/PID/root`; a command is started with `SmallDisk.enter` before it.
 """
@@ -40,12 +40,12 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:
-    """An empty disk of so many bytes, mounted on an empty folder. Fails where no way to mount one is allowed."""
+def small_disk(directory: Path, size_bytes: int) -> Iterator[SmallDisk]:
+    """An empty disk of so many bytes, mounted on an empty directory. Fails where no way to mount one is allowed."""
     pipe = subprocess.PIPE
     refused = []
     for unshare, nsenter in WAYS:
-        command = [*unshare, "sh", "-c", MOUNT, "sh", str(folder), str(size_bytes)]
+        command = [*unshare, "sh", "-c", MOUNT, "sh", str(directory), str(size_bytes)]
         try:
             holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         except FileNotFoundError:
@@ -54,7 +54,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:
             assert holder.stdout is not None
             assert holder.stderr is not None
             if pid := holder.stdout.readline().strip():
-                yield SmallDisk(Path(f"/proc/{pid}/root{folder}"), (*nsenter, f"--target={pid}", "--wd"))
+                yield SmallDisk(Path(f"/proc/{pid}/root{directory}"), (*nsenter, f"--target={pid}", "--wd"))
                 return
             refused.append(f"`{' '.join(unshare)}` says: {holder.stderr.read().strip()}")
     pytest.fail(f"a small disk of its own for this test is not allowed here; {'; '.join(refused)}")

@@ -66,13 +66,13 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def rate(settings: Settings, folder: FoldInStage, user: int, movie: int, stars: float) -> None:
+def rate(settings: Settings, fold_in: FoldInStage, user: int, movie: int, stars: float) -> None:
     """As a micro-batch does."""
     store = RatingsStore(settings.warehouse)
     offset = store.state().offsets["ratings"][0]
     rows = ratings((user, movie, stars), offset=offset, rated_at_ms=1_000_000 + offset)
     state = store.append(rows, rejects(), {"ratings": {0: offset + 1}})
-    folder.fold(rows, state.batch)
+    fold_in.fold(rows, state.batch)
 
 
 def seen(settings: Settings, user: int) -> tuple[set[str], set[str], set[int]]:
@@ -84,14 +84,14 @@ def seen(settings: Settings, user: int) -> tuple[set[str], set[str], set[int]]:
 def test_a_list_folded_in_after_the_clock_went_back_wins(settings: Settings, clock: MovedClock) -> None:
     version = refit(settings)
     assert version.as_of > datetime.now(UTC) + HOUR / 2
-    folder = FoldInStage(settings)
-    folder.refresh()
-    rate(settings, folder, NEW_USER, FIRST_MOVIE, 5.0)
+    fold_in = FoldInStage(settings)
+    fold_in.refresh()
+    rate(settings, fold_in, NEW_USER, FIRST_MOVIE, 5.0)
     before = api.open(settings.warehouse).recommend(NEW_USER)[0].as_of
     shown = api.open(settings.warehouse).recommend(NEW_USER)[0].movie_id
     clock.set_back()
 
-    rate(settings, folder, NEW_USER, shown, 1.0)
+    rate(settings, fold_in, NEW_USER, shown, 1.0)
     again = FoldInStage(settings)  # a restart knows the time of no list that was written before
     again.refresh()
     rate(settings, again, USER, FIRST_MOVIE + 30, 5.0)
@@ -110,9 +110,9 @@ def test_a_refit_after_the_clock_went_back_has_a_higher_version_and_its_lists_wi
     settings: Settings, clock: MovedClock
 ) -> None:
     first = refit(settings)
-    folder = FoldInStage(settings)
-    folder.refresh()
-    rate(settings, folder, USER, FIRST_MOVIE, 5.0)
+    fold_in = FoldInStage(settings)
+    fold_in.refresh()
+    rate(settings, fold_in, USER, FIRST_MOVIE, 5.0)
     assert seen(settings, USER)[:2] == ({"fold_in"}, {first.name})
     clock.set_back()
 
@@ -122,9 +122,9 @@ def test_a_refit_after_the_clock_went_back_has_a_higher_version_and_its_lists_wi
     assert second.name > first.name
     assert RecommendationsStore(settings.warehouse).current() == second
     assert seen(settings, USER)[:2] == ({"refit"}, {second.name})
-    assert folder.refresh()
+    assert fold_in.refresh()
     assert set(api.open(settings.warehouse).recommendations()["version"].to_pylist()) == {second.name}
-    rate(settings, folder, USER, FIRST_MOVIE + 1, 5.0)
+    rate(settings, fold_in, USER, FIRST_MOVIE + 1, 5.0)
     assert seen(settings, USER)[:2] == ({"fold_in"}, {second.name})
 
 
@@ -148,7 +148,7 @@ def test_the_time_of_the_rating_decides_not_the_order_in_which_they_come(
         if offset % 2:
             assert store.compact()  # a snapshot drops the rows that lost
             assert triples(store.read()) == [(1, 7, best[1])]
-            assert len(store.state().folders) == 1
+            assert len(store.state().directories) == 1
 
 
 def test_the_trigger_goes_by_the_steady_clock(

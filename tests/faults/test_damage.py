@@ -53,15 +53,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = zip(*titles, strict=True)
     MoviesStore(warehouse).load(pa.table(dict(zip(MOVIES.names, map(list, columns), strict=True))).cast(MOVIES))
     refit(settings)
-    folder = FoldInStage(settings)
-    folder.refresh()
+    fold_in = FoldInStage(settings)
+    fold_in.refresh()
     offset = store.state().offsets["ratings"][0]
     rows = ratings((NEW_USER, FIRST_MOVIE, 5.0), (USER, NEW_MOVIE, 4.5), (NEW_USER, NEW_MOVIE, 1.0), offset=offset)
     offsets = {"ratings": {0: offset + 4}}
     state = store.append(rows, rejects(b"no event", offset=offset + 3), offsets, forget=[(77, 5)])
-    folder.fold(rows, state.batch)
-    assert folder.fold_in_movies()
-    folder.quality.close()
+    fold_in.fold(rows, state.batch)
+    assert fold_in.fold_in_movies()
+    fold_in.quality.close()
     return warehouse
 
 

@@ -84,24 +84,24 @@ def test_users_of_a_version_that_cannot_be_read_are_folded_into_the_next(warehou
     settings = load(warehouse=warehouse)
     offset = seed_ratings(settings)
     refit(settings)
-    store, folder = RatingsStore(warehouse), FoldInStage(settings)
-    folder.refresh()
+    store, fold_in = RatingsStore(warehouse), FoldInStage(settings)
+    fold_in.refresh()
     damaged = publish_damaged(warehouse)
 
     users = [FIRST_USER + number for number in range(3)]
     for user in users:  # the stream's two threads: one looks for versions, the other takes micro-batches
         with pytest.raises(DamagedStore, match=str(damaged)):
-            folder.refresh()
+            fold_in.refresh()
         rows = ratings((user, 1, 5.0), offset=offset)
         offset += 1
-        folder.fold(rows, store.append(rows, rejects(), {"ratings": {0: offset}}).batch)
+        fold_in.fold(rows, store.append(rows, rejects(), {"ratings": {0: offset}}).batch)
     with pytest.raises(DamagedStore, match=str(damaged)):
         api.open(warehouse).predict(users[0], 1)
 
     good = refit(settings, force=True)
     rows = ratings((FIRST_USER + 3, 1, 5.0), offset=offset)
-    folder.fold(rows, store.append(rows, rejects(), {"ratings": {0: offset + 1}}).batch)
-    assert folder.refresh()
+    fold_in.fold(rows, store.append(rows, rejects(), {"ratings": {0: offset + 1}}).batch)
+    assert fold_in.refresh()
     for user in [*users, FIRST_USER + 3]:
         movies = api.open(warehouse).recommend(user)
         assert {movie.version for movie in movies} == {good.name}

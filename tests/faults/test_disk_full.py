@@ -36,15 +36,15 @@ FIRST_USER = 5_000_000_000
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    with small_disk(folder, DISK_BYTES) as disk:
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    with small_disk(directory, DISK_BYTES) as disk:
         yield disk
 
 
-def files_aside(folder: Path) -> list[Path]:
+def files_aside(directory: Path) -> list[Path]:
     """What a writer that failed may have left behind; what Spark keeps in its scratch checkpoint is its own."""
-    return [path for path in folder.rglob(".*") if path.is_file() and "checkpoint" not in path.parts]
+    return [path for path in directory.rglob(".*") if path.is_file() and "checkpoint" not in path.parts]
 
 
 def test_the_stream_waits_for_space_and_goes_on_by_itself(disk: SmallDisk, bootstrap_servers: str, topic: str) -> None:
@@ -105,19 +105,19 @@ def test_users_whose_lists_found_no_space_get_them_once_there_is_some(disk: Smal
     settings = load(warehouse=disk.path / "warehouse")
     offset = seed_ratings(settings)
     refit(settings)
-    folder, store = FoldInStage(settings), RatingsStore(settings.warehouse)
-    folder.refresh()
+    fold_in, store = FoldInStage(settings), RatingsStore(settings.warehouse)
+    fold_in.refresh()
     rows = ratings((FIRST_USER, 1, 4.5), offset=offset)
     state = store.append(rows, REJECTS.empty_table(), {"ratings": {0: offset + 1}})
     filler = disk.fill()
 
     with pytest.raises(MissingRequirement, match="no space left"):
-        folder.fold(rows, state.batch)
+        fold_in.fold(rows, state.batch)
     for _ in range(3):  # as the thread beside the micro-batches does, again and again
         with pytest.raises(MissingRequirement, match="no space left"):
-            folder.refresh()
+            fold_in.refresh()
     filler.unlink()
-    folder.refresh()
+    fold_in.refresh()
 
     assert {movie.source for movie in api.open(settings.warehouse).recommend(FIRST_USER)} == {"fold_in"}
 
@@ -185,8 +185,8 @@ def test_a_table_that_finds_no_space_half_way_is_not_there(disk: SmallDisk, byte
     filler = disk.fill()
     os.truncate(filler, filler.stat().st_size - bytes_left)
 
-    for folder in ("snapshot=1", "new/deep"):
-        target = settings.warehouse / folder / "part-0.parquet"
+    for directory in ("snapshot=1", "new/deep"):
+        target = settings.warehouse / directory / "part-0.parquet"
         if bytes_left < 16 << 10:
             with pytest.raises(MissingRequirement, match=f"no space left to write {target}; free some"):
                 pointer.write_table(more, target)

@@ -43,10 +43,10 @@ def is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return (mapped or address).is_loopback
 
 
-def _links(folder: Path) -> set[str]:
+def _links(directory: Path) -> set[str]:
     links = set()
     with suppress(FileNotFoundError):  # a process that has ended in between
-        for descriptor in folder.iterdir():
+        for descriptor in directory.iterdir():
             with suppress(FileNotFoundError):  # closed in between
                 links.add(str(descriptor.readlink()))
     return links

@@ -64,7 +64,7 @@ def test_killed_anywhere_readers_see_whole_versions_and_the_next_refit_cleans_up
 
 
 def on_disk(settings: Settings) -> list[str]:
-    """The versions whose folders are there, whether published or not, oldest first."""
+    """The versions whose directories are there, whether published or not, oldest first."""
     found = [
         sorted(path.name.removeprefix("version=") for path in (settings.warehouse / root).glob("version=*"))
         for root in ("models", "recommendations")

@@ -110,8 +110,8 @@ def test_all_of_it_works_and_nothing_shows_the_password(kafka: SecureKafka, ware
     assert json.loads((warehouse / "run" / "stream.json").read_text())["accepted"] == 8 + 2
 
 
-def files(*folders: Path) -> list[Path]:
-    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+def files(*directories: Path) -> list[Path]:
+    found = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
     assert len(found) > 20
     return found
 

@@ -58,8 +58,8 @@ def test_events_deleted_by_retention_are_refused_until_the_loss_is_accepted(sett
     for first, last in lost:
         assert f"data loss accepted: topic {settings.topic} goes on without offsets {first} to {last}" in log(settings)
         assert f"data loss accepted: offsets {first} to {last} of topic {settings.topic} partition 0" in shown
-    gone = {(0, offset) for first, last in lost for offset in range(first, last + 1)}
-    exactly_stored(settings, {place: sent[place] for place in sent if place not in gone})
+    deleted = {(0, offset) for first, last in lost for offset in range(first, last + 1)}
+    exactly_stored(settings, {place: sent[place] for place in sent if place not in deleted})
 
 
 @pytest.mark.parametrize("topic", [1], indirect=True)

@@ -128,15 +128,15 @@ def test_a_store_adds_up_after_them(spark: SparkSession, tmp_path: Path) -> None
     store = fill(warehouse, camps())
     adopt(warehouse, ModelSettings(rating_rank=4, ranking_rank=4), {})
     refit(load(warehouse=warehouse))
-    folder = FoldInStage(load(warehouse=warehouse))
-    assert folder.refresh()
+    fold_in = FoldInStage(load(warehouse=warehouse))
+    assert fold_in.refresh()
     before = store.state()
     sent, expected = events()[:INGESTED], Expected()
 
     for first in range(0, INGESTED, BATCH):
         batch = sent[first : first + BATCH]
         frame = records(spark, tmp_path / f"{first}.parquet", batch, first)
-        report = ingest(parse(frame, **SCALE), store, folder)
+        report = ingest(parse(frame, **SCALE), store, fold_in)
         assert report.accepted + report.rejected == len(batch)
         expected.take(read_by_python()[first : first + BATCH], first)
 

@@ -120,7 +120,7 @@ def test_a_file_without_the_header_is_refused(tmp_path: Path, content: bytes, sa
     assert "userId,movieId,rating,timestamp" in str(raised.value) or "two columns" in says
 
 
-def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_directory_is_refused(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "none.csv", "there is no file"), (tmp_path, "is not a file")):
         with pytest.raises(UsageError, match=says):
             list(read(path, rating_min=0.5, rating_max=5, now_ms=NOW_MS, on_bad=print))

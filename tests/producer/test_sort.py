@@ -38,18 +38,18 @@ def test_the_order_is_by_time_then_as_in_the_file_whatever_the_memory(
     tmp_path: Path, memory_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sort, "MERGE_ROWS", 7)
-    rows, folder, notices = some_rows(1000), tmp_path / "run" / "sort", list[str]()
+    rows, directory, notices = some_rows(1000), tmp_path / "run" / "sort", list[str]()
     with in_time_order(
-        lambda: blocks_of(rows), folder=folder, size_bytes=1000, memory_rows=memory_rows, notice=notices.append
+        lambda: blocks_of(rows), directory=directory, size_bytes=1000, memory_rows=memory_rows, notice=notices.append
     ) as order:
         assert order.total == 1000
         assert list(order.rows) == expected(rows)
-        assert folder.exists() == (memory_rows < 1000)
-    assert not folder.exists()
+        assert directory.exists() == (memory_rows < 1000)
+    assert not directory.exists()
     if memory_rows < 1000:
         (line,) = notices
         assert "about 1,000, are put in time order on disk" in line
-        assert str(folder) in line
+        assert str(directory) in line
     else:
         assert notices == []
 
@@ -64,34 +64,34 @@ def test_a_file_in_order_is_streamed_and_never_held(tmp_path: Path) -> None:
         passes += 1
         return blocks_of(rows)
 
-    with in_time_order(read, folder=tmp_path / "sort", size_bytes=1000, memory_rows=1, notice=pytest.fail) as order:
+    with in_time_order(read, directory=tmp_path / "sort", size_bytes=1000, memory_rows=1, notice=pytest.fail) as order:
         assert order.total == 1000
         assert list(order.rows) == rows.tolist()
     assert passes == 2
 
 
 def test_no_rows_at_all(tmp_path: Path) -> None:
-    with in_time_order(lambda: iter(()), folder=tmp_path / "sort", size_bytes=10, notice=pytest.fail) as order:
+    with in_time_order(lambda: iter(()), directory=tmp_path / "sort", size_bytes=10, notice=pytest.fail) as order:
         assert (order.total, list(order.rows)) == (0, [])
 
 
-def test_the_folder_goes_on_ctrl_c_and_what_a_killed_replay_left_goes_first(tmp_path: Path) -> None:
-    rows, folder = some_rows(1000), tmp_path / "sort"
-    folder.mkdir()
-    (folder / "left.rows").write_bytes(b"x")
+def test_the_directory_goes_on_ctrl_c_and_what_a_killed_replay_left_goes_first(tmp_path: Path) -> None:
+    rows, directory = some_rows(1000), tmp_path / "sort"
+    directory.mkdir()
+    (directory / "left.rows").write_bytes(b"x")
 
     def interrupted() -> None:
         with in_time_order(
-            lambda: blocks_of(rows), folder=folder, size_bytes=1000, memory_rows=100, notice=lambda _text: None
+            lambda: blocks_of(rows), directory=directory, size_bytes=1000, memory_rows=100, notice=lambda _text: None
         ) as order:
-            assert not (folder / "left.rows").exists()
-            assert any(folder.iterdir())
+            assert not (directory / "left.rows").exists()
+            assert any(directory.iterdir())
             next(order.rows)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert not folder.exists()
+    assert not directory.exists()
 
 
 def test_a_full_disk_is_said_before_anything_is_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_full_disk_is_said_before_anything_is_sorted(tmp_path: Path, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**9, 10**9 - 1000, 1000))
     sorting = in_time_order(
         lambda: blocks_of(some_rows(1000)),
-        folder=tmp_path / "sort",
+        directory=tmp_path / "sort",
         size_bytes=1000,
         memory_rows=100,
         notice=pytest.fail,

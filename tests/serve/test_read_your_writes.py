@@ -96,12 +96,12 @@ def test_a_known_users_new_rating_leaves_the_list(client: httpx.Client) -> None:
 def test_when_the_stream_has_folded_it_in_the_published_list_answers(client: httpx.Client, settings: Settings) -> None:
     posted = client.put(f"/v1/users/{USER}/ratings/{FIRST_MOVIE}", json={"rating": 5}).json()
     of_overlay = listed(client)
-    store, folder = RatingsStore(settings.warehouse), FoldInStage(settings)
-    folder.refresh()
+    store, fold_in = RatingsStore(settings.warehouse), FoldInStage(settings)
+    fold_in.refresh()
     rows = ratings((USER, FIRST_MOVIE, 5.0), partition=posted["partition"], offset=posted["offset"])
     state = store.append(rows, REJECTS.empty_table(), {settings.topic: {posted["partition"]: posted["offset"] + 1}})
     assert ids(listed(client)) == ids(of_overlay)  # stored, and not folded in yet
-    folder.fold(rows, state.batch)
+    fold_in.fold(rows, state.batch)
 
     published = listed(client)
     version = RecommendationsStore(settings.warehouse).current()

@@ -29,9 +29,9 @@ def url(tmp_path_factory: pytest.TempPathFactory, bootstrap_servers: str) -> Ite
     """A server with a broker, so that ratings are really posted."""
     topic = fresh_topic()
     ensure_topic(bootstrap_servers, topic, 2, {})
-    folder: Path = tmp_path_factory.mktemp("described") / "warehouse"
+    directory: Path = tmp_path_factory.mktemp("described") / "warehouse"
     with served(
-        publish(folder, bootstrap_servers=bootstrap_servers, topic=topic), lambda: bootstrap_servers
+        publish(directory, bootstrap_servers=bootstrap_servers, topic=topic), lambda: bootstrap_servers
     ) as address:
         yield address
 

@@ -1,4 +1,4 @@
-"""A pointer that names something outside its folder: reading says it is damaged, and nothing out there is read or deleted."""
+"""A pointer that names something outside its directory: reads say it is damaged, and nothing out there is read or deleted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ TABLE = pa.table({"secret": [1]})
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A Parquet file beside the warehouse, and a folder with one."""
-    for path in (tmp_path / OUTSIDE, tmp_path / "folder" / "part-0.parquet"):
+    """A Parquet file beside the warehouse, and a directory with one."""
+    for path in (tmp_path / OUTSIDE, tmp_path / "directory" / "part-0.parquet"):
         path.parent.mkdir(exist_ok=True)
         pq.write_table(TABLE, path)
     return tmp_path / OUTSIDE
@@ -51,7 +51,7 @@ def hostile(path: Path, old: str, new: str) -> None:
     pointer.move(path, {key: value for key, value in after.items() if key not in ("format", "crc32")})
 
 
-@pytest.mark.parametrize("name", ["../../folder", "/etc", "..", "batch=000000000001/../../../folder"])
+@pytest.mark.parametrize("name", ["../../directory", "/etc", "..", "batch=000000000001/../../../directory"])
 @pytest.mark.parametrize("kind", ["ratings", "rejects"])
 def test_ratings(warehouse: Path, secret: Path, kind: str, name: str) -> None:
     store = RatingsStore(warehouse)
@@ -63,7 +63,7 @@ def test_ratings(warehouse: Path, secret: Path, kind: str, name: str) -> None:
     for act in acts:
         with pytest.raises(DamagedStore):
             act()
-    assert pq.read_table(secret.parent / "folder").equals(TABLE)
+    assert pq.read_table(secret.parent / "directory").equals(TABLE)
 
 
 @pytest.mark.parametrize("name", ["../../" + OUTSIDE, "/etc/passwd", ".."])
@@ -79,7 +79,7 @@ def test_requests_to_be_forgotten(warehouse: Path, secret: Path, name: str) -> N
     assert pq.read_table(secret).equals(TABLE)
 
 
-@pytest.mark.parametrize("name", ["../../../folder", "000001/../../../folder", "../../etc"])
+@pytest.mark.parametrize("name", ["../../../directory", "000001/../../../directory", "../../etc"])
 def test_versions(warehouse: Path, secret: Path, name: str) -> None:
     store = RecommendationsStore(warehouse)
     published(store)

@@ -29,7 +29,7 @@ def test_a_plain_name_is_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, None, 7, ["a"]])
-def test_what_could_leave_the_folder_is_damage(name: object) -> None:
+def test_what_could_leave_the_directory_is_damage(name: object) -> None:
     with pytest.raises(DamagedStore, match="restore the warehouse from a backup") as caught:
         inside(name)
     assert str(caught.value).isprintable()

@@ -34,7 +34,7 @@ def test_append_makes_rows_and_offsets_visible_together(tmp_path: Path) -> None:
     assert store.read_rejects()["raw"].to_pylist() == [b"x"]
 
 
-def test_a_folder_without_a_pointer_is_replaced_whole_by_the_replayed_batch(tmp_path: Path) -> None:
+def test_a_directory_without_a_pointer_is_replaced_whole_by_the_replayed_batch(tmp_path: Path) -> None:
     store = RatingsStore(tmp_path)
     store.append(ratings((1, 1, 1.0)), NO_REJECTS, {"ratings": {0: 1}})
     left_by_a_crash = tmp_path / "ratings" / "batch=000000000002"
@@ -82,7 +82,7 @@ def test_latest_is_by_time_then_by_offset() -> None:
     assert latest(NOTHING).num_rows == 0
 
 
-def test_compaction_bounds_the_folders_and_keeps_each_row(tmp_path: Path) -> None:
+def test_compaction_bounds_the_directories_and_keeps_each_row(tmp_path: Path) -> None:
     store = RatingsStore(tmp_path)
     sent = [(user, user * 10, 3.0) for user in range(200)]
     for offset, row in enumerate(sent):
@@ -91,7 +91,7 @@ def test_compaction_bounds_the_folders_and_keeps_each_row(tmp_path: Path) -> Non
             pass
 
     assert triples(store.read()) == sent
-    assert len(store.state().folders) <= 3 * (FAN - 1)
+    assert len(store.state().directories) <= 3 * (FAN - 1)
     assert store.state().accepted == 200
 
 
@@ -103,8 +103,8 @@ def test_a_snapshot_keeps_the_latest_rating_of_each_pair(tmp_path: Path, monkeyp
 
     assert store.compact()
 
-    [folder] = store.state().folders
-    assert folder.name == "snapshot=000000000002"
+    [directory] = store.state().directories
+    assert directory.name == "snapshot=000000000002"
     assert triples(store.read()) == [(1, 1, 2.0), (2, 1, 5.0)]
     assert not store.compact()
     assert store.state().accepted == 3
@@ -128,10 +128,10 @@ def test_an_append_during_a_compaction_is_not_lost(tmp_path: Path, monkeypatch: 
     assert store.compact()
 
     assert [user for user, _, _ in triples(store.read())] == list(range(9))
-    assert [folder.level for folder in store.state().folders] == [1, 0]
+    assert [directory.level for directory in store.state().directories] == [1, 0]
 
 
-def test_superseded_folders_go_after_the_grace_period(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_superseded_directories_go_after_the_grace_period(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = RatingsStore(tmp_path)
     for offset in range(8):
         store.append(ratings((offset, 1, 1.0), offset=offset), NO_REJECTS, {"ratings": {0: offset + 1}})
@@ -146,7 +146,7 @@ def test_superseded_folders_go_after_the_grace_period(tmp_path: Path, monkeypatc
     assert names == ["batch=000000000001-000000000008"]
 
 
-def test_only_the_asked_users_and_the_newer_folders_are_read(tmp_path: Path) -> None:
+def test_only_the_asked_users_and_the_newer_directories_are_read(tmp_path: Path) -> None:
     store = RatingsStore(tmp_path)
     store.append(ratings((1, 1, 1.0), (2, 1, 2.0)), NO_REJECTS, {"ratings": {0: 2}})
     store.append(ratings((1, 2, 3.0), offset=2), NO_REJECTS, {"ratings": {0: 3}})
@@ -167,7 +167,7 @@ def test_a_newer_format_and_a_broken_pointer_are_refused_with_what_to_do(tmp_pat
         store.state()
 
 
-def test_a_named_folder_that_is_gone_is_damage_not_a_crash(tmp_path: Path) -> None:
+def test_a_named_directory_that_is_gone_is_damage_not_a_crash(tmp_path: Path) -> None:
     store = RatingsStore(tmp_path)
     store.append(ratings((1, 1, 1.0)), NO_REJECTS, {"ratings": {0: 1}})
     (tmp_path / "ratings" / "batch=000000000001" / "part-0.parquet").unlink()

@@ -25,11 +25,11 @@ def alive(warehouse: Path) -> bool:
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a Linux tells of this process and of no other."""
-    folder = tmp_path / "proc"
-    (folder / "sys" / "kernel" / "random").mkdir(parents=True)
-    monkeypatch.setattr(run_files, "PROC", folder)
-    system(folder, 700)
-    return folder
+    directory = tmp_path / "proc"
+    (directory / "sys" / "kernel" / "random").mkdir(parents=True)
+    monkeypatch.setattr(run_files, "PROC", directory)
+    system(directory, 700)
+    return directory
 
 
 def system(proc: Path, ticks: int, boot: str = BOOT, name: bytes = b"python") -> None:

@@ -42,18 +42,18 @@ def settings(warehouse: Path) -> Settings:
 
 
 @pytest.fixture
-def folder(settings: Settings) -> FoldInStage:
+def fold_in(settings: Settings) -> FoldInStage:
     """A published version of two camps is loaded, with few factors, as there are few ratings."""
     fill(settings.warehouse, camps())
     adopt(settings.warehouse, ModelSettings(rating_rank=4, ranking_rank=4), {})
     refit(settings)
-    folder = FoldInStage(settings)
-    assert folder.refresh()
-    return folder
+    fold_in = FoldInStage(settings)
+    assert fold_in.refresh()
+    return fold_in
 
 
 @pytest.fixture
-def take(settings: Settings, spark: SparkSession, folder: FoldInStage) -> Take:
+def take(settings: Settings, spark: SparkSession, fold_in: FoldInStage) -> Take:
     """Takes events in as one micro-batch."""
     offsets = itertools.count()
     store = RatingsStore(settings.warehouse)
@@ -62,7 +62,7 @@ def take(settings: Settings, spark: SparkSession, folder: FoldInStage) -> Take:
     def ingest_these(*events: RatingEvent | ForgetEvent) -> BatchReport:
         rows = [(event.to_json(), "live", 0, next(offsets), NOW) for event in events]
         parsed = parse(spark.createDataFrame(rows, schema), rating_min=0.5, rating_max=5.0)
-        return ingest(parsed, store, folder)
+        return ingest(parsed, store, fold_in)
 
     return ingest_these
 
@@ -107,7 +107,7 @@ def test_a_rating_taken_back_is_as_if_never_given(settings: Settings, take: Take
     assert listed(settings)[0] == {"fold_in"}
 
 
-def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: FoldInStage) -> None:
+def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, fold_in: FoldInStage) -> None:
     store = RatingsStore(settings.warehouse)
     take(rated(MOVIE, 5.0, 10), rated(OTHER, 4.0, 11))
     accepted = store.state().accepted
@@ -117,7 +117,7 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
     assert store.state().accepted == accepted + 2
     assert known(settings) == [(OTHER, 2.0)]
     forget(RatingsStore(settings.warehouse))
-    folder.fold_again([USER])
+    fold_in.fold_again([USER])
     assert known(settings) == [(OTHER, 2.0)]
     assert listed(settings)[0] == {"fold_in"}
 
@@ -129,33 +129,33 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, folder: 
 
 
 def test_lists_that_a_full_disk_refused_are_written_later(
-    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, fold_in: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(rated(MOVIE, 5.0, 10))
     [before, *_] = reelstream.open(settings.warehouse).recommend(USER)
     with monkeypatch.context() as disk:
         disk.setattr(Updates, "append", no_space)
         with pytest.raises(OSError, match="No space left"):
-            folder.fold_again([USER])
+            fold_in.fold_again([USER])
 
-    assert folder.refresh()
+    assert fold_in.refresh()
 
     [after, *_] = reelstream.open(settings.warehouse).recommend(USER)
     assert (after.source, after.as_of > before.as_of) == ("fold_in", True)
 
 
 def test_movies_that_a_full_disk_refused_are_folded_in_later(
-    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, fold_in: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_movie = 5_000
     take(rated(MOVIE, 5.0, 10), rated(new_movie, 5.0, 11))
     with monkeypatch.context() as disk:
         disk.setattr(new_movies, "save", no_space)
         with pytest.raises(OSError, match="No space left"):
-            folder.fold_in_movies()
+            fold_in.fold_in_movies()
 
-    assert folder.refresh()
-    assert folder.fold_in_movies()
+    assert fold_in.refresh()
+    assert fold_in.fold_in_movies()
 
     assert reelstream.open(settings.warehouse).similar(new_movie)
 
@@ -164,27 +164,27 @@ def no_space(*_: object) -> None:
     raise OSError("No space left on device")
 
 
-def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, folder: FoldInStage) -> None:
+def test_each_event_is_scored_before_it_is_learned_from(settings: Settings, take: Take, fold_in: FoldInStage) -> None:
     recommender = reelstream.open(settings.warehouse)
     predicted = recommender.predict(1, 1001).predicted_rating
 
     take(rated(1001, 5.0, 10, user_id=1))
 
-    total = folder.quality.summary()["total"]
+    total = fold_in.quality.summary()["total"]
     assert total["ratings"] == 1
     assert total["rmse"] == pytest.approx(abs(5.0 - predicted), abs=1e-4)
     take(rated(1001, 1.0, 11, user_id=1))
-    assert folder.quality.summary()["total"]["ratings"] == 1  # a rating again predicts nothing
+    assert fold_in.quality.summary()["total"]["ratings"] == 1  # a rating again predicts nothing
 
 
 def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(
-    settings: Settings, take: Take, folder: FoldInStage
+    settings: Settings, take: Take, fold_in: FoldInStage
 ) -> None:
     new = 5000
     take(*(rated(new, 5.0, 10, user_id=user) for user in range(1, 40, 2)))  # all of one camp
     assert not any(new in listed(settings, user)[1] for user in (41, 43))
 
-    assert folder.fold_in_movies()
+    assert fold_in.fold_in_movies()
     take(rated(1000, 4.5, 20, user_id=41), rated(1001, 4.5, 20, user_id=42))
 
     assert new in listed(settings, 41)[1]
@@ -192,11 +192,11 @@ def test_a_new_movie_gets_into_lists_and_has_similar_ones_before_the_next_refit(
     nearest = [entry.movie_id for entry in recommender.similar(new, 5)]
     assert sum(movie % 2 == 0 for movie in nearest) >= 4  # movies of the camp that likes it
     assert recommender.predict(43, new).predicted_rating > recommender.predict(44, new).predicted_rating
-    assert not folder.fold_in_movies()
+    assert not fold_in.fold_in_movies()
 
 
 def test_a_fold_in_that_failed_is_made_up_for(
-    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, fold_in: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("reelstream.stream.fold_in.folded_lists", _fails)
@@ -204,19 +204,19 @@ def test_a_fold_in_that_failed_is_made_up_for(
             take(rated(MOVIE, 5.0, 10))
     assert known(settings) == [(MOVIE, 5.0)]
 
-    assert folder.refresh()
+    assert fold_in.refresh()
 
     assert listed(settings)[0] == {"fold_in"}
 
 
 def test_a_request_that_is_done_in_the_files_before_its_micro_batch_goes_on(
-    settings: Settings, take: Take, folder: FoldInStage, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, take: Take, fold_in: FoldInStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = RatingsStore.append
 
     def and_maintenance(store: RatingsStore, *given: Any) -> RatingsState:
         state = append(store, *given)
-        Maintenance(store, folder).once()
+        Maintenance(store, fold_in).once()
         return state
 
     take(rated(MOVIE, 5.0, 10), rated(OTHER, 4.0, 11))
@@ -228,13 +228,13 @@ def test_a_request_that_is_done_in_the_files_before_its_micro_batch_goes_on(
     assert listed(settings)[0] == {"popular"}
     assert Updates(RecommendationsStore(settings.warehouse).current().path).read([USER]).num_rows == 0
     take(rated(OTHER, 2.0, 20))
-    assert folder._ratings_of(np.array([USER]))[1].tolist() == [OTHER]
+    assert fold_in._ratings_of(np.array([USER]))[1].tolist() == [OTHER]
 
 
 def _fails(*_: object, **__: object) -> None:
     raise RuntimeError
 
 
-def _of(folder: FoldInStage, user_id: int) -> list[tuple[int, int, float]]:
-    row, movie_id, rating = folder._ratings_of(np.array([user_id]))
+def _of(fold_in: FoldInStage, user_id: int) -> list[tuple[int, int, float]]:
+    row, movie_id, rating = fold_in._ratings_of(np.array([user_id]))
     return list(zip(row.tolist(), movie_id.tolist(), rating.tolist(), strict=True))

@@ -23,11 +23,11 @@ def test_a_micro_batch_is_one_spark_job(
     warehouse: Path, bootstrap_servers: str, topic: str, spark: SparkSession
 ) -> None:
     settings = load(warehouse=warehouse, topic=topic, bootstrap_servers=bootstrap_servers)
-    store, folder = RatingsStore(warehouse), FoldInStage(settings)
+    store, fold_in = RatingsStore(warehouse), FoldInStage(settings)
     reports: list[BatchReport] = []
 
     def take(batch: DataFrame, _batch_id: int) -> None:
-        reports.append(ingest(batch, store, folder))
+        reports.append(ingest(batch, store, fold_in))
 
     records = TopicSource(settings, bootstrap_servers, store).records(spark)
     query = parse(records, rating_min=0.5, rating_max=5.0).writeStream.foreachBatch(take).start()

@@ -183,7 +183,7 @@ def test_a_failing_refit_is_told_and_tried_again(settings: Settings, monkeypatch
     def run(_stopping: threading.Event) -> None:
         tries.append(time.monotonic())
         if len(tries) == 2:
-            raise OSError("the disk is gone")
+            raise OSError("the disk was removed")
         if not mended.is_set():
             raise ReelstreamError("no memory left")
         refit(settings)
