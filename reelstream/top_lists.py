@@ -90,26 +90,12 @@ def folded_lists(
     if rated.all():
         return lists
     lists = lists.filter(pa.array(np.isin(lists["user_id"].to_numpy(), user_ids[rated])))
-    positions, scores = popular(factors, n)  # [n], [n]
-    users, places = user_ids[~rated], np.arange(len(positions))
-    user, place = (grid.ravel() for grid in np.meshgrid(users, places, indexing="ij"))
-    movie_ids = factors.movie_ids[positions][place]
-    nobody = np.zeros(factors.rating_movie.shape[1], np.float32)
-    unknown = _table(
-        USERS,
-        user_id=user,
-        rank=place + 1,
-        movie_id=movie_ids,
-        title=titles.of(movie_ids),
-        score=scores[place],
-        predicted_rating=predict(
-            factors, np.zeros(len(place), np.float32), np.tile(nobody, (len(place), 1)), positions[place]
-        ),
-        source="popular",
-        version=version,
-        as_of=as_of,
-    )
-    return pa.concat_tables([lists, unknown]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+    listed = popular_list(factors, titles, n=n, version=version, as_of=as_of)
+    unknown = user_ids[~rated]
+    each = listed.take(np.tile(np.arange(len(listed)), len(unknown)))
+    each = each.append_column("user_id", pa.array(np.repeat(unknown, len(listed))))
+    each = each.append_column("source", pa.repeat("popular", len(each))).select(USERS.names).cast(USERS)
+    return pa.concat_tables([lists, each]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
 
 def known_ratings(history: tuple[np.ndarray, np.ndarray, np.ndarray], factors: Factors, n_rows: int) -> Csr:

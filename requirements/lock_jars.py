@@ -11,9 +11,10 @@ import re
 import tempfile
 from pathlib import Path
 
+import pyspark
 from jgo.maven import Artifact, MavenContext, PythonResolver
 
-from reelstream.broker.jars import BROKER, LOCK, SPARK_CONNECTOR, maven, pyspark_jars
+from reelstream.broker.jars import BROKER, LOCK, SPARK_CONNECTOR, maven
 
 ROOTS = {
     BROKER: ("org.apache.kafka:kafka_2.13:4.2.2",),
@@ -30,7 +31,7 @@ RUN_TIME = {None, "compile", "runtime"}
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         context = maven(Path(directory), PythonResolver())
-        present = {without_version(jar.stem) for jar in pyspark_jars()}
+        present = {without_version(jar.stem) for jar in Path(pyspark.__file__).parent.glob("jars/*.jar")}
         lines = []
         for name, roots in ROOTS.items():
             artifacts = resolved(context, roots) + [context.create_dependency(one).artifact for one in ALONE[name]]

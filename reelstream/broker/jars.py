@@ -11,7 +11,6 @@ REELSTREAM_MAVEN names another repository than Maven Central, such as a company'
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -95,13 +94,6 @@ def maven(cache: Path, resolver: Resolver | None = None) -> MavenContext:
     mirror = os.environ.get("REELSTREAM_MAVEN")
     remote = {"mirror": mirror.rstrip("/")} if mirror else None
     return MavenContext(resolver=resolver, repo_cache=cache, remote_repos=remote, timeout=TIMEOUT_S)
-
-
-def pyspark_jars() -> list[Path]:
-    spec = importlib.util.find_spec("pyspark")
-    if not spec or not spec.origin:
-        raise MissingRequirement("pyspark is not installed; install reelstream with its dependencies.")
-    return sorted((Path(spec.origin).parent / "jars").glob("*.jar"))
 
 
 def _cached_or_fetched(name: str, progress: Progress | None) -> list[Path]:

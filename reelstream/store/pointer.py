@@ -73,30 +73,28 @@ def move(path: Path, value: dict[str, Any]) -> None:
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Puts a small file in place whole: a reader sees the old content or the new, never a part."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path, aside), _new(aside) as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    if durable:
-        failpoint("pointer-aside")
-    aside.replace(path)
-    if durable:
-        sync_directory(path.parent)
+    _put(path, lambda file: file.write(content), "pointer-aside", durable=durable)
 
 
 def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, durable: bool = True) -> None:
     """Puts one Parquet file in place whole, synced to disk before it returns; its directory is made if missing."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with _disk_errors(path, aside), _new(aside) as file:
+
+    def write(file: BinaryIO) -> None:
         pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy", write_page_checksum=True)
         _seal_footer(file)
+
+    _put(path, write, "table-aside", durable=durable)
+
+
+def _put(path: Path, write: Callable[[BinaryIO], object], point: str, *, durable: bool) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _disk_errors(path, aside), _new(aside) as file:
+        write(file)
         if durable:
             file.flush()
             os.fsync(file.fileno())
     if durable:
-        failpoint("table-aside")
+        failpoint(point)
     aside.replace(path)
     if durable:
         sync_directory(path.parent)
