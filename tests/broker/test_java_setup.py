@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from reelstream.broker import apt, java, java_setup
+from reelstream.broker import apt, java_setup
 from reelstream.errors import MissingRequirement
 from tests.broker.file_server import FileServer
 
@@ -24,14 +24,11 @@ A_JAVA = b"#!/bin/sh\n/bin/echo 'version \"21.0.10\" 2026-01-20' >&2\n"
 ARCHIVE = "jdk.tar.gz"
 
 
+pytestmark = pytest.mark.usefixtures("no_java")
+
+
 @pytest.fixture(autouse=True)
-def _no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without any Java, and a user who is not root."""
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    monkeypatch.setenv("REELSTREAM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(java, "usual_places", lambda: (tmp_path / "jvm",))
-    monkeypatch.setattr(java, "_macos_homes", lambda: iter(()))
+def _not_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
 
 
