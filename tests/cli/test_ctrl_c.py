@@ -122,11 +122,14 @@ def test_up_that_is_still_starting_ends_silently_too(warehouse: Path, words: str
     assert not running(left)
 
 
-def test_serve_ends_silently(warehouse: Path) -> None:
+@pytest.mark.parametrize("presses", [1, 2])
+def test_serve_ends_silently(warehouse: Path, presses: int) -> None:
     publish(warehouse)
     with on_a_terminal(load(warehouse=warehouse), "serve") as terminal:
         terminal.read_until("; Ctrl-C ends")
-        terminal.type(CTRL_C)
+        for _ in range(presses):
+            terminal.type(CTRL_C)
+            time.sleep(0.3)
         shown = terminal.read_to_the_end()
     assert is_silent(shown), shown
     assert terminal.process.returncode == 0
