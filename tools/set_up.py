@@ -37,6 +37,22 @@ class Missing(Exception):
     """Something that the set-up needs can't be had; the message says what to do."""
 
 
+class Interruption:
+    """What Ctrl-C does: it only leaves a mark. An exception, wherever the program happens to be, could come between the
+    start of a command and the moment from which it is known."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self.asked = True
+
+    def check(self) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 class Step:
     """A command that runs beside others; `state` is what to show of it."""
 
@@ -114,28 +130,29 @@ class Screen:
 
 
 def main(purpose: str, venv: Path) -> int:
-    screen = Screen()
+    screen, interruption = Screen(), Interruption()
     steps: list[Step] = []
     try:
         check_machine(purpose)  # 1
         python = make_venv(venv, screen)  # 2
+        interruption.check()
         requirements = ROOT / "requirements" / f"{'dev' if purpose == 'test' else 'demo'}.txt"
         wheels = Step("packages", [python, "-m", "tools.packages", "wheels", requirements])  # 3
         java = Step("Java", [python, "-m", "reelstream.broker.java_setup"])
         jars = Step("Kafka jars", [python, "-m", "reelstream.broker.jars"])
         steps += [wheels, java, jars]
-        wait(steps, screen, until=wheels)
+        wait(steps, screen, interruption, until=wheels)
         steps.append(Step("Spark", [python, "-m", "tools.packages", "all", requirements]))  # 4
         steps.append(Step("kernels", [python, "-m", "reelstream.als"], lambda _line: "compiling"))
         if purpose == "test":
             steps.append(Step("Chromium", [python, "-m", "tools.chromium"]))
-        wait(steps, screen)
-    except Missing as missing:
-        screen.say(f"reelstream: {missing}")
+        wait(steps, screen, interruption)
+    except (Missing, KeyboardInterrupt) as error:
+        if interruption.asked:
+            screen.say("interrupted; the next make goes on from here")
+            return EXIT_INTERRUPTED
+        screen.say(f"reelstream: {error}")
         return EXIT_MISSING
-    except KeyboardInterrupt:
-        screen.say("interrupted; the next make goes on from here")
-        return EXIT_INTERRUPTED
     finally:
         for step in steps:
             if step.runs:
@@ -196,11 +213,12 @@ def run(command: Sequence[str | Path], failed: str) -> None:
         raise Missing(f"{failed} ({said[-1].strip() if said else f'exit code {ran.returncode}'}).")
 
 
-def wait(steps: Sequence[Step], screen: Screen, until: Step | None = None) -> None:
-    """Until the one step is done, or all are. Raises Missing as soon as one fails."""
+def wait(steps: Sequence[Step], screen: Screen, interruption: Interruption, until: Step | None = None) -> None:
+    """Until the one step is done, or all are. Raises Missing as soon as one fails, KeyboardInterrupt after Ctrl-C."""
     told = [step for step in steps if step.seconds]
     while any(step.runs for step in steps) if until is None else until.runs:
         time.sleep(SHOW_EVERY_S)
+        interruption.check()
         for step in steps:
             if step.error:
                 raise Missing(step.error)

@@ -32,11 +32,10 @@ GRACE_S = 60.0
 class Log:
     """One process writes; inside it, `append` and `compact` may run in two threads. Any number read.
 
-    A subclass gives the schema, a name for its failpoints, and how rows are merged if not one after the other.
+    A subclass gives the schema, its failpoints, and how rows are merged if not one after the other.
     """
 
     schema: ClassVar[pa.Schema]
-    name: ClassVar[str]
     row_group_rows: ClassVar[int] = 128_000
 
     def __init__(self, path: Path) -> None:
@@ -62,9 +61,15 @@ class Log:
             number, files = value["next"], value["files"]
             if rows.num_rows:
                 files, number = [*files, [self._write(number, rows.cast(self.schema)), 0]], number + 1
-            failpoint(f"{self.name}-written")
+            self.written()
             pointer.move(self._pointer, {**value, "next": number, "files": files, **beside})
-        failpoint(f"{self.name}-stored")
+        self.stored()
+
+    def written(self) -> None:
+        """Called when appended rows are on disk, and the pointer does not name them yet; then `stored`, when it does."""
+
+    def stored(self) -> None:
+        pass
 
     def compact(self) -> bool:
         """Merges a run of small files (see `compaction`); True if there was one. Appends go on meanwhile.

@@ -73,7 +73,7 @@ def move(path: Path, value: dict[str, Any]) -> None:
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Puts a small file in place whole: a reader sees the old content or the new, never a part."""
-    _put(path, lambda file: file.write(content), "pointer-aside", durable=durable)
+    _put(path, lambda file: file.write(content), lambda: failpoint("pointer-aside"), durable=durable)
 
 
 def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, durable: bool = True) -> None:
@@ -83,10 +83,10 @@ def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, d
         pq.write_table(table, file, row_group_size=row_group_rows, compression="snappy", write_page_checksum=True)
         _seal_footer(file)
 
-    _put(path, write, "table-aside", durable=durable)
+    _put(path, write, lambda: failpoint("table-aside"), durable=durable)
 
 
-def _put(path: Path, write: Callable[[BinaryIO], object], point: str, *, durable: bool) -> None:
+def _put(path: Path, write: Callable[[BinaryIO], object], aside_point: Callable[[], None], *, durable: bool) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with _disk_errors(path, aside), _new(aside) as file:
         write(file)
@@ -94,7 +94,7 @@ def _put(path: Path, write: Callable[[BinaryIO], object], point: str, *, durable
             file.flush()
             os.fsync(file.fileno())
     if durable:
-        failpoint(point)
+        aside_point()
     aside.replace(path)
     if durable:
         sync_directory(path.parent)

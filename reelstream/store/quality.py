@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.log import Log
 from reelstream.store.schemas import QUALITY
@@ -19,7 +20,6 @@ class QualityStore(Log):
     """One process writes (the stream), one thread at a time; any number read."""
 
     schema = QUALITY
-    name = "quality"
 
     def __init__(self, warehouse: Path) -> None:
         super().__init__(warehouse / "quality")
@@ -29,6 +29,12 @@ class QualityStore(Log):
         if rows.num_rows:
             self.append_rows(rows)
             self.compact()
+
+    def written(self) -> None:
+        failpoint("quality-written")
+
+    def stored(self) -> None:
+        failpoint("quality-stored")
 
     def read(self) -> pa.Table:
         """All rows in the order they were appended; empty where none ever was.

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.log import Log, of_users, read_files
 from reelstream.store.schemas import USERS
@@ -23,7 +24,6 @@ class Updates(Log):
     """One process writes: the stream; before publication, the refit."""
 
     schema = USERS
-    name = "lists"
     row_group_rows = 20_000
 
     def __init__(self, version_path: Path) -> None:
@@ -45,6 +45,12 @@ class Updates(Log):
     def append(self, lists: pa.Table, batch: int) -> None:
         """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
         self.append_rows(lists, batch=batch)
+
+    def written(self) -> None:
+        failpoint("lists-written")
+
+    def stored(self) -> None:
+        failpoint("lists-stored")
 
     def read(self, user_ids: Sequence[int] | None = None) -> pa.Table:
         """The newest list of each updated user."""

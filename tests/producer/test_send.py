@@ -12,7 +12,8 @@ from kafka.partitioner.default import DefaultPartitioner
 
 from reelstream.errors import BrokerUnavailable, Busy, UsageError
 from reelstream.events import RatingEvent
-from reelstream.producer import connection, rating_producer
+from reelstream.kafka_io import connection
+from reelstream.producer import rating_producer
 from reelstream.producer.ratings_csv import BadRow
 from reelstream.producer.send import RatingProducer, new_user_id, replay
 from reelstream.store.locks import exclusive
@@ -182,7 +183,7 @@ def test_a_delivery_that_the_broker_refuses_reaches_the_caller(
 
 
 def test_without_a_broker_it_says_so(replay_csv: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_MS", 500)
     with socket.socket() as unused, refused_connections():
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"

@@ -72,4 +72,4 @@ def test_ctrl_c_ends_it_and_all_that_it_started(tmp_path: Path) -> None:
 def test_a_step_that_fails_is_told_in_its_own_words() -> None:
     step = set_up.Step("some", [sys.executable, "-c", "import sys; sys.exit('reelstream: it is not there; get it.')"])
     with pytest.raises(set_up.Missing, match=r"^it is not there; get it\.$"):
-        set_up.wait([step], set_up.Screen())
+        set_up.wait([step], set_up.Screen(), set_up.Interruption())
