@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from reelstream.batch.evaluation.trials import Material, Trial, row, run
@@ -35,19 +36,28 @@ def over_spark(found: Sequence[Trial], material: Material, settings: Settings, o
         context = spark.sparkContext
         shared = context.broadcast(material)
 
-        def job(trial: Trial) -> dict[str, Any]:
-            started_at = datetime.now(UTC)
-            context.addJobTag(TAG)
-            try:
-                [done] = context.parallelize([trial], 1).map(lambda one: run(one, shared.value)).collect()
-            except Py4JJavaError as error:  # the task's process ended: out of memory, or the worker was lost
-                return row(trial, started_at, error=str(error.java_exception).splitlines()[0])
-            return done
+        results: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
 
-        jobs = [pool.submit(job, trial) for trial in found]
+        def job(trial: Trial) -> None:
+            started_at = datetime.now(UTC)
+            try:
+                context.addJobTag(TAG)
+                [done] = context.parallelize([trial], 1).map(lambda one: run(one, shared.value)).collect()
+                results.put(done)
+            except Py4JJavaError as error:  # the task's process ended: out of memory, or the worker was lost
+                results.put(row(trial, started_at, error=str(error.java_exception).splitlines()[0]))
+            except Exception as error:
+                results.put(error)
+
+        jobs: list[Future[None]] = []
         try:
-            for done in as_completed(jobs):
-                yield done.result()
+            for trial in found:  # takes seconds beside the first trials, so Ctrl-C may come here already
+                jobs.append(pool.submit(job, trial))
+            for _ in found:
+                done = results.get()
+                if isinstance(done, Exception):
+                    raise done
+                yield done
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             while any(one.running() for one in jobs):  # some come to Spark only after a call to cancel them

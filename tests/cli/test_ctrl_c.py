@@ -87,8 +87,8 @@ def plain(shown: bytes) -> str:
 
 
 def is_silent(shown: str) -> bool:
-    """Nothing but the echo of the keys."""
-    return not shown.replace("^C", "").strip()
+    """Nothing but the echo of the keys, of which the terminal drops some when they come fast."""
+    return not set(shown) - set("^C\r\n")
 
 
 @pytest.mark.parametrize("presses", [1, 2])
