@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,11 +92,14 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
         state = store.state()
         return state.batch if all(state.has(settings.topic, place) for place in places) else None
 
+    batch = run_files.wait_for_stream(settings.warehouse, stored_up_to, WAIT_S)
+    if batch is None:
+        return False
+
     def counted() -> bool | None:
         up_to = published.counted_up_to()
         return False if up_to is None else up_to >= batch or None
 
-    batch = run_files.wait_for_stream(settings.warehouse, stored_up_to, WAIT_S) or math.inf
     return bool(run_files.wait_for_stream(settings.warehouse, counted, WAIT_S))
 
 

@@ -16,8 +16,8 @@ from contextlib import closing
 from pyspark.sql import DataFrame, SparkSession
 
 from reelstream.errors import DamagedStore
-from reelstream.kafka_io.properties import load_command_config, spark_options
-from reelstream.kafka_io.topic import ensure_topic
+from reelstream.kafka_io.properties import spark_options
+from reelstream.kafka_io.topic import prepare_topic
 from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
 from reelstream.store.ratings import Gap, RatingsStore
@@ -57,8 +57,7 @@ class TopicSource:
 
         Raises BrokerUnavailable if nothing answers, DamagedStore if the topic cannot be continued where the store ends.
         """
-        properties = load_command_config(self._settings.command_config)
-        ensure_topic(self._bootstrap_servers, self._settings.topic, self._settings.partitions, properties)
+        properties = prepare_topic(self._settings, self._bootstrap_servers)
         with closing(TopicOffsets(self._settings, self._bootstrap_servers)) as topic:
             starts = self._starts(*topic.first_and_end())
         reader = spark.readStream.format("kafka").options(**spark_options(self._bootstrap_servers, properties))
