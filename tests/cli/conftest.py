@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -42,10 +43,14 @@ def reelstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         monkeypatch.setattr(sys, "argv", ["reelstream", *map(str, words)])
         capsys.readouterr()
         code = 0
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             run()
         except SystemExit as ended:
             code = int(ended.code or 0)
+        finally:
+            for number, handler in handlers.items():  # a command that ends leaves them ignored, and children inherit that
+                signal.signal(number, handler)
         return Answer(code, *capsys.readouterr())
 
     return ask
