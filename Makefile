@@ -34,11 +34,16 @@ endef
 demo: setup
 	@$(BIN)/reelstream demo $(if $(RATINGS),--ratings "$(RATINGS)") $(if $(MOVIES),--movies "$(MOVIES)")
 
-test: $(VENV)/.test-ready
+test: $(VENV)/spark-classes.jsa
 	@$(call pytest,short)
 
-test-long: $(VENV)/.test-ready
+test-long: $(VENV)/spark-classes.jsa
 	@$(call pytest,long)
+
+# A hundred JVMs of Spark start in the tests; each takes half the time with its classes archived.
+$(VENV)/spark-classes.jsa: $(VENV)/.test-ready
+	@echo "archiving the classes that Spark loads, once …" >&2
+	@$(BIN)/python -m tests.fixtures.class_archive
 
 # A file's tests stay together, in the order of the files; each worker has a broker and a Spark session of its own.
 define pytest

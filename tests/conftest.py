@@ -17,7 +17,7 @@ from reelstream.kafka_io.topic import ensure_topic
 from reelstream.settings import load
 from reelstream.spark_session import open_session
 from tests.fixtures.kafka_broker import fresh_topic, running_kafka, which_kafka
-from tests.fixtures.spark_home import SHORT_LIVED_JVM
+from tests.fixtures.spark_home import short_lived_jvms
 
 TOPIC_PARTITIONS = 3
 
@@ -35,8 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, a shell has it ignored
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the many child processes would compile all that they import
-    for launched in ("SPARK_LAUNCHER_OPTS", "SPARK_SUBMIT_OPTS"):
-        os.environ[launched] = SHORT_LIVED_JVM
+    short_lived_jvms()
 
 
 def pytest_report_header() -> str:

@@ -49,7 +49,8 @@ def reelstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         except SystemExit as ended:
             code = int(ended.code or 0)
         finally:
-            for number, handler in handlers.items():  # a command that ends leaves them ignored, and children inherit that
+            # A command that ends leaves them ignored, and children would inherit that.
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
         return Answer(code, *capsys.readouterr())
 
