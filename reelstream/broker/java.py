@@ -46,7 +46,7 @@ def find_java() -> Path:
     fitting = [java for java in asked.values() if not java.unfit]
     if fitting:
         return max(fitting, key=lambda java: java.version).path
-    unfit = "; ".join(f"{path} {java.unfit}" for path, java in asked.items() if java.version)
+    unfit = "; ".join(f"{path} {java.unfit}" for path, java in asked.items())
     raise MissingRequirement(
         f"Java {OLDEST_VERSION} or newer is needed and {f'none fits ({unfit})' if unfit else 'none was found'}; "
         f"`{sys.executable} -m reelstream.broker.java_setup` gets one; or install it (Debian or Ubuntu: apt install "
@@ -103,12 +103,13 @@ def _ask(candidate: Path) -> _Java:
 def _ask_once(candidate: Path, _mtime_ns: int) -> _Java:
     # The properties tell the real home even where `candidate` is the shim script of a version manager.
     questions = ["-XshowSettings:properties", "-version"]
-    answer = _run(candidate, f"--add-modules={NEEDED_MODULE}", *questions)
-    has_module = answer is not None
-    answer = answer or _run(candidate, *questions)
-    version = re.search(r'version "(?:1\.)?(\d+)', answer or "")
-    if not answer or not version:
-        return _Java(0, candidate, "does not run")
+    answer, failed = _run(candidate, f"--add-modules={NEEDED_MODULE}", *questions)
+    has_module = not failed
+    if failed:
+        answer, failed = _run(candidate, *questions)
+    version = re.search(r'version "(?:1\.)?(\d+)', answer)
+    if failed or not version:
+        return _Java(0, candidate, f"does not run ({failed or 'it names no version'})")
     home = re.search(r"^\s*java\.home = (.+)$", answer, re.MULTILINE)
     own = Path(home[1].strip()) / "bin" / "java" if home else candidate.resolve()
     major = int(version[1])
@@ -116,8 +117,8 @@ def _ask_once(candidate: Path, _mtime_ns: int) -> _Java:
     return _Java(major, own if own.is_file() else candidate.resolve(), unfit)
 
 
-def _run(candidate: Path, *words: str) -> str | None:
-    """What it says; None if it fails."""
+def _run(candidate: Path, *words: str) -> tuple[str, str]:
+    """(what it says, why it failed or nothing)."""
     try:
         ran = subprocess.run(
             [str(candidate), *words],
@@ -127,6 +128,8 @@ def _run(candidate: Path, *words: str) -> str | None:
             timeout=ASK_TIMEOUT_S,
             start_new_session=True,  # Ctrl-C in the terminal does not reach it
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return None if ran.returncode else ran.stderr + ran.stdout
+    except OSError as error:
+        return "", error.strerror or str(error)
+    except subprocess.TimeoutExpired:
+        return "", f"no answer in {ASK_TIMEOUT_S} s"
+    return ran.stderr + ran.stdout, f"exit code {ran.returncode}" if ran.returncode else ""

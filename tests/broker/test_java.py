@@ -57,6 +57,15 @@ def test_an_old_or_broken_java_home_does_not_hide_a_good_one(tmp_path: Path, mon
     assert java.find_java() == good.resolve()
 
 
+def test_one_that_does_not_run_is_named_with_what_it_came_to(tmp_path: Path) -> None:
+    broken = fake_java(tmp_path / "jvm" / "java-17", "17.0.1", exit_code=3)
+    with pytest.raises(MissingRequirement, match=rf"none fits .{broken} does not run \(exit code 3\)"):
+        java.find_java()
+    broken.write_bytes(b"\x7fELF of another machine")
+    with pytest.raises(MissingRequirement, match=rf"none fits .{broken} does not run \(Exec format error\)"):
+        java.find_java()
+
+
 def test_a_version_managers_script_leads_to_the_real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = fake_java(tmp_path / "real", "17.0.1")
     shim = fake_java(tmp_path / "shims", "17.0.1", says_home=tmp_path / "real")
