@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,25 +53,6 @@ def open_session(settings: Settings, *, jars: Sequence[Path] = ()) -> SparkSessi
     with _stderr_to(settings.warehouse / "run" / "spark.log"), _ctrl_c_as_before():
         session: SparkSession = builder.config(map=options).getOrCreate()
     return session
-
-
-def let_micro_batches_go_first() -> None:
-    """Gives the JVM's second compiler a lower priority, on Linux.
-
-    A micro-batch of the stream is mostly Spark's planning, so much code that this compiler takes near half a core a minute
-    after the start. At a lower priority it takes mostly what is idle. At the lowest, or without this compiler, the loops
-    that take in a backlog stay slow for the first million events and more.
-    """
-    from pyspark import SparkContext
-
-    process = getattr(SparkContext._gateway, "proc", None)
-    if process is None:
-        return
-    lower = os.getpriority(os.PRIO_PROCESS, 0) + 5
-    with suppress(OSError):  # no /proc, or a thread that has just ended
-        for thread in Path(f"/proc/{process.pid}/task").iterdir():
-            if (thread / "comm").read_text().startswith("C2 Compiler"):
-                os.setpriority(os.PRIO_PROCESS, int(thread.name), lower)
 
 
 def close_session(session: SparkSession) -> None:
