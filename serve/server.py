@@ -65,7 +65,8 @@ def run(settings: Settings, kafka_address: Callable[[], str], ready: Callable[[s
 
 def _be_sparing() -> None:
     """Has memory that was used for a moment go back to the system: a new version is read while the old one still answers,
-    and glibc would keep what that took once for each thread."""
+    and glibc would keep what that took once for each thread. After four refits the process has 306 MB; without the first
+    line 345, without the second 330 (`bench.serve`)."""
     pa.set_memory_pool(pa.system_memory_pool())
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
