@@ -10,9 +10,9 @@ import argparse
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,18 +21,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 
 from bench.synthetic import generate
+from reelstream import child_process
+from reelstream.als.blocks import n_cpus
+from reelstream.batch.refit import refit
 from reelstream.broker.embedded import running_broker
 from reelstream.cli.demo import real_ratings
 from reelstream.cli.ratings_file import read
 from reelstream.cli.replay import replay_file
-from reelstream.settings import Settings, load, to_env
+from reelstream.errors import Busy
+from reelstream.settings import Settings, load
 from reelstream.store import run_files
-from reelstream.store.movies import read_csv
+from reelstream.store.movies import MoviesStore, read_csv
 from reelstream.store.ratings import RatingsStore
-from tests.fixtures.processes import descendants, stream_runs
+from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.schemas import RATINGS, REJECTS
+from tests.fixtures.processes import stream_runs
 
 Figures = dict[str, Any]
 PACKAGES = ("reelstream", "pyspark", "kafka-python", "pyarrow", "numpy", "numba", "lz4")
@@ -57,35 +64,24 @@ def data_options(parser: argparse.ArgumentParser, *, nargs: str | None = None) -
 def run(bench: str, parser: argparse.ArgumentParser, measure: Callable[[argparse.Namespace], Figures]) -> Figures:
     """Prints the figures, JSON-ready, with the whole run's seconds, the machine and the versions; returns them."""
     asked, started = parser.parse_args(), time.perf_counter()
+    belongs_to = {"machine": machine(), "versions": {package: metadata.version(package) for package in PACKAGES}}
     figures = measure(asked)
     seconds = round(time.perf_counter() - started, 1)
-    report = {"bench": bench, **figures, "seconds": seconds, "machine": machine(), "versions": versions()}
-    print(json.dumps(report, indent=2))
+    print(json.dumps({"bench": bench, **figures, "seconds": seconds, **belongs_to}, indent=2))
     return figures
 
 
 def machine() -> Figures:
     """CPUs that this process may use, their model, memory in GB, system and Python."""
-    models: list[str] = []
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cpu_info = Path("/proc/cpuinfo")
+    models = re.findall(r"model name\s*: (.*)", cpu_info.read_text()) if cpu_info.exists() else []
     return {
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": n_cpus(),
         "cpu_model": models[0] if models else platform.processor() or "unknown",
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Of the installed packages that figures depend on."""
-    found = {}
-    for package in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 def ratings(csv: Path | None = None, synthetic: int | None = None) -> tuple[pa.Table, pa.Table | None]:
@@ -98,6 +94,20 @@ def ratings(csv: Path | None = None, synthetic: int | None = None) -> tuple[pa.T
         titles = read_csv(movies) if movies else None
     columns = {"user_id": rows.user_id, "movie_id": rows.movie_id, "rating": rows.rating, "rated_at": rows.rated_at_ms}
     return pa.table(columns), titles
+
+
+def store(settings: Settings, table: pa.Table) -> None:
+    """Puts ratings (user_id, movie_id, rating, rated_at int64 in ms) into the ratings store, as the stream would."""
+    rows = table.num_rows
+    columns = {
+        **{name: table[name] for name in ("user_id", "movie_id", "rating")},
+        "rated_at": table["rated_at"].cast(pa.timestamp("ms", tz="UTC")),
+        "topic": pa.repeat("ratings", rows),
+        "partition": pa.repeat(0, rows),
+        "offset": pa.array(range(rows)),
+    }
+    places = {"ratings": {0: rows}}
+    RatingsStore(settings.warehouse).append(pa.table(columns).cast(RATINGS), REJECTS.empty_table(), places)
 
 
 @contextmanager
@@ -116,8 +126,8 @@ def command(settings: Settings, *words: str, **more: Any) -> Iterator[subprocess
     log = None if os.environ.get("REELSTREAM_BENCH_LOG") else subprocess.DEVNULL
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log, **more}
     process: subprocess.Popen[str] = subprocess.Popen(
-        [sys.executable, "-P", "-m", "reelstream", *words],
-        env={**os.environ, **to_env(settings)},
+        child_process.command(*words),
+        env=child_process.environment(settings),
         start_new_session=True,  # a Ctrl-C here ends it once, by the signal below
         text=True,
         **pipes,
@@ -130,20 +140,35 @@ def command(settings: Settings, *words: str, **more: Any) -> Iterator[subprocess
         try:
             process.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:
-            for pid in {process.pid, *descendants(process.pid)}:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            top = psutil.Process(process.pid)
+            for one in (*top.children(recursive=True), top):
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             process.wait()
             raise SystemExit(f"reelstream {words[0]} did not end in order, and was killed") from None
 
 
 @contextmanager
-def running(settings: Settings, *words: str) -> Iterator[Settings]:
-    """`reelstream up`, or another command, once it is up; the settings that come out name its broker."""
-    with command(settings, *(words or ("up", "--no-serve"))) as process:
+def real_pipeline(*words: str, **given: object) -> Iterator[tuple[Settings, Path]]:
+    """`reelstream up` with the 100,004 real ratings, titles and a published version: (settings that name its broker, the
+    ratings.csv). words: another command, or more options."""
+    with (
+        temporary_settings(**{**NEVER, **given}) as settings,
+        tempfile.TemporaryDirectory() as directory,
+        command(settings, *(words or ("up", "--no-serve"))) as process,
+    ):
+        csv, movies = real_ratings(Path(directory))
         wait_until_running(settings, process)
         address = settings.bootstrap_servers or running_broker(settings.warehouse / "broker")
-        yield settings.model_copy(update={"bootstrap_servers": address})
+        live = settings.model_copy(update={"bootstrap_servers": address})
+        MoviesStore(live.warehouse).load(read_csv(movies))
+        wait_until_stored(live, replay_all(live, csv))
+        with suppress(Busy):  # the stream's own first refit, where one comes so early
+            refit(live)
+        published = RecommendationsStore(live.warehouse)
+        wait_until(lambda: published.current_or_none() is not None, "there is no first version", START_S)
+        time.sleep(2)
+        yield live, csv
 
 
 def wait_until_running(settings: Settings, process: subprocess.Popen[str], *said: str) -> None:
@@ -158,12 +183,9 @@ def wait_until_running(settings: Settings, process: subprocess.Popen[str], *said
 
 def wait_until_stored(settings: Settings, events: int, limit_s: float = 600.0) -> None:
     """Until the store has taken in so many events."""
-
-    def stored() -> bool:
-        state = RatingsStore(settings.warehouse).state()
-        return state.accepted + state.rejected >= events
-
-    wait_until(stored, f"not all of {events} events were stored in {limit_s} s", limit_s)
+    store = RatingsStore(settings.warehouse)
+    failure = f"not all of {events} events were stored in {limit_s} s"
+    wait_until(lambda: (state := store.state()).accepted + state.rejected >= events, failure, limit_s)
 
 
 def wait_until(

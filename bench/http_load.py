@@ -1,6 +1,6 @@
 """Keep-alive connections that ask again as soon as they are answered, as little a client as can be.
 
-In: host, port and requests. Out: the seconds of each answer. Next: `bench.serve`, from a process of its own.
+In: a port and requests. Out: the seconds of each answer. Next: `bench.serve`, from a process of its own.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+
+HOST = "127.0.0.1"
 
 
 class _Connection(asyncio.Protocol):
@@ -49,16 +51,14 @@ class _Connection(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
 
-def load(
-    host: str, port: int, requests: Iterator[bytes], *, connections: int, seconds: float
-) -> tuple[list[float], list[bytes]]:
+def load(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> tuple[list[float], list[bytes]]:
     """Asks for so many seconds; (seconds of each answer, what was no 200)."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
         until_s = time.perf_counter() + seconds
         made = [
-            await loop.create_connection(lambda: _Connection(requests, until_s, took, bad), host, port)
+            await loop.create_connection(lambda: _Connection(requests, until_s, took, bad), HOST, port)
             for _ in range(connections)
         ]
         await asyncio.gather(*(protocol.closed for _, protocol in made))
@@ -69,8 +69,6 @@ def load(
     return took, bad
 
 
-def request(method: str, path: str, host: str, body: bytes = b"") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n"
-    if body:
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}\r\n".encode() + body
+def request(method: str, path: str, body: bytes = b"") -> bytes:
+    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{more}\r\n".encode() + body

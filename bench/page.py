@@ -10,25 +10,18 @@ the frame. Chromium: $CHROMIUM, or the one that `python -m tools.chromium` finds
 from __future__ import annotations
 
 import argparse
-import statistics
-import tempfile
-import time
 import urllib.error
 import urllib.request
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
 from playwright.sync_api import Page
 
-from bench._report import print_report
-from bench.freshness import replay_all
-from bench.pipeline import running, temporary_settings, wait_until_stored
-from reelstream.batch.refit import refit
+from bench.harness import Figures, options, real_pipeline, run, wait_until
 from reelstream.broker.loopback import choose_ports
-from reelstream.cli.demo import real_ratings
-from reelstream.store.movies import MoviesStore, read_csv
 from tools.chromium import chromium
 
+READY_S = 60.0
 WORDS = ("star", "love", "man", "night", "king", "last", "american", "dead", "life", "story", "day", "girl", "city")
 
 # The click is taken before the page sees it, the change of the list after it is made; two frames later it is drawn.
@@ -49,34 +42,29 @@ WATCH = """() => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--clicks", type=int, default=100)
-    asked = parser.parse_args()
-    started = time.perf_counter()
+    run("page", parser, measure)
+
+
+def measure(asked: argparse.Namespace) -> Figures:
     port, _ = choose_ports(None, None)
-    with (
-        temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6, serve_port=port) as settings,
-        tempfile.TemporaryDirectory() as directory,
-        running(settings, "up") as live,
-    ):
-        ratings, movies = real_ratings(Path(directory))
-        MoviesStore(live.warehouse).load(read_csv(movies))
-        wait_until_stored(live, replay_all(live, ratings))
-        refit(live)
-        url = f"http://127.0.0.1:{port}"
-        wait_until_ready(url)
-        with chromium() as browser:
-            took = clicks(browser.new_page(bypass_csp=True), url, asked.clicks)
-    p50, p95 = (float(q) for q in np.quantile(took, (0.5, 0.95)))
-    print_report(
-        "page",
-        {
-            "clicks": len(took),
-            "click_to_list_ms": {"median": round(p50, 1), "p95": round(p95, 1), "max": round(max(took), 1)},
-            "mean_ms": round(statistics.mean(took), 1),
-        },
-        seconds=time.perf_counter() - started,
-    )
+    url = f"http://127.0.0.1:{port}"
+    with real_pipeline("up", serve_port=port), chromium() as browser:
+        wait_until(lambda: ready(url), "the page is not served; run reelstream up by hand to see why", READY_S)
+        took = clicks(browser.new_page(bypass_csp=True), url, asked.clicks)
+    quantiles = {"median": np.median(took), "p95": np.quantile(took, 0.95), "max": max(took)}
+    return {
+        "clicks": len(took),
+        "click_to_list_ms": {name: round(float(ms), 1) for name, ms in quantiles.items()},
+        "mean_ms": round(float(np.mean(took)), 1),
+    }
+
+
+def ready(url: str) -> bool:
+    with suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(f"{url}/ready"):
+        return True
+    return False
 
 
 def clicks(page: Page, url: str, number: int) -> list[float]:
@@ -89,29 +77,16 @@ def clicks(page: Page, url: str, number: int) -> list[float]:
         for word in WORDS[done % len(WORDS) :] + WORDS:
             page.get_by_label("Search movies").fill(word)
             page.wait_for_timeout(350)
-            row = next(
-                (one for one in page.locator("#results > li").all() if one.get_attribute("data-key") not in rated), None
-            )
-            if row is not None:
+            found = [one for one in page.locator("#results > li").all() if one.get_attribute("data-key") not in rated]
+            if found:
                 break
         else:
             raise SystemExit("no unrated movie is found any more; ask for fewer --clicks")
-        rated.add(row.get_attribute("data-key") or "")
-        row.locator("label").nth(5 + done % 5).click()
+        rated.add(found[0].get_attribute("data-key") or "")
+        found[0].locator("label").nth(5 + done % 5).click()
         page.wait_for_function("done => window.took.length === done", arg=done)
     took: list[float] = page.evaluate("window.took")
     return took
-
-
-def wait_until_ready(url: str, limit_s: float = 60.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/ready"):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-    raise SystemExit("the page is not served; run reelstream up by hand to see why")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
     python -m bench.soak --batches 10000 --json
 
-Fast-forward: neither Kafka nor Spark is there. A micro-batch is an Arrow table in the columns that Spark hands over,
-and a small object with `toArrow` stands for its DataFrame. All the rest is what runs in `reelstream up`, on real files:
-`ingest`, the maintenance in a thread beside it, refits as `reelstream refit`, and a reader in a process of its own that
-asks for lists all the time. The start are the 100,004 real ratings and a published version.
+Fast-forward, by `bench.fast_forward`: without Kafka and Spark, on real files. The start are the 100,004 real ratings and a
+published version. Refits run as `reelstream refit`, and a reader in a process of its own asks for lists all the time.
 
 At each tenth: open files and memory (MB) of both processes; per table the files on disk and those that a reader opens;
 seconds of a micro-batch in this tenth, and the CPU time of its thread, which other processes of the machine hardly change.
@@ -19,225 +17,112 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, cast
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
-from pyspark.sql import DataFrame
+import psutil
 
-from bench import table_files
-from bench._report import print_report
-from bench.pipeline import temporary_settings
-from bench.processes import open_files, resident_mb
-from bench.soak_events import Events, MicroBatch, left, real_rows
-from bench.soak_reader import SoakReader, reading
-from reelstream.batch.refit import refit
-from reelstream.cli.demo import real_ratings
+from bench.fast_forward import fast_forward, files_on_disk, files_opened
+from bench.harness import NEVER, Figures, data_options, options, ratings, run, temporary_settings
 from reelstream.cli.up import refit_in_child
-from reelstream.producer.ratings_csv import RatingRows
+from reelstream.errors import ReelstreamError
 from reelstream.settings import Settings
 from reelstream.store import run_files
-from reelstream.store.rating_rows import latest
-from reelstream.store.ratings import RatingsStore
-from reelstream.stream.fold_in import FoldInStage
-from reelstream.stream.ingest import BatchReport, ingest
-from reelstream.stream.maintenance import Maintenance
-from reelstream.stream.run import WATCH_S
+from reelstream.store.ratings import SNAPSHOT_FROM_ROWS
 
-EVENTS, SEED = 20, 6
-TENTHS = 10
+TENTHS, EVENTS, FORGET_EVERY = 10, 20, 50
+READS = {"recommend": 1, "ratings": 20}
 MOST_FILES = 64
 """Files that a reader may open."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--batches", type=int, default=10_000, help="micro-batches of 20 events")
     parser.add_argument("--refit-every", type=int, default=2_000, help="micro-batches from one refit to the next")
-    parser.add_argument("--json", action="store_true", help="kept for symmetry: a bench always prints JSON")
-    asked = parser.parse_args()
-    started = time.perf_counter()
-    with temporary_settings(refit_after_ratings=10**9, refit_after_minutes=10**6) as settings:
-        with tempfile.TemporaryDirectory() as directory:
-            rows = real_rows(real_ratings(Path(directory))[0])
-        figures = soak(settings, rows, asked.batches, asked.refit_every)
-    print_report("soak", figures, seconds=time.perf_counter() - started)
+    first = "rows that make the first snapshot of the ratings"
+    parser.add_argument("--snapshot-from-rows", type=int, default=SNAPSHOT_FROM_ROWS, help=first)
+    data_options(parser)
+    figures = run("soak", parser, soak)
     if not figures["holds"]:
-        raise SystemExit(
-            f"{figures['most_files_opened']} files were opened, or something failed; see the figures above"
-        )
+        most = figures["most_files_opened"]
+        raise SystemExit(f"{most} files were opened, or something failed; see the figures above")
 
 
-def soak(settings: Settings, rows: RatingRows, batches: int, refit_every: int) -> dict[str, Any]:
-    """The figures of a whole run, on an empty warehouse."""
-    events, store = Events(rows, SEED, EVENTS), RatingsStore(settings.warehouse)
-    fold_in = FoldInStage(settings)
-    _ingest(events.real(), store, fold_in)
-    refit(settings)
-    maintenance = Maintenance(store, fold_in)
-    maintenance.once()
-    tenths: list[dict[str, Any]] = []
-    took: list[tuple[float, float]] = []
-    most = table_files.opened(settings.warehouse)
-    refits = _Refits(settings)
-    readers = [int(user) for user in rows["user_id"][:: len(rows) // 200]]
-    with reading(settings.warehouse, readers) as reader:
-        with _beside(maintenance) as failed, refits:
-            tenths.append(_now(settings, 0, took, reader))
-            for number in range(1, batches + 1):
-                table = events.batch()
-                began = time.perf_counter(), time.thread_time()
-                _ingest(table, store, fold_in)
-                took.append((time.perf_counter() - began[0], time.thread_time() - began[1]))
-                most = {name: max(n, most[name]) for name, n in table_files.opened(settings.warehouse).items()}
-                if number % refit_every == 0 and number < batches:
-                    refits.start()
-                if number * TENTHS // batches > (number - 1) * TENTHS // batches:
-                    tenths.append(_now(settings, number, took, reader))
+def soak(asked: argparse.Namespace) -> Figures:
+    table, _ = ratings(asked.ratings, asked.synthetic)
+    tenths, took, refits = list[Figures](), [(0.0, 0.0)], list[Future[Figures]]()
+    sizes = {"size": EVENTS, "forget_every": FORGET_EVERY, "snapshot_from_rows": asked.snapshot_from_rows}
+    with temporary_settings(**NEVER) as settings, ThreadPoolExecutor(1) as beside:
+        with fast_forward(settings, table, READS, **sizes) as stream:
+            most = files_opened(settings.warehouse)
+            for number in range(asked.batches + 1):
+                if number * TENTHS // asked.batches > (number - 1) * TENTHS // asked.batches:
+                    tenths.append(_now(settings, number, took, stream.reader))
                     took.clear()
-        while maintenance.once():
-            pass
-    fold_in.quality.close()
-    lost, wrong = _compare(store, rows, batches)
-    state = store.state()
-    sent = len(rows) + batches * EVENTS
-    bad = [lost, wrong, reader.errors.value, len(failed), sent - state.accepted - state.rejected]
+                if number % asked.refit_every == 0 and 0 < number < asked.batches:
+                    refits.append(beside.submit(_refit, settings))
+                if number < asked.batches:
+                    took.append(stream.take())
+                    most |= files_opened(settings.warehouse)
+            ended = [one.result() for one in refits]
+        compared, read = stream.compared(), stream.read
+    done = Counter(one.get("state", "unknown") for one in ended)
+    errors = read["errors"] + read["mixed"]
+    bad = [compared[name] for name in ("missing", "ratings_lost", "ratings_wrong")]
     return {
-        "batches": batches,
-        "events_sent": sent,
-        "accepted": state.accepted,
-        "rejected": state.rejected,
-        "ratings_lost": lost,
-        "ratings_wrong": wrong,
-        "users_forgotten": sum(one.removed is not None for one in store.forgotten().values()),
-        "refits": refits.done,
-        "refits_held_back_for": refits.reasons,
-        "reads": reader.reads.value,
-        "reader_errors": reader.errors.value,
-        "what_readers_and_maintenance_said": [*reader.said(), *failed][:10],
+        "batches": asked.batches,
+        **compared,
+        "refits": done,
+        "refits_held_back_for": [reason for one in ended for reason in one.get("reasons", [])],
+        "reads": sum(read["reads"].values()),
+        "reader_errors": errors,
+        "what_readers_and_maintenance_said": [*read["first_errors"], *stream.failed][:10],
         "most_files_opened": most,
         "last_to_second_tenth": _ratios(tenths),
         "tenths": tenths,
-        "holds": max(most.values()) <= MOST_FILES and not any(bad),
+        "holds": max(most.values()) <= MOST_FILES and not any([*bad, errors, stream.failed, done["failed"]]),
     }
 
 
-def _ingest(table: Any, store: RatingsStore, fold_in: FoldInStage) -> BatchReport:
-    return ingest(cast(DataFrame, MicroBatch(table)), store, fold_in)
+def _refit(settings: Settings) -> Figures:
+    """In a process of its own; how it ended."""
+    with suppress(ReelstreamError):
+        refit_in_child(settings)(threading.Event())
+    return run_files.read(settings.warehouse, "refit") or {}
 
 
-@contextmanager
-def _beside(maintenance: Maintenance) -> Iterator[list[str]]:
-    """The maintenance in a thread, as in `reelstream.stream.run`; what comes out are its errors."""
-    stopping, failed = threading.Event(), list[str]()
-
-    def work() -> None:
-        more = False
-        while not stopping.wait(0 if more else WATCH_S):
-            more = maintenance.once()
-            if maintenance.error:
-                failed.append(f"maintenance: {maintenance.error}")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield failed
-    finally:
-        stopping.set()
-        thread.join()
-
-
-class _Refits:
-    """Refits in a process each, beside the micro-batches, one at a time; `done` counts how they ended, and `reasons`
-    say why some were held back."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.done: dict[str, int] = {}
-        self.reasons: list[str] = []
-        self._settings = settings
-        self._stopping = threading.Event()
-        self._thread = threading.Thread()
-
-    def start(self) -> None:
-        if self._thread.is_alive():
-            self._count("skipped, as the one before still ran")
-            return
-        self._thread = threading.Thread(target=self._refit)
-        self._thread.start()
-
-    def _refit(self) -> None:
-        try:
-            refit_in_child(self._settings)(self._stopping)
-        finally:
-            last = run_files.read(self._settings.warehouse, "refit") or {}
-            self._count(last.get("state", "unknown"))
-            self.reasons += last.get("reasons", [])
-
-    def _count(self, how: str) -> None:
-        self.done[how] = self.done.get(how, 0) + 1
-
-    def __enter__(self) -> _Refits:
-        return self
-
-    def __exit__(self, error: object, *_: object) -> None:
-        if error:
-            self._stopping.set()
-        if self._thread.ident:
-            self._thread.join()
-
-
-def _now(settings: Settings, batch: int, took: Sequence[tuple[float, float]], reader: SoakReader) -> dict[str, Any]:
+def _now(settings: Settings, batch: int, took: Sequence[tuple[float, float]], reader: int) -> Figures:
     """One row of the table, also as a line of progress."""
-    seconds, cpu = np.array(took or [(0.0, 0.0)]).T
-    row: dict[str, Any] = {
+    seconds, cpu = np.array(took).T
+    times = {"median": np.median(seconds), "p95": np.quantile(seconds, 0.95), "cpu_median": np.median(cpu)}
+    row = {
         "batch": batch,
-        "seconds": {
-            "median": round(float(np.median(seconds)), 4),
-            "p95": round(float(np.quantile(seconds, 0.95)), 4),
-            "cpu_median": round(float(np.median(cpu)), 4),
-        },
-        "pipeline": {"open_files": open_files(os.getpid()), "resident_mb": round(resident_mb(os.getpid()))},
-        "reader": {"open_files": open_files(reader.pid), "resident_mb": round(resident_mb(reader.pid))},
-        "files_opened": table_files.opened(settings.warehouse),
-        "files_on_disk": table_files.on_disk(settings.warehouse),
-        "reads": reader.reads.value,
-        "reader_errors": reader.errors.value,
+        "seconds": {what: round(float(time_s), 4) for what, time_s in times.items()},
+        "pipeline": _process(os.getpid()),
+        "reader": _process(reader),
+        "files_opened": files_opened(settings.warehouse),
+        "files_on_disk": files_on_disk(settings.warehouse),
     }
     print("  ".join(f"{name} {value}" for name, value in row.items()), file=sys.stderr)
     return row
 
 
-def _ratios(tenths: Sequence[dict[str, Any]]) -> dict[str, float]:
+def _process(pid: int) -> Figures:
+    """open_files: files, sockets and pipes."""
+    process = psutil.Process(pid)
+    return {"open_files": process.num_fds(), "resident_mb": round(process.memory_info().rss / 1e6)}
+
+
+def _ratios(tenths: Sequence[Figures]) -> dict[str, float]:
     """What the last tenth has, by what the second had."""
     second, last = tenths[2], tenths[-1]
-    return {
-        **{f"seconds_{what}": round(last["seconds"][what] / second["seconds"][what], 2) for what in second["seconds"]},
-        **{
-            f"{process}_{what}": round(last[process][what] / second[process][what], 2)
-            for process in ("pipeline", "reader")
-            for what in ("resident_mb", "open_files")
-        },
-    }
-
-
-def _compare(store: RatingsStore, rows: RatingRows, batches: int) -> tuple[int, int]:
-    """(ratings that should be in the store and are not, ratings there that should not be, or with other stars)."""
-    again = Events(rows, SEED, EVENTS)
-    expected = left([again.real(), *(again.batch() for _ in range(batches))])
-    table = latest(store.read())
-    found = dict(
-        zip(
-            zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True),
-            table["rating"].to_pylist(),
-            strict=True,
-        )
-    )
-    return len(expected.keys() - found.keys()), sum(expected.get(pair) != stars for pair, stars in found.items())
+    parts = {part: second[part] for part in ("seconds", "pipeline", "reader")}
+    return {f"{part}_{what}": round(last[part][what] / parts[part][what], 2) for part in parts for what in parts[part]}
 
 
 if __name__ == "__main__":

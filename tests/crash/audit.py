@@ -111,7 +111,7 @@ def look(warehouse: Path, user_ids: Sequence[int]) -> str:
     reader = reelstream.open(warehouse)
     table = reader.recommendations()
     version: str = _one(table["version"], "version of all lists")
-    _whole_lists(table)
+    whole_lists(table)
     for user_id in user_ids:
         movies = reader.recommend(user_id, 20)
         _one(pa.array(movie.version for movie in movies), f"version of the list of {user_id}")
@@ -132,7 +132,7 @@ def _one(values: Any, what: str) -> Any:
     return different[0]
 
 
-def _whole_lists(table: pa.Table) -> None:
+def whole_lists(table: pa.Table) -> None:
     """Each user has one list: ranks from 1 on, of one time."""
     user, as_of = table["user_id"].to_numpy(), table["as_of"].cast(pa.int64()).to_numpy()
     _, first, of_user = np.unique(user, return_index=True, return_inverse=True)
