@@ -5,26 +5,15 @@ python -m bench.half_step [--entries 8 24 64 154 1000] [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 
-from bench._report import print_report
+from bench.harness import options, run
 from reelstream.als import kernel
 from reelstream.als.arrays import F32, Csr
 
 RANK, OTHERS, ENTRIES = 64, 20_000, 50_000
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entries", type=int, nargs="+", default=[8, 24, 64, 154, 1000])
-    parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    began = time.perf_counter()
-    figures = {str(n): microseconds(n, asked.rounds) for n in asked.entries}
-    print_report("half_step", {"us_a_row_by_entries": figures}, seconds=time.perf_counter() - began)
 
 
 def microseconds(n_entries: int, rounds: int) -> dict[str, float]:
@@ -47,4 +36,7 @@ def microseconds(n_entries: int, rounds: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    parser = options(__doc__)
+    parser.add_argument("--entries", type=int, nargs="+", default=[8, 24, 64, 154, 1000])
+    parser.add_argument("--rounds", type=int, default=5)
+    run("half_step", parser, lambda by: {"us_a_row_by_entries": {n: microseconds(n, by.rounds) for n in by.entries}})

@@ -97,17 +97,18 @@ def ratings(csv: Path | None = None, synthetic: int | None = None) -> tuple[pa.T
 
 
 def store(settings: Settings, table: pa.Table) -> None:
-    """Puts ratings (user_id, movie_id, rating, rated_at int64 in ms) into the ratings store, as the stream would."""
+    """Puts ratings (user_id, movie_id, rating, rated_at int64 in ms) into the ratings store, as the stream would.
+
+    Raises SystemExit if what is stored is not what was given.
+    """
     rows = table.num_rows
-    columns = {
-        **{name: table[name] for name in ("user_id", "movie_id", "rating")},
-        "rated_at": table["rated_at"].cast(pa.timestamp("ms", tz="UTC")),
-        "topic": pa.repeat("ratings", rows),
-        "partition": pa.repeat(0, rows),
-        "offset": pa.array(range(rows)),
-    }
-    places = {"ratings": {0: rows}}
-    RatingsStore(settings.warehouse).append(pa.table(columns).cast(RATINGS), REJECTS.empty_table(), places)
+    places = {"topic": pa.repeat("ratings", rows), "partition": pa.repeat(0, rows), "offset": pa.array(range(rows))}
+    rated_at = table["rated_at"].cast(pa.timestamp("ms", tz="UTC"))
+    columns = {**{name: table[name] for name in ("user_id", "movie_id", "rating")}, "rated_at": rated_at, **places}
+    ratings_store = RatingsStore(settings.warehouse)
+    ratings_store.append(pa.table(columns).cast(RATINGS), REJECTS.empty_table(), {"ratings": {0: rows}})
+    if not ratings_store.read(columns=table.column_names).cast(table.schema).equals(table):
+        raise SystemExit("the ratings store holds other ratings than were put into it")
 
 
 @contextmanager

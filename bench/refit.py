@@ -1,5 +1,4 @@
-"""A whole refit: both models measured and fitted, all top-N tables, published; how good the models are; and ours beside
-other libraries.
+"""A whole refit: both models measured and fitted, all lists published; how good they are; and ours beside other libraries.
 
     python -m bench.refit [--ratings ratings.csv] [--engine native|mllib]
     python -m bench.refit --synthetic 1000000 10000000 --rounds 1
@@ -7,7 +6,8 @@ other libraries.
         --peers-python peers/bin/python [--equal 64,10]
 
 Without a file: the 100,004 real ratings of the demo. Compiling the kernels is not counted. Each refit starts without a
-version before it; one more, at the end, starts from the last one's factors.
+version before it; one more, at the end, starts from the last one's factors. They run in a process of their own, so that
+its peak memory is that of a refit.
 With --peers no refit is run: ours and the peers fit, list and predict in turn, each in a process of its own. With --equal
 all take that rank and as many iterations, and ours does not stop early; without, each does what it does best.
 The peers have an environment of their own: python -m venv peers && peers/bin/pip install -r requirements/peers.txt
@@ -17,83 +17,50 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import sys
-import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pcsv
 
-from bench._report import print_report
-from bench.peers.compare import CONTESTANTS, Comparison, compare
-from bench.peers.table import as_text
-from bench.pipeline import temporary_settings
-from bench.synthetic import generate
-from bench.whole_refit import measured, quality, store
+from bench.harness import Figures, data_options, options, ratings, run, store, temporary_settings
+from bench.peers.compare import PEERS, compare, train_and_test
+from bench.peers.worker import peak_mb
+from reelstream.als.__main__ import compile_kernels
 from reelstream.als.blocks import n_cpus
-from reelstream.als.factors import ModelSettings, RatingMatrix
+from reelstream.als.factors import ModelSettings
 from reelstream.als.metrics import evaluate
-from reelstream.als.splits import split_random
 from reelstream.batch import refit as refits
-from reelstream.cli.demo import real_ratings
 from reelstream.settings import Settings
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
+from reelstream.store.recommendations import RecommendationsStore
 
 SEEDS = [3, 4, 5]
 
 
 def main() -> None:
-    asked = parser().parse_args()
-    limit_threads(asked.threads)
-    started = time.perf_counter()
-    figures: list[dict[str, Any]] = []
-    for rows in asked.synthetic or [None]:
-        table, movies = ratings(asked.ratings, rows)
-        if asked.peers:
-            figures.append(compare(table, compared(asked)))
-            print(as_text(figures[-1]), file=sys.stderr)
-        else:
-            figures.append(whole(table, movies, asked))
-    seconds = time.perf_counter() - started
-    if len(figures) == 1:
-        print_report("refit", figures[0], seconds=seconds)
-    else:
-        print_report("refit", {"sizes": figures, "grows": growth(figures)}, seconds=seconds)
-
-
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    data = parser.add_mutually_exclusive_group()
-    data.add_argument("--ratings", type=Path, help="a MovieLens ratings.csv")
-    data.add_argument("--synthetic", type=int, nargs="+", metavar="ROWS", help="ratings of bench.synthetic, so many")
+    parser = options(__doc__)
+    data_options(parser, nargs="+")
     parser.add_argument("--engine", choices=("native", "mllib"), default="native")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        help="random splits, a round each; without: 3 4 5, as the defaults were tuned on 42, 1 and 2,"
-        " and for synthetic ratings without --peers none",
-    )
-    parser.add_argument("--peers", type=names, default=(), help=f"some of {','.join(CONTESTANTS)}")
+    seeds = "random splits; without: 3 4 5, as the defaults were tuned on others; in whole refits of --synthetic none"
+    parser.add_argument("--seeds", type=int, nargs="+", help=seeds)
+    parser.add_argument("--peers", type=names, default=(), help=f"some of {','.join(PEERS)}")
     parser.add_argument("--peers-python", type=Path, default=Path(sys.executable), help="the Python that has them")
     parser.add_argument("--equal", type=rank_and_iterations, metavar="RANK,ITERATIONS", help="of all contestants")
     parser.add_argument("--threads", type=int, default=n_cpus(), help="of all; without: the number of CPUs")
-    parser.add_argument("--top-n-limit-s", type=float, default=120.0, help="longer lists are not made, but estimated")
-    return parser
+    run("refit", parser, of_all_sizes)
 
 
 def names(text: str) -> list[str]:
-    peers = text.split(",")
-    for peer in peers:
-        if peer not in CONTESTANTS:
-            raise argparse.ArgumentTypeError(f"{peer!r} is none of {', '.join(CONTESTANTS)}")
-    return peers
+    if unknown := sorted({*text.split(",")} - {*PEERS}):
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(PEERS)}")
+    return text.split(",")
 
 
 def rank_and_iterations(text: str) -> tuple[int, int]:
@@ -101,81 +68,77 @@ def rank_and_iterations(text: str) -> tuple[int, int]:
     return rank, iterations
 
 
-def limit_threads(threads: int) -> None:
-    """Holds this process and all that it starts to so many CPUs, where the system can."""
-    if threads < n_cpus() and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+def of_all_sizes(asked: argparse.Namespace) -> Figures:
+    if asked.threads < n_cpus() and hasattr(os, "sched_setaffinity"):  # of all that is started from here on, too
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.threads])
+    sizes = []
+    for rows in asked.synthetic or [None]:
+        table, titles = ratings(asked.ratings, rows)
+        sizes.append(compare(table, asked, asked.seeds or SEEDS) if asked.peers else whole(table, titles, asked))
+    if len(sizes) == 1:
+        return sizes[0]
+    medians = [each["refit_s"]["median"] for each in sizes if "refit_s" in each]
+    return {"sizes": sizes, "grows": [round(more / less, 2) for less, more in pairwise(medians)]}
 
 
-def ratings(csv: Path | None, synthetic: int | None) -> tuple[pa.Table, pa.Table | None]:
-    """(user_id, movie_id, rating, rated_at int64 in ms; titles or None)."""
-    if synthetic:
-        return generate(synthetic), None
-    with tempfile.TemporaryDirectory() as directory:
-        csv, movies = (csv, None) if csv else real_ratings(Path(directory))
-        columns = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float32(), "timestamp": pa.int64()}
-        options = pcsv.ConvertOptions(column_types=columns, include_columns=list(columns))
-        table = pcsv.read_csv(csv, convert_options=options)
-        titles = read_csv(movies) if movies else None
-    rated_at = pa.array(table["timestamp"].to_numpy() * 1000)
-    table = table.set_column(3, "rated_at", rated_at).rename_columns(["user_id", "movie_id", "rating", "rated_at"])
-    return table, titles
-
-
-def compared(asked: argparse.Namespace) -> Comparison:
-    return Comparison(
-        peers=asked.peers,
-        python=asked.peers_python,
-        rounds=asked.rounds,
-        seeds=asked.seeds or SEEDS,
-        threads=asked.threads,
-        equal=asked.equal,
-        top_n_limit_s=asked.top_n_limit_s,
-    )
-
-
-def whole(table: pa.Table, titles: pa.Table | None, asked: argparse.Namespace) -> dict[str, Any]:
+def whole(table: pa.Table, titles: pa.Table | None, asked: argparse.Namespace) -> Figures:
     """Whole refits of the ratings, and the quality of the models on random splits of them."""
     seeds = asked.seeds if asked.seeds is not None else [] if asked.synthetic else SEEDS
     with temporary_settings(engine=asked.engine) as settings:
         store(settings, table)
         if titles:
             MoviesStore(settings.warehouse).load(titles)
-        times = measured(settings, asked.rounds)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            figures: Figures = {"engine": asked.engine, **process.submit(_refits, settings, asked.rounds).result()}
         splits = [split_quality(settings, table, seed) for seed in seeds]
-    seconds = sorted(times["rounds"], key=lambda s: s["all"])
-    figures: dict[str, Any] = {
-        "engine": asked.engine,
-        "ratings": table.num_rows,
-        "refit_s": {
-            "median": round(statistics.median(s["all"] for s in seconds), 3),
-            "rounds": [s["all"] for s in times["rounds"]],
-        },
-        "of_which_s": seconds[len(seconds) // 2],
-        "refit_again_s": times["again"],
-        "peak_mb": times["peak_mb"],
-        "quality": times["quality"],
-    }
     if splits:
         figures["random_80_20"] = splits
-        figures["mean"] = {n: round(float(np.mean([q[n] for q in splits])), 4) for n in ("rmse", "ndcg_at_10")}
+        figures["mean"] = {n: round(statistics.fmean(q[n] for q in splits), 4) for n in ("rmse", "ndcg_at_10")}
     return figures
+
+
+def _refits(settings: Settings, rounds: int) -> Figures:
+    """Refits of what is stored, each without a version before it, and one more that has one: seconds by step, memory, and
+    what the last of the rounds measured on its held-out ratings, beside the baselines: seconds say little without."""
+    compile_kernels()
+    seconds = []
+    for _ in range(rounds):
+        for directory in ("models", "recommendations"):
+            shutil.rmtree(settings.warehouse / directory, ignore_errors=True)
+        seconds.append(_timed(settings))
+    peaks, info = peak_mb(), RecommendationsStore(settings.warehouse).current().info
+    totals = [steps["all"] for steps in seconds]
+    return {
+        "ratings": info["ratings"],
+        "refit_s": {"median": round(statistics.median(totals), 3), "rounds": totals},
+        "of_which_s": sorted(seconds, key=lambda steps: steps["all"])[rounds // 2],
+        "refit_again_s": _timed(settings),
+        **peaks,
+        "quality": info["metrics"] and quality(info["metrics"]),
+    }
+
+
+def _timed(settings: Settings) -> dict[str, float]:
+    """One refit's seconds, by step; `all` from the call to its return."""
+    began = time.perf_counter()
+    version = refits.refit(settings)
+    return {**version.info["seconds"], "all": round(time.perf_counter() - began, 3)}
 
 
 def split_quality(settings: Settings, table: pa.Table, seed: int) -> dict[str, float]:
     """Both models fitted on a random 80 % and measured on the rest: relevant is 4 stars or more, all unseen movies compete."""
-    user, movie, rating = (table[name].to_numpy() for name in ("user_id", "movie_id", "rating"))
-    train_rows, test_rows = split_random(len(rating), 0.2, seed)
-    train = RatingMatrix.from_triples(user[train_rows], movie[train_rows], rating[train_rows])
+    train, test = train_and_test(table, seed)
     factors = refits.engine(settings.engine)(train, ModelSettings(), settings)
-    metrics = evaluate(factors, train, user[test_rows], movie[test_rows], rating[test_rows])
-    return {"seed": seed, **quality(metrics)}
+    return {"seed": seed, **quality(evaluate(factors, train, *test))}
 
 
-def growth(figures: list[dict[str, Any]]) -> list[float]:
-    """How many times the seconds of a whole refit grow from each size to the next; with peers, nothing."""
-    seconds = [each["refit_s"]["median"] for each in figures if "refit_s" in each]
-    return [round(more / less, 2) for less, more in pairwise(seconds)]
+def quality(metrics: Figures) -> dict[str, float]:
+    """rmse and ndcg_at_10 beside those of the baselines."""
+    baselines = metrics["baselines"]
+    figures = {"rmse": metrics["rmse"], "ndcg_at_10": metrics["ndcg_at_10"]}
+    figures["bias_only_rmse"] = baselines["bias_only"]["rmse"]
+    figures["popularity_ndcg_at_10"] = baselines["popularity"]["ndcg_at_10"]
+    return {name: round(figure, 4) for name, figure in figures.items() if figure is not None}
 
 
 if __name__ == "__main__":

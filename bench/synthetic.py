@@ -1,6 +1,6 @@
 """Ratings that nobody gave, with the shape of MovieLens 25M: for sizes that have no data set of their own.
 
-    python -m bench.synthetic 10000000 [--seed 1] [--out ratings.csv]
+    python -m bench.synthetic 10000000 [--seed 1] [--threads 2] [--out ratings.csv]
 
 In: how many, and a seed. Out: an Arrow table, or a ratings.csv. Next: `bench.refit --synthetic`.
 
@@ -20,9 +20,8 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,32 +44,28 @@ MEAN, USER_SD, MOVIE_SD, TASTE_SD, NOISE_SD = 3.28, 0.46, 0.45, 0.54, 0.78
 WHOLE_STARS = 0.37
 """Share of users who give whole stars only."""
 
+Random = np.random.Generator
 _BLOCK = 1024
 """Users that are drawn together, from a random stream of their own: so that threads do not change the outcome."""
 _DENSE = 600
 """A user with more ratings than this is drawn in one pass over the catalogue."""
 
 
-@dataclass(frozen=True, slots=True)
-class _World:
+class _World(NamedTuple):
     """What the blocks of users draw from."""
 
     seed: int
-    shelves: np.ndarray
-    """float64[K, M]: each row a distribution over the movies."""
-    shelf_ends: np.ndarray
-    """float64[K, M]: the rows' running sums."""
-    q: np.ndarray
-    """float64[M, K]."""
-    movie_bias: np.ndarray
-    """float64[M], in stars."""
+    shelves: np.ndarray  # float64[K, M]: each row a distribution over the movies
+    shelf_ends: np.ndarray  # float64[K, M]: the rows' running sums
+    q: np.ndarray  # float64[M, K]
+    movie_bias: np.ndarray  # float64[M], in stars
 
 
-def generate(rows: int, seed: int = 1) -> pa.Table:
+def generate(rows: int, seed: int = 1, threads: int | None = None) -> pa.Table:
     """A table of user_id int64, movie_id int64, rating float (float32) in half stars from 0.5 to 5 and rated_at int64 in
     milliseconds since 1970, sorted by user, then movie; no (user, movie) comes twice.
 
-    rows: at least 20. The same rows and seed give the same table, whatever the number of CPUs.
+    rows: at least 20. The same rows and seed give the same table, whatever the number of threads.
     Raises ValueError for fewer rows.
     """
     if rows < LEAST_PER_USER:
@@ -79,7 +74,7 @@ def generate(rows: int, seed: int = 1) -> pa.Table:
     counts = _counts(rows, random)  # 1, [U]
     world, movie_ids = _world(seed, random)  # 2 and 3
     blocks = [(i, counts[i : i + _BLOCK]) for i in range(0, len(counts), _BLOCK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         drawn = list(pool.map(lambda block: _block(world, *block), blocks))  # 4 to 6
     user, movie, rating, rated_at = (np.concatenate([block[i] for block in drawn]) for i in range(4))
     columns = {"user_id": user + 1, "movie_id": movie_ids[movie], "rating": rating, "rated_at": rated_at}
@@ -116,7 +111,7 @@ def _spread(counts: np.ndarray) -> dict[str, float]:
     return {"min": int(counts.min()), **middle, "max": int(counts.max())}
 
 
-def _counts(rows: int, random: np.random.Generator) -> np.ndarray:
+def _counts(rows: int, random: Random) -> np.ndarray:
     """Ratings of each user, int64[U], `rows` in all."""
     n_users = max(1, round(rows / RATINGS_PER_USER))
     most = int(MOST_OF_CATALOGUE * CATALOGUE) - LEAST_PER_USER
@@ -127,11 +122,10 @@ def _counts(rows: int, random: np.random.Generator) -> np.ndarray:
     for _ in range(20):
         more = np.minimum(more * (left / more.sum()), most)
     ends = np.rint(np.cumsum(more) * (left / more.sum())).astype(np.int64)  # [U]
-    counts: np.ndarray = np.diff(ends, prepend=0) + LEAST_PER_USER
-    return counts
+    return np.asarray(np.diff(ends, prepend=0) + LEAST_PER_USER)
 
 
-def _world(seed: int, random: np.random.Generator) -> tuple[_World, np.ndarray]:
+def _world(seed: int, random: Random) -> tuple[_World, np.ndarray]:
     """(what to draw from, movie ids int64[M])."""
     rank = random.permutation(CATALOGUE)  # [M]
     weight = (1 + rank / 500) ** -2.4  # [M]
@@ -149,14 +143,11 @@ def _block(world: _World, first: int, counts: np.ndarray) -> tuple[np.ndarray, .
     p = random.standard_normal((len(counts), TASTES))  # [B, K]
     odds = np.exp(USER_SHARPNESS * p)
     odds /= odds.sum(axis=1, keepdims=True)
-    pairs = _pairs(world, odds, counts, random)
-    user, movie = np.divmod(pairs, CATALOGUE)  # [L], [L]
-    rating = _stars(world, p, user, movie, random)
-    rated_at = _times(counts, random)
-    return user + first, movie, rating, rated_at
+    user, movie = np.divmod(_pairs(world, odds, counts, random), CATALOGUE)  # 4, [L], [L]
+    return user + first, movie, _stars(world, p, user, movie, random), _times(counts, random)  # 5 and 6
 
 
-def _pairs(world: _World, odds: np.ndarray, counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _pairs(world: _World, odds: np.ndarray, counts: np.ndarray, random: Random) -> np.ndarray:
     """user · CATALOGUE + movie, int64[L] ascending: counts[u] different movies of each user."""
     ends = np.cumsum(odds, axis=1)  # [B, K]
     drawn = []
@@ -178,20 +169,17 @@ def _pairs(world: _World, odds: np.ndarray, counts: np.ndarray, random: np.rando
     return np.sort(np.concatenate([*drawn, pairs]))
 
 
-def _stars(
-    world: _World, p: np.ndarray, user: np.ndarray, movie: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
+def _stars(world: _World, p: np.ndarray, user: np.ndarray, movie: np.ndarray, random: Random) -> np.ndarray:
     """float32[L], in half stars."""
     user_bias = USER_SD * random.standard_normal(len(p))  # [B]
     step = np.where(random.random(len(p)) < WHOLE_STARS, 1.0, 0.5)[user]  # [L]
     taste = TASTE_SD * (p[user] * world.q[movie]).sum(axis=1) / np.sqrt(TASTES)  # [L]
     stars = MEAN + user_bias[user] + world.movie_bias[movie] + taste
     stars += NOISE_SD * random.standard_normal(len(user))
-    rating: np.ndarray = np.clip(np.rint(stars / step) * step, step, 5.0).astype(np.float32)
-    return rating
+    return np.asarray(np.clip(np.rint(stars / step) * step, step, 5.0), np.float32)
 
 
-def _times(counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _times(counts: np.ndarray, random: Random) -> np.ndarray:
     """Milliseconds, whole seconds, int64[L]: each user's ratings lie in a few sessions, most of them early."""
     n_sessions = 1 + (random.random(len(counts)) * counts / 60).astype(np.int64)  # [B]
     of = np.repeat(np.arange(len(counts)), n_sessions)  # [S]
@@ -204,23 +192,18 @@ def _times(counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
     session = first[user] + (random.random(len(user)) * n_sessions[user]).astype(np.int64)  # [L]
     lasts_s = 30 * counts / n_sessions  # [B]
     seconds = begins_s[session] + random.random(len(user)) * lasts_s[user]  # [L]
-    rated_at: np.ndarray = seconds.astype(np.int64) * 1000
-    return rated_at
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", type=int)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="a ratings.csv to write")
-    asked = parser.parse_args()
-    began = time.perf_counter()
-    table = generate(asked.rows, asked.seed)
-    seconds = time.perf_counter() - began
-    if asked.out:
-        write_csv(table, asked.out)
-    print(json.dumps({**shape(table), "seed": asked.seed, "generated_s": round(seconds, 1)}, indent=2))
+    return np.asarray(seconds.astype(np.int64) * 1000)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="without: the number of CPUs")
+    parser.add_argument("--out", type=Path, help="a ratings.csv to write")
+    asked, began = parser.parse_args(), time.perf_counter()
+    table = generate(asked.rows, asked.seed, asked.threads)
+    figures = {"seed": asked.seed, "generated_s": round(time.perf_counter() - began, 1)}
+    if asked.out:
+        write_csv(table, asked.out)
+    print(json.dumps({**shape(table), **figures}, indent=2))

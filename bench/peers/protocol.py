@@ -1,69 +1,31 @@
-"""What both sides of a comparison agree on: the files between them, and what a contestant can do.
+"""What both sides of a comparison agree on: the arrays between them, and what a contestant can do.
 
-In: a split as arrays. Out: lists and predictions as arrays. Next: `worker` serves it, `compare` asks.
+In: a split as arrays. Out: lists and predictions as arrays. Next: `worker` has them made, `compare` measures them.
 Users and movies are positions 0, 1, …: all of them are in the training ratings.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+AT_HOME = ("ours", "mllib")
+"""They run in reelstream's environment, the others in that of the peers."""
+INSTALL = """Install the peers, then give --peers-python peers/bin/python:
+    python -m venv peers && peers/bin/pip install -r requirements/peers.txt"""
 SCALE = 0.5, 5.0
 """Stars."""
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """L training ratings, sorted by user, then movie, and T pairs to predict."""
-
-    user: np.ndarray
-    """int32[L]."""
-    movie: np.ndarray
-    """int32[L]."""
-    rating: np.ndarray
-    """float32[L], stars."""
-    test_user: np.ndarray
-    """int32[T]."""
-    test_movie: np.ndarray
-    """int32[T]."""
-
-    @property
-    def n_users(self) -> int:
-        return int(self.user[-1]) + 1
-
-    @property
-    def n_movies(self) -> int:
-        return int(self.movie.max()) + 1
-
-    def seen(self, user: int) -> np.ndarray:
-        """The movies that the user has rated."""
-        first, end = np.searchsorted(self.user, [user, user + 1])
-        return self.movie[first:end]
-
-    def save(self, path: Path) -> None:
-        np.savez(path, **{name: getattr(self, name) for name in self.__slots__})
-
-    @classmethod
-    def load(cls, path: Path) -> Split:
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in cls.__slots__})
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One contestant: a model of a library. rank, iterations: None is what the library's module thinks best."""
+class Job(NamedTuple):
+    """One contestant: a model of a library. rank, iterations: None is what its class takes for the best."""
 
     library: str
-    model: str
-    """rating (predicts stars) or ranking (orders lists)."""
+    model: str  # rating (predicts stars) or ranking (orders lists)
     variant: str = ""
     rank: int | None = None
     iterations: int | None = None
@@ -74,58 +36,74 @@ class Job:
         return " ".join(part for part in (self.library, self.model, self.variant) if part)
 
 
-class Contestant(Protocol):
-    """A module of this directory has a `make(job)` that returns one."""
+class Split(NamedTuple):
+    """L training ratings, sorted by user, then movie, and T pairs to predict."""
 
-    settings: str
-    """What it was fitted with, for the reader of the report; after `fit`."""
+    user: np.ndarray  # int32[L]
+    movie: np.ndarray  # int32[L]
+    rating: np.ndarray  # float32[L], stars
+    test_user: np.ndarray  # int32[T]
+    test_movie: np.ndarray  # int32[T]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(users, movies)."""
+        return int(self.user[-1]) + 1, int(self.movie.max()) + 1
+
+    def seen(self, user: int) -> np.ndarray:
+        """The movies that the user has rated."""
+        first, end = np.searchsorted(self.user, [user, user + 1])
+        return self.movie[first:end]
+
+
+class Contestant:
+    """A model of a library, made of a Job."""
+
+    options: dict[str, Any]
+    """What it was fitted with, for the reader of the report."""
 
     def load(self, split: Split) -> None:
         """Makes of the arrays what the library's fit takes. Not counted."""
+        self.split = split
+        self.listed: np.ndarray | None = None
 
     def fit(self) -> list[float]:
         """Fits anew. Returns the seconds of single iterations where the library tells them, else nothing."""
+        raise NotImplementedError
 
-    def top_n(self, n: int, out: Path, limit_s: float) -> None:
-        """Writes the best n movies of every user to Parquet. Raises TooSlow where that would take longer."""
+    def top_n(self, n: int, out: Path) -> None:
+        """Writes the best n movies of every user to Parquet; this way, a user at a time.
+
+        >>> contestant, split = Contestant(), Split(np.array([0, 0, 2]), np.array([3, 1, 0]), *[np.zeros(1)] * 3)
+        >>> contestant.load(split)
+        >>> contestant.best = lambda user, n: split.seen(user)[:n]
+        >>> contestant.top_n(2, Path("/dev/null"))
+        >>> split.shape, contestant.lists(2).tolist()
+        ((3, 4), [[3, 1], [-1, -1], [0, -1]])
+        """
+        positions = np.full((self.split.shape[0], n), -1, np.int32)
+        for user in range(len(positions)):
+            movies = self.best(user, n)
+            positions[user, : len(movies)] = movies
+        self.write(out, positions)
+
+    def best(self, user: int, n: int) -> np.ndarray:
+        """A user's best movies, at most n, where the library makes lists a user at a time."""
+        raise NotImplementedError
+
+    def write(self, out: Path, positions: np.ndarray, scores: np.ndarray | None = None) -> None:
+        """Rows of user, rank, movie and, where given, score: positions int[U, n], -1 for none; scores float[U, n]."""
+        user, place = np.nonzero(positions >= 0)
+        columns = {"user": user.astype(np.int32), "rank": place.astype(np.int32) + 1, "movie": positions[user, place]}
+        if scores is not None:
+            columns["score"] = scores[user, place]
+        pq.write_table(pa.table(columns), out)
+        self.listed = np.asarray(positions, np.int32)
 
     def lists(self, n: int) -> np.ndarray | None:
-        """int32[U, n], best first, without what the user has seen, -1 for none; after `top_n`. None: makes no lists."""
+        """int32[U, n] after `top_n`, best first, without what the user has seen, -1 for none. Not counted."""
+        return self.listed
 
-    def predict(self) -> np.ndarray | None:
-        """Stars of the test pairs, float32[T], as the library has them. None: predicts no stars."""
-
-
-class TooSlow(Exception):
-    """`seconds` is how long it would take."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"would take about {seconds:.0f} s")
-        self.seconds = seconds
-
-
-def one_by_one(
-    best: Callable[[int], np.ndarray], n_users: int, n: int, limit_s: float, try_users: int = 20
-) -> np.ndarray:
-    """Lists of a library that makes them a user at a time, int32[U, n]; `best` gives a user's movies, best first.
-
-    Raises TooSlow if the first few users show that all would take longer than limit_s.
-    """
-    positions = np.full((n_users, n), -1, np.int32)
-    began = time.perf_counter()
-    for user in range(n_users):
-        movies = best(user)[:n]
-        positions[user, : len(movies)] = movies
-        needed_s = (time.perf_counter() - began) / (user + 1) * n_users
-        if user + 1 == try_users and needed_s > limit_s:
-            raise TooSlow(needed_s)
-    return positions
-
-
-def write_lists(out: Path, positions: np.ndarray, scores: np.ndarray | None = None) -> None:
-    """Parquet rows of user, rank, movie and, where given, score: positions int[U, n], scores float[U, n]."""
-    user, place = np.nonzero(positions >= 0)
-    columns = {"user": user.astype(np.int32), "rank": place.astype(np.int32) + 1, "movie": positions[user, place]}
-    if scores is not None:
-        columns["score"] = scores[user, place]
-    pq.write_table(pa.table(columns), out)
+    def predict(self) -> np.ndarray:
+        """Stars of the test pairs, float32[T], as the library has them. Not counted."""
+        raise NotImplementedError

@@ -1,100 +1,75 @@
-"""The process of one contestant: takes orders as JSON lines on standard input, answers on standard output.
+"""The process of one contestant: each line of JSON on standard input has it take a turn, each on standard output answers.
 
     python -m bench.peers.worker '{"library": "implicit", "model": "ranking", "threads": 2}'
 
-In: load, fit, top_n, answers. Out: seconds, peak memory, or what went wrong. Next: `compare` measures the answers.
+In: what `turn` takes. Out: seconds, peak memory and files, or its end and why. Next: `compare` measures the answers.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import resource
+import statistics
 import sys
 import time
-import traceback
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.peers.protocol import Contestant, Job, Split, TooSlow
-
-MODULES = {
-    "ours": "bench.peers.ours",
-    "mllib": "bench.peers.mllib_als",
-    "implicit": "bench.peers.implicit_als",
-    "cmfrec": "bench.peers.cmfrec_cmf",
-    "lenskit": "bench.peers.lenskit_als",
-    "surprise": "bench.peers.surprise_svd",
-}
+from bench.peers.protocol import AT_HOME, INSTALL, Contestant, Job, Split
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints goes to standard error
-    job = Job(**json.loads(sys.argv[1]))
-    contestant: Contestant | None = None
+    contestant, job = None, Job(**json.loads(sys.argv[1]))
+    module = "bench.peers.ours" if job.library in AT_HOME else "bench.peers.libraries"
     for line in sys.stdin:
-        try:
-            if contestant is None:
-                contestant = importlib.import_module(MODULES[job.library]).make(job)
-            answer = obey(contestant, json.loads(line))
+        try:  # here, not before, so that no JVM starts in another's turn
+            contestant = contestant or getattr(import_module(module), f"{job.library.capitalize()}Contestant")(job)
         except ImportError as error:
-            answer = {"missing": str(error)}
-        except Exception:
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), file=answers)
+            sys.exit(f"{sys.executable} cannot import {job.library} ({error}). {INSTALL}")
+        print(json.dumps(turn(contestant, rates=job.model == "rating", **json.loads(line))), file=answers)
 
 
-def obey(contestant: Contestant, order: dict[str, Any]) -> dict[str, Any]:
-    """Does one order; the answer has its seconds, and the peak memory so far."""
+def turn(contestant: Contestant, *, rates: bool, split: str, out: str, n: int) -> dict[str, Any]:
+    """Fits the split, makes lists in out/lists, and writes out/answers.npz: "lists" int32[U, n], "predicted" float32[T].
+
+    Only what the contestant can do is in the file, and in the figures.
+    """
+    with np.load(split, allow_pickle=False) as arrays:
+        contestant.load(Split(**arrays))
     began = time.perf_counter()
-    answer: dict[str, Any] = {}
-    if order["do"] == "load":
-        contestant.load(Split.load(Path(order["split"])))
-    elif order["do"] == "fit":
-        answer["iterations_s"] = contestant.fit()
-        answer["settings"] = contestant.settings
-    elif order["do"] == "top_n":
-        try:
-            contestant.top_n(order["n"], Path(order["out"]), order["limit_s"])
-        except TooSlow as error:
-            answer["too_slow_s"] = error.seconds
-    elif order["do"] == "answers":
-        lists = contestant.lists(order["n"]) if order["lists"] else None
-        both: dict[str, Any] = {"lists": lists, "predicted": contestant.predict()}
-        np.savez(Path(order["out"]), **{name: array for name, array in both.items() if array is not None})
-    return {**answer, "seconds": time.perf_counter() - began, "peak_mb": peak_mb()}
+    iterations_s = contestant.fit()
+    fitted, lists = time.perf_counter(), Path(out) / "lists"
+    contestant.top_n(n, lists)
+    ended = time.perf_counter()
+    figures = {"fit_s": fitted - began, **peak_mb()}
+    figures |= {"iteration_s": statistics.median(iterations_s)} if iterations_s else {}
+    answers: dict[str, Any] = {"predicted": contestant.predict()} if rates else {}
+    if lists.exists():
+        figures["top_n_s"] = ended - fitted
+        answers["lists"] = contestant.lists(n)
+    np.savez(Path(out) / "answers.npz", **answers)
+    return {"settings": ", ".join(f"{name} {value}" for name, value in contestant.options.items()), **figures}
 
 
 def peak_mb() -> dict[str, float]:
-    """Most memory that this process and its children (Spark's JVM) ever had, as far as the system tells.
+    """Most memory that this process and its children (Spark's JVM) ever had: peak_mb, peak_mb_of_children. It needs Linux.
 
-    From /proc where there is one: `ru_maxrss` also counts what the process was before it became this program.
+    From /proc: `ru_maxrss` also counts what the process was before it became this program.
     """
-    if not Path("/proc/self/status").exists():
-        unit = 1e6 if sys.platform == "darwin" else 1e3
-        return {"process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)}
-    peaks = {"process": _peak_kb(_status("self")) / 1e3}
-    statuses = [_status(directory.name) for directory in Path("/proc").iterdir() if directory.name.isdecimal()]
-    children = [status for status in statuses if status.get("PPid") == str(os.getpid())]
-    if children:
-        peaks["children"] = sum(map(_peak_kb, children)) / 1e3
-    return {name: round(peak * 1.024, 1) for name, peak in peaks.items()}
-
-
-def _status(pid: str) -> dict[str, str]:
-    try:
-        lines = (Path("/proc") / pid / "status").read_text().splitlines()
-    except OSError:  # it has ended
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-
-def _peak_kb(status: dict[str, str]) -> float:
-    return float(status.get("VmHWM", "0 kB").split()[0])
+    peaks, me = {"peak_mb": 0.0, "peak_mb_of_children": 0.0}, str(os.getpid())
+    for path in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):  # it has ended
+            status = dict(line.split(":\t", 1) for line in path.read_text().splitlines())
+            if me in (status["Pid"], status["PPid"]):
+                whose = "peak_mb" if status["Pid"] == me else "peak_mb_of_children"
+                peaks[whose] += int(status.get("VmHWM", "0 kB").split()[0]) * 1024 / 1e6
+    return {name: round(peak, 1) for name, peak in peaks.items() if peak}
 
 
 if __name__ == "__main__":

@@ -2,54 +2,76 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from bench.pipeline import temporary_settings
-from bench.refit import growth, parser
-from bench.synthetic import generate
-from bench.whole_refit import measured, store
-from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore
+from reelstream.als.factors import ModelSettings, RatingMatrix
+from reelstream.als.fit import fit
+from reelstream.als.metrics import evaluate
+from reelstream.als.splits import split_random
+from tests.bench.run import ended, figures, write_csv
+from tests.fixtures.camps import camps
+
+QUALITY = {"rmse", "ndcg_at_10", "bias_only_rmse", "popularity_ndcg_at_10"}
 
 
-def test_refits_are_timed_by_step_in_a_process_of_their_own() -> None:
-    table = generate(5000)
-    with temporary_settings() as settings:
-        store(settings, table)
-        stored = RatingsStore(settings.warehouse).read(columns=["user_id", "movie_id", "rating", "rated_at"])
+def test_refits_of_two_sizes_are_timed_by_step_in_a_process_of_their_own() -> None:
+    found = figures("refit", "--synthetic", 2000, 5000, "--rounds", 2, "--threads", 1)
 
-        figures = measured(settings, rounds=2)
-
-        version = RecommendationsStore(settings.warehouse).current()
-    assert stored.set_column(3, "rated_at", stored["rated_at"].cast(pa.int64())).equals(table)
-    assert version.info["ratings"] == 5000
-    assert len(figures["rounds"]) == 2
-    for seconds in (*figures["rounds"], figures["again"]):
-        assert sum(seconds.values()) - seconds["all"] <= seconds["all"]
-        assert {"read ratings", "fit all ratings", "top-N tables"} < set(seconds)
-    assert figures["peak_mb"]["process"] > 50
-    assert set(figures["quality"]) == {"rmse", "ndcg_at_10", "bias_only_rmse", "popularity_ndcg_at_10"}
-    assert 0.5 < figures["quality"]["rmse"] < 1.2
+    assert found["machine"]["cpus"] == 1
+    assert [size["ratings"] for size in found["sizes"]] == [2000, 5000]  # as the version says that they publish
+    smaller, larger = (size["refit_s"]["median"] for size in found["sizes"])
+    assert found["grows"] == [pytest.approx(larger / smaller, abs=0.006)]
+    for size in found["sizes"]:
+        assert len(size["refit_s"]["rounds"]) == 2
+        for seconds in (size["of_which_s"], size["refit_again_s"]):
+            assert sum(seconds.values()) - seconds["all"] <= seconds["all"]
+            assert {"read ratings", "fit all ratings", "top-N tables"} < set(seconds)
+        assert size["peak_mb"] > 50
+        assert set(size["quality"]) == QUALITY
+        assert 0.5 < size["quality"]["rmse"] < 1.2
 
 
-def test_growth_is_from_each_size_to_the_next() -> None:
-    assert growth([{"refit_s": {"median": s}} for s in (2.0, 18.0, 180.0)]) == [9, 10]
-    assert growth([{"contestants": {}}, {"contestants": {}}]) == []
+def test_a_file_is_split_and_measured_for_each_seed(tmp_path: Path) -> None:
+    user, movie, rating = camps()  # sorted by user, then movie, as the bench reads it
+    csv = write_csv(tmp_path / "ratings.csv", (user, movie, rating))
 
+    found = figures("refit", "--ratings", csv, "--rounds", 1, "--seeds", 3, 4)
 
-def test_options() -> None:
-    asked = parser().parse_args(["--synthetic", "1000", "2000", "--peers", "mllib,cmfrec", "--equal", "64,10"])
-
-    assert (asked.synthetic, asked.peers, asked.equal) == ([1000, 2000], ["mllib", "cmfrec"], (64, 10))
+    first, second = found["random_80_20"]
+    assert (first.pop("seed"), second.pop("seed")) == (3, 4)
+    assert set(first) == QUALITY
+    train, test = split_random(len(rating), 0.2, 3)
+    matrix = RatingMatrix.from_triples(user[train], movie[train], rating[train])
+    direct = evaluate(fit(matrix, ModelSettings()), matrix, user[test], movie[test], rating[test])
+    assert [first["rmse"], first["ndcg_at_10"]] == [round(direct["rmse"], 4), round(direct["ndcg_at_10"], 4)]
+    for name, mean in found["mean"].items():
+        assert mean == pytest.approx(np.mean([first[name], second[name]]), abs=1e-4)
 
 
 @pytest.mark.parametrize(
     "wrong", [["--peers", "mllib,none"], ["--equal", "64"], ["--ratings", "a", "--synthetic", "9"]]
 )
-def test_wrong_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as refused:
-        parser().parse_args(wrong)
+def test_wrong_options_are_refused(wrong: list[str]) -> None:
+    refused = ended("refit", *wrong)
 
-    assert refused.value.code == 2
-    assert wrong[0] in capsys.readouterr().err
+    assert refused.returncode == 2
+    assert wrong[0] in refused.stderr
+
+
+def test_the_benches_of_single_steps_print_their_figures() -> None:
+    row = figures("half_step", "--entries", 8, "--rounds", 1)["us_a_row_by_entries"]["8"]
+    start = figures("warm_start", "--synthetic", 2000, "--seeds", 3, "--rounds", 1)
+    words = figures("startup", "--rounds", 1)["median_ms"]
+
+    assert 0 < row["approached"] < row["solved"]
+    assert start["ratings"] == 2000
+    mean, split = start["mean"], start["splits"][0]
+    assert mean == {name: figure for name, figure in split.items() if name != "seed"}
+    assert start["warm_to_cold"]["rmse"] == round(mean["warm_rmse"] / mean["cold_rmse"], 4)
+    assert start["warm_to_cold"]["seconds"] == round(mean["warm_s"] / mean["cold_s"], 4)
+    assert 2 <= mean["warm_iterations"] <= mean["cold_iterations"]
+    assert 0 < words["python"] < words["--version"]
+    assert set(words) == {"python", "--version", "--help"}
