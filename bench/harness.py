@@ -64,9 +64,9 @@ def data_options(parser: argparse.ArgumentParser, *, nargs: str | None = None) -
 def run(bench: str, parser: argparse.ArgumentParser, measure: Callable[[argparse.Namespace], Figures]) -> Figures:
     """Prints the figures, JSON-ready, with the whole run's seconds, the machine and the versions; returns them."""
     asked, started = parser.parse_args(), time.perf_counter()
-    belongs_to = {"machine": machine(), "versions": {package: metadata.version(package) for package in PACKAGES}}
     figures = measure(asked)
     seconds = round(time.perf_counter() - started, 1)
+    belongs_to = {"machine": machine(), "versions": {package: metadata.version(package) for package in PACKAGES}}
     print(json.dumps({"bench": bench, **figures, "seconds": seconds, **belongs_to}, indent=2))
     return figures
 
