@@ -29,7 +29,7 @@ from reelstream.broker.jars import kafka_broker_jars
 from reelstream.broker.java import find_java
 from reelstream.broker.loopback import HOST, choose_ports, kafka_answers
 from reelstream.broker.server_properties import LOG_DIRECTORY, LOGGING, ports_of, server_properties
-from reelstream.errors import BrokerUnavailable, Busy
+from reelstream.errors import BrokerUnavailable, Busy, ReelstreamError
 from reelstream.kafka_io.connection import admin_client
 
 FORMAT_HEAP_MB = 128
@@ -85,24 +85,10 @@ class EmbeddedBroker:
         Raises Busy if another broker runs on the directory, UsageError if the port that was asked for is taken,
         MissingRequirement without Java, jars or disk, BrokerUnavailable if Kafka ends early or takes too long.
         """
-        if self._lock:
-            raise Busy(f"this broker runs already on {self.data_dir}; stop it first.")
-        java, jars = find_java(), kafka_broker_jars(self._progress)  # 1. what it needs
-        self._lock = directory_lock.take(self.data_dir)  # 2. the directory is ours
         try:
-            deadline = time.monotonic() + timeout_s
-            while True:
-                self._write_files()  # 3. ports and files
-                self._while_starting()
-                self._format(java, jars)  # 4. the first time: an empty log
-                self._while_starting()
-                self._spawn(java, jars, self._lock)  # 5. the JVM
-                if self._wait_until_ready(deadline):  # 6. it answers
-                    break
-                self._end_jvm()  # another program was first at a port: once more with others
-            self._announce()  # 7. others may find it
-        except BaseException:
-            self.stop()
+            self._start(timeout_s)
+        except ReelstreamError:
+            self._while_starting()  # a program that ended because Ctrl-C reached it as well is no failure
             raise
 
     def stop(self) -> None:
@@ -129,6 +115,27 @@ class EmbeddedBroker:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _start(self, timeout_s: float) -> None:
+        if self._lock:
+            raise Busy(f"this broker runs already on {self.data_dir}; stop it first.")
+        java, jars = find_java(), kafka_broker_jars(self._progress)  # 1. what it needs
+        self._lock = directory_lock.take(self.data_dir)  # 2. the directory is ours
+        try:
+            deadline = time.monotonic() + timeout_s
+            while True:
+                self._write_files()  # 3. ports and files
+                self._while_starting()
+                self._format(java, jars)  # 4. the first time: an empty log
+                self._while_starting()
+                self._spawn(java, jars, self._lock)  # 5. the JVM
+                if self._wait_until_ready(deadline):  # 6. it answers
+                    break
+                self._end_jvm()  # another program was first at a port: once more with others
+            self._announce()  # 7. others may find it
+        except BaseException:
+            self.stop()
+            raise
 
     def _write_files(self) -> None:
         config = self.data_dir / "server.properties"

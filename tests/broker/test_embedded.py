@@ -161,6 +161,24 @@ def test_a_kafka_that_ends_early_says_why(tmp_path: Path) -> None:
     assert not broker.alive()
 
 
+def test_what_fails_in_a_start_that_was_asked_to_end_is_no_error(tmp_path: Path) -> None:
+    """Ctrl-C may reach a tool of Kafka too, before it has a session of its own."""
+    asked = False
+
+    def check() -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        (tmp_path / "kafka").mkdir()  # without its meta.properties, so that the next step fails
+        asked = True
+
+    with pytest.raises(KeyboardInterrupt):
+        EmbeddedBroker(tmp_path, while_starting=check).start()
+
+    with pytest.raises(BrokerUnavailable, match=r"has no meta\.properties"):
+        EmbeddedBroker(tmp_path).start()
+
+
 def test_a_directory_that_cannot_be_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MissingRequirement, match="can't be kept in"):
