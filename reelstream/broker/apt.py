@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from os import geteuid
 
 FORBIDDEN = "REELSTREAM_NO_INSTALL"
 LOCK_TIMEOUT_S = 600
@@ -21,7 +22,7 @@ def why_not() -> str:
         return f"{FORBIDDEN} forbids to install it"
     if not shutil.which("apt-get"):
         return "this system has no apt-get"
-    return "" if os.geteuid() == 0 else "installing it needs root"
+    return "" if geteuid() == 0 else "installing it needs root"
 
 
 def install(choices: Sequence[str], tell: Callable[[str], None]) -> str:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("no_java")
 
 @pytest.fixture(autouse=True)
 def _not_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("reelstream.broker.apt.geteuid", lambda: 1000)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def apt_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     for program in programs.iterdir():
         program.chmod(0o755)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("reelstream.broker.apt.geteuid", lambda: 0)
     monkeypatch.delenv(apt.FORBIDDEN, raising=False)
     return log
 
@@ -151,6 +151,6 @@ def test_what_is_forbidden_is_not_installed(
 
 
 def test_who_is_not_root_installs_nothing(apt_get: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("reelstream.broker.apt.geteuid", lambda: 1000)
     assert "temurin" in str(java_setup.ensure_java(lambda _line: None))
     assert not apt_get.exists()
