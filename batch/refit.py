@@ -37,7 +37,7 @@ from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.store.updates import Updates
-from reelstream.top_lists import folded_lists, popular_list, similar_lists, user_lists
+from reelstream.top_lists import folded_lists, popular_list, rating_arrays, similar_lists, user_lists
 
 
 def _silent(_what: str, _done: int, _of: int) -> None:
@@ -115,6 +115,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             "fitted_at": as_of.isoformat(),
             "top_n": settings.top_n,
             "accepted": data.state.accepted,
+            "offsets": {topic: {str(p): end for p, end in ends.items()} for topic, ends in data.state.offsets.items()},
             "ratings": len(data.rating),
             "users": len(factors.user_ids),
             "movies": len(factors.movie_ids),
@@ -204,9 +205,7 @@ def _catch_up(
         from_version(*paths, [one.user_id for one in forgotten if one.batch > data.state.batch])
         touched = np.unique(store.read(columns=["user_id"], after_batch=data.state.batch)["user_id"].to_numpy())
         if len(touched):
-            ratings = latest(store.read(user_ids=touched.tolist()))
-            row = np.searchsorted(touched, ratings["user_id"].to_numpy())
-            history = (row, ratings["movie_id"].to_numpy(), ratings["rating"].to_numpy())
+            history = rating_arrays(touched, latest(store.read(user_ids=touched.tolist())))
             now = datetime.now(UTC)
             lists = folded_lists(touched, history, fold_in, titles, n=settings.top_n, version=name, as_of=now)
             updates.append(lists, state.batch)

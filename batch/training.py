@@ -15,7 +15,7 @@ from reelstream.als.factors import RatingMatrix
 from reelstream.als.splits import split_user_time
 from reelstream.errors import NotReady
 from reelstream.store.pointer import consistent
-from reelstream.store.rating_rows import latest
+from reelstream.store.rating_rows import ages_in, latest
 from reelstream.store.ratings import RatingsState, RatingsStore
 
 HELD_OUT = 0.2
@@ -27,18 +27,19 @@ HELD_OUT_USERS = 20_000
 @dataclass(frozen=True, slots=True)
 class TrainingData:
     """The latest rating of each (user, movie), sorted by user, then movie: int64[L], int64[L], float32[L], and the
-    time in milliseconds since 1970, int64[L]."""
+    time in milliseconds since 1970, int64[L]; ages, int32[L]: how many of the user's ratings are newer."""
 
     state: RatingsState
     user_id: np.ndarray
     movie_id: np.ndarray
     rating: np.ndarray
     rated_at_ms: np.ndarray
+    ages: np.ndarray
 
     def matrix(self, rows: np.ndarray | None = None) -> RatingMatrix:
         """All ratings, or those where rows bool[L] is true."""
         keep = slice(None) if rows is None else rows
-        return RatingMatrix.from_triples(self.user_id[keep], self.movie_id[keep], self.rating[keep])
+        return RatingMatrix.from_triples(self.user_id[keep], self.movie_id[keep], self.rating[keep], self.ages[keep])
 
     def held_out(self) -> np.ndarray:
         """bool[L]: the newest fifth of each user's ratings, of HELD_OUT_USERS users at the most.
@@ -73,6 +74,7 @@ def load(store: RatingsStore) -> TrainingData:
         table["movie_id"].to_numpy(),
         table["rating"].to_numpy(),
         table["rated_at"].cast(pa.int64()).to_numpy(),
+        ages_in(table),
     )
 
 

@@ -12,12 +12,24 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.arrays import Csr
+from reelstream.als.arrays import F32, I32, I64, Csr, ages_of
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
+from reelstream.als.list_scores import list_scores
 from reelstream.als.top_n import popular, predict, similar_movies, top_n
 from reelstream.store.movies import Titles
+from reelstream.store.rating_rows import ages_in
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
+
+RatingArrays = tuple[I64, I64, F32, I32]
+"""(row int64[L] ascending, movie_id int64[L], rating float32[L], ages int32[L]) of some users' ratings, one a (row, movie):
+row is the user's place among them; ages: `reelstream.als.arrays.ages_of`."""
+
+
+def rating_arrays(user_ids: np.ndarray, latest: pa.Table) -> RatingArrays:
+    """Of the latest ratings in the columns of RATINGS, sorted by user; user_ids int64[R] ascending, all of them."""
+    row = np.searchsorted(user_ids, latest["user_id"].to_numpy())
+    return row, latest["movie_id"].to_numpy(), latest["rating"].to_numpy(), ages_in(latest)
 
 
 def user_lists(
@@ -38,7 +50,8 @@ def user_lists(
     float32[R, K]); seen holds the positions in `factors.movie_ids` that each of the R users has rated.
     """
     bias, rating, ranking = vectors
-    positions, scores = top_n(ranking, factors.ranking_movie, seen, n)  # [R, n], [R, n]
+    by = list_scores(ranking, seen, factors)
+    positions, scores = top_n(by.vectors, factors.ranking_movie, seen, n, extra=by.extra)  # [R, n], [R, n]
     row, rank = np.nonzero(positions >= 0)  # [L], [L]
     position = positions[row, rank]
     movie_ids = factors.movie_ids[position]
@@ -58,7 +71,7 @@ def user_lists(
 
 def folded_lists(
     user_ids: np.ndarray,
-    history: tuple[np.ndarray, np.ndarray, np.ndarray],
+    history: RatingArrays,
     fold_in: FoldIn,
     titles: Titles,
     *,
@@ -68,9 +81,8 @@ def folded_lists(
 ) -> pa.Table:
     """Fresh lists of users whose factors are solved from their ratings now, as rows of USERS with source "fold_in".
 
-    user_ids int64[R] ascending; history is (row int64[L] ascending, movie_id int64[L], rating float32[L]) with one
-    rating a (row, movie). Ratings of movies that the version does not know do not count; a user with no other, be it
-    that all were taken back, has the popular list with source "popular".
+    user_ids int64[R] ascending; history has their ratings. Ratings of movies that the version does not know do not count;
+    a user with no other, be it that all were taken back, has the popular list with source "popular".
     """
     factors = fold_in.factors
     seen = known_ratings(history, factors, len(user_ids))
@@ -98,12 +110,15 @@ def folded_lists(
     return pa.concat_tables([lists, each]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
 
-def known_ratings(history: tuple[np.ndarray, np.ndarray, np.ndarray], factors: Factors, n_rows: int) -> Csr:
-    """Ratings (row, movie_id, rating) as a Csr of n_rows rows over the positions in `factors.movie_ids`."""
-    row, movie_id, rating = history
+def known_ratings(history: RatingArrays, factors: Factors, n_rows: int) -> Csr:
+    """Ratings as a Csr of n_rows rows over the positions in `factors.movie_ids`; only these count for the ages."""
+    row, movie_id, rating, ages = history
     position = factors.movie_index(movie_id)  # [L], -1 where the version does not know the movie
     known = position >= 0
-    return Csr.from_rows(row[known], position[known], rating[known], n_rows)
+    if not known.all():
+        row, position, rating = row[known], position[known], rating[known]
+        ages = ages_of(row, -ages[known].astype(np.int64))
+    return Csr.from_rows(row, position, rating, n_rows, ages)
 
 
 def similar_lists(factors: Factors, titles: Titles, *, n: int, version: str) -> pa.Table:

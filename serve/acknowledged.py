@@ -50,6 +50,7 @@ class AcknowledgedRatings:
             for (movie_id, stars), place in zip(rated, places, strict=True):
                 known = waiting.ratings.get(movie_id)
                 if known is None or known[1][0] != place[0] or known[1][1] < place[1]:
+                    waiting.ratings.pop(movie_id, None)  # it is the newest from now on
                     waiting.ratings[movie_id] = (stars, place)
             waiting.batch = None
             waiting.count += len(rated)
@@ -96,7 +97,7 @@ class AcknowledgedRatings:
         stored, waiting = StoredRatings(self._store, user_id), self.pending(user_id)
         if waiting is None:
             return stored
-        merged = {**stored, **waiting}
+        merged = {movie_id: stars for movie_id, stars in stored.items() if movie_id not in waiting} | waiting
         return {movie_id: stars for movie_id, stars in merged.items() if stars is not None}
 
     def newest_first(self, user_id: int) -> list[tuple[int, float, datetime | None]]:

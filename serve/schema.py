@@ -158,6 +158,7 @@ class Reason(Movie):
     rating: float
     part: float = Field(description="What this rating adds to the score; below 0 it speaks against the movie.")
     share: float = Field(description="part / score.")
+    next_part: float = Field(description="What of part comes from what users watch after this movie.")
 
 
 class Others(BaseModel):
@@ -173,6 +174,7 @@ class Because(FromModel):
     movie_id: int
     title: str | None
     score: float
+    next_part: float = Field(description="What the order of the user's ratings adds to the score.")
     reasons: list[Reason]
     others: Others
 
@@ -213,6 +215,10 @@ class SimilarMovies(FromModel):
     movie_id: int
     title: str | None
     movies: list[RankedMovie]
+
+
+class NextMovies(SimilarMovies):
+    """The first movie's score is 1."""
 
 
 class Popular(FromModel):

@@ -118,6 +118,14 @@ class Service:
 
         return self.ask(look)
 
+    def watched_next(self, movie_id: int, n: int) -> Json:
+        def look(now: Snapshot) -> Json:
+            found = movie_queries.watched_next(now, movie_id, n)
+            head = {"movie_id": movie_id, "title": now.title(movie_id), **origin(now, "refit")}
+            return {**head, "movies": rows_of(now, found, "rank", "score")}
+
+        return self.ask(look)
+
     def popular(self, want: Wanted) -> Json:
         shown = ("rank", "score", "predicted_rating", "n_ratings")
         return self.ask(
@@ -151,8 +159,9 @@ def reasons_of(now: Snapshot, because: Because, n: int) -> Json:
         "movie_id": because.movie_id,
         "title": because.title,
         "score": because.score,
+        "next_part": because.next_part,
         **origin(now, "fold_in" if because.reasons else "popular"),
-        "reasons": rows_of(now, because.reasons[:n], "rating", "part", "share"),
+        "reasons": rows_of(now, because.reasons[:n], "rating", "part", "share", "next_part"),
         "others": {
             "count": len(others),
             "part": sum(one.part for one in others),

@@ -24,15 +24,15 @@ from reelstream.als.fold_in import FoldIn
 from reelstream.settings import Settings
 from reelstream.store import models, new_movies
 from reelstream.store.movies import MoviesStore, Titles
-from reelstream.store.rating_rows import latest
+from reelstream.store.rating_rows import already_in, in_order, latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.store.updates import Updates
 from reelstream.stream.history import COLUMNS, History
-from reelstream.stream.new_movies import NewMovies, RatingArrays
+from reelstream.stream.new_movies import NewMovies
 from reelstream.stream.prequential import score
 from reelstream.stream.quality import Quality
-from reelstream.top_lists import folded_lists, similar_of
+from reelstream.top_lists import RatingArrays, folded_lists, rating_arrays, similar_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,16 @@ class FoldInStage:
             try:
                 began = time.perf_counter()
                 if loaded.version.batch < batch:  # else its refit was so quick as to have seen these ratings
-                    newest = latest(ratings, taken_back=True)
+                    newest = in_order(latest(ratings, taken_back=True))
                     columns = (newest["user_id"].to_numpy(), newest["movie_id"].to_numpy(), newest["rating"].to_numpy())
                     scores = score(columns, before, loaded.fold_in)
                     self.quality.add(scores, loaded.version.name, datetime.now(UTC))
                 scored = time.perf_counter()
+                history = self._history.of(users)
+                if loaded.version.batch < batch:
+                    loaded.learn(before, history, len(users))
                 loaded.add(user_id, movie_id)
-                lists = self._lists(users, loaded)
+                lists = self._lists(users, history, loaded)
                 made = time.perf_counter()
                 loaded.updates.append(lists, batch)
                 return Folded(len(users), scored - began, made - scored, time.perf_counter() - made)
@@ -131,9 +134,8 @@ class FoldInStage:
         loaded = _Loaded(version, movies_version, self._movies.titles())
         with self._lock:
             self._loaded = loaded
-            seen = max(version.batch, loaded.updates.batch())
-            newer = self._store.read(columns=["user_id"], after_batch=seen)
-            self._write(np.unique(newer["user_id"].to_numpy()))
+            self._catch_up(loaded)
+            self._write(self._rated_since(max(version.batch, loaded.updates.batch())))
             rated = self._history.pairs()
         for user_id, movie_id in rated:
             loaded.add(user_id, movie_id)
@@ -174,19 +176,30 @@ class FoldInStage:
         with self._lock:
             return self._history.of(user_ids)
 
+    def _rated_since(self, batch: int) -> I64:
+        """The users with ratings in micro-batches after that one, ascending; and perhaps others."""
+        return np.unique(self._store.read(columns=["user_id"], after_batch=batch)["user_id"].to_numpy())
+
+    def _catch_up(self, loaded: _Loaded) -> None:
+        """Has the transitions learn what has come since the refit read the ratings."""
+        users = self._rated_since(loaded.version.batch)
+        known = latest(already_in(self._store.read(user_ids=users.tolist()), loaded.offsets))
+        loaded.learn(rating_arrays(users, known), self._history.of(users), len(users))
+
     def _write(self, user_ids: np.ndarray) -> None:
         self._owed = np.union1d(self._owed, user_ids)
         if loaded := self._loaded:
             self._loaded = None  # whatever fails here, the next `refresh` makes up for it
-            loaded.updates.append(self._lists(self._owed, loaded), self._batch)
+            lists = self._lists(self._owed, self._history.of(self._owed), loaded)
+            loaded.updates.append(lists, self._batch)
             self._loaded, self._owed = loaded, self._owed[:0]
 
-    def _lists(self, user_ids: np.ndarray, loaded: _Loaded) -> pa.Table:
+    def _lists(self, user_ids: np.ndarray, history: RatingArrays, loaded: _Loaded) -> pa.Table:
         """Newer than every list before it, whatever the clock says."""
         self._as_of = max(datetime.now(UTC), self._as_of, loaded.as_of) + timedelta(milliseconds=1)
         return folded_lists(
             user_ids,
-            self._history.of(user_ids),
+            history,
             loaded.fold_in,
             loaded.titles,
             n=self.settings.top_n,
@@ -202,6 +215,7 @@ class _Loaded:
         base = FoldIn(models.load(version.model_path))
         factors = new_movies.load_factors(version, base.factors)
         self.version = version
+        self.offsets = models.offsets(version.model_path)
         self.movies_version = movies_version
         self.titles = titles
         self.updates = Updates(version.path)
@@ -210,6 +224,11 @@ class _Loaded:
         self.fold_in = base if factors is base.factors else FoldIn(factors)
         self._raters = np.empty(0, np.int64)
         self._lock = threading.Lock()
+
+    def learn(self, before: RatingArrays, after: RatingArrays, n_users: int) -> None:
+        """Has the transitions learn what makes the difference between all ratings of n_users users before and after."""
+        if transitions := self.fold_in.factors.transitions:
+            transitions.learn((*before[:2], before[3]), (*after[:2], after[3]), n_users)
 
     def add(self, user_id: np.ndarray, movie_id: np.ndarray) -> None:
         self.new_movies.add(user_id, movie_id)

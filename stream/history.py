@@ -15,7 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.arrays import latest_rows
+from reelstream.als.arrays import ages_of, latest_rows
+from reelstream.top_lists import RatingArrays
 
 COLUMNS = ("user_id", "movie_id", "rating", "rated_at", "partition", "offset")
 _ROW = np.dtype(
@@ -53,16 +54,15 @@ class History:
         """(user_id int64[L], movie_id int64[L]) of all rows, in parts that do not change any more."""
         return [(run["user_id"], run["movie_id"]) for run in self._runs]
 
-    def of(self, user_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(row int64[L], movie_id int64[L], rating float32[L]): all ratings of the users, sorted by row, then movie.
-
-        user_ids int64[R] ascending and unique; row is the place in user_ids.
-        """
+    def of(self, user_ids: np.ndarray) -> RatingArrays:
+        """All ratings of the users, sorted by row, then movie; user_ids int64[R] ascending and unique."""
         rows = np.concatenate([_of_users(run, user_ids) for run in self._runs])  # [all ratings of the users]
         place = (rows["partition"], rows["offset"])
         rows = rows[latest_rows(rows["user_id"], rows["movie_id"], rows["rated_at"], place)]
         rows = rows[~np.isnan(rows["rating"])]  # [L]
-        return np.searchsorted(user_ids, rows["user_id"]), rows["movie_id"].copy(), rows["rating"].copy()
+        row = np.searchsorted(user_ids, rows["user_id"])
+        ages = ages_of(row, rows["rated_at"], (rows["partition"], rows["offset"]))
+        return row, rows["movie_id"].copy(), rows["rating"].copy(), ages
 
 
 def _rows(ratings: pa.Table) -> np.ndarray:

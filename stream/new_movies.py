@@ -16,10 +16,7 @@ from reelstream.als.arrays import I64, Csr, index_of
 from reelstream.als.factor_rows import MOVIES, USERS, arrays_of, rows_at
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn, with_movies, with_users
-from reelstream.top_lists import known_ratings
-
-RatingArrays = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""(row int64[L] ascending, movie_id int64[L], rating float32[L] in stars), as `History.of` gives them."""
+from reelstream.top_lists import RatingArrays, known_ratings
 
 FRESH = 32
 """A movie is solved anew once its raters since are at least one in so many of those it had: a movie that many rate
@@ -90,9 +87,9 @@ class NewMovies:
             self._lost = self._lost[:0]
             raters = np.unique(self._raters["user_id"][np.isin(self._raters["movie_id"], due)])  # [R]
             self._waiting = np.union1d(self._waiting, raters)
-        row, movie_id, rating = _look_up(raters, history_of)  # [L] each
+        row, movie_id, rating, ages = _look_up(raters, history_of)  # [L] each
 
-        known = known_ratings((row, movie_id, rating), self._version, len(raters))  # 2. the raters' factors
+        known = known_ratings((row, movie_id, rating, ages), self._version, len(raters))  # 2. the raters' factors
         placed = known.counts() > 0  # [R]
         others = np.flatnonzero(~np.isin(self._users.user_ids, raters))
         users = with_users(
@@ -132,14 +129,13 @@ class NewMovies:
 
 
 def _look_up(user_ids: I64, history_of: Callable[[I64], RatingArrays]) -> RatingArrays:
-    """The users' ratings, without those that were taken back (NaN)."""
-    parts: list[RatingArrays] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+    """The users' ratings."""
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int32))]
     for start in range(0, len(user_ids), _USERS_AT_ONCE):
-        row, movie_id, rating = history_of(user_ids[start : start + _USERS_AT_ONCE])
-        there = ~np.isnan(rating)
-        parts.append((row[there] + start, movie_id[there], rating[there]))
-    row, movie_id, rating = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return row, movie_id, rating
+        row, movie_id, rating, ages = history_of(user_ids[start : start + _USERS_AT_ONCE])
+        parts.append((row + start, movie_id, rating, ages))
+    row, movie_id, rating, ages = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return row, movie_id, rating, ages
 
 
 def _by_movie(movie: I64, user: I64, rating: np.ndarray, n_movies: int) -> Csr:

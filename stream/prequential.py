@@ -1,4 +1,4 @@
-"""Prequential scores: how well the models predict the ratings of a micro-batch before they learn from them.
+"""Prequential scores: how well the models predict each rating of a micro-batch from what its user rated before it.
 
 In: a micro-batch's ratings, its users' histories before it, and the current version. Out: Scores. Next:
 `reelstream.stream.quality` adds them up.
@@ -17,15 +17,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.arrays import F32, F64, I64, Csr, index_of
+from reelstream.als.arrays import F32, F64, I32, I64, Csr, ages_of, index_of
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldedUsers, FoldIn
+from reelstream.als.list_scores import list_scores
 from reelstream.als.metrics import BIAS_DAMPING
 from reelstream.als.top_n import popular, predict, top_n
-from reelstream.top_lists import known_ratings
+from reelstream.als.transition_rule import ages_of_row
+from reelstream.top_lists import RatingArrays, known_ratings
 
 LIKED_FROM = 4.0
 """Stars from which a movie counts as liked: the `relevant_from` of `reelstream.als.metrics`."""
+SCORED_AT_MOST = 2_000
+"""Ratings of a micro-batch that are scored: a bulk replay is not slowed down by more."""
 LIST_LENGTH = 10
 """Places of a list that a liked movie may have for a hit."""
 _WORTH_USERS = 100
@@ -80,13 +84,14 @@ SUMS = tuple(field.name for field in fields(Scores))
 _sums = operator.attrgetter(*SUMS)
 
 
-def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in: FoldIn) -> Scores:
-    """Scores of the ratings of one micro-batch, all of them from what was known before it.
+def score(ratings: tuple[I64, I64, F32], history: RatingArrays, fold_in: FoldIn) -> Scores:
+    """Scores of the ratings of one micro-batch, each of them from what its user had rated before it.
 
-    ratings: (user_id int64[R], movie_id int64[R], rating float32[R] in stars), the latest of each (user, movie); one with
-    a NaN is left out. history: (row int64[L] ascending, movie_id int64[L], rating float32[L]), what
-    `History.of(np.unique(user_id))` gives before these ratings are appended.
+    ratings: (user_id int64[R], movie_id int64[R], rating float32[R] in stars), the latest of each (user, movie), in the order
+    in which they were rated; NaN is one taken back, which is not scored. history: what `History.of(np.unique(user_id))` gives
+    before these ratings are appended; it counts as older than all of them.
 
+    - of more than SCORED_AT_MOST ratings so many are scored, evenly spread
     - a movie that the user has rated before is left out: both models may know that rating
     - stars: the mean and the bias of the movie for a user without a history, the mean and the bias of the user for a
       movie that the version does not know; clipped to the scale
@@ -101,26 +106,29 @@ def score(ratings: tuple[I64, I64, F32], history: tuple[I64, I64, F32], fold_in:
     scored = _first_ratings(user, ratings[1], ratings[2], history)  # [R]
     if not scored.any():
         return Scores()
-    user, stars = user[scored], ratings[2][scored]  # [S]
-    movie = factors.movie_index(ratings[1][scored])  # [S], -1 where the version does not know the movie
-    seen = known_ratings(history, factors, len(users))  # U rows
-    folded = fold_in.solve(seen, threads=_threads(len(users)))
-    predicted = predict(factors, folded.user_bias[user], folded.rating[user], movie)  # [S]
+    chosen = np.flatnonzero(scored)  # [S]
+    if len(chosen) > SCORED_AT_MOST:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, SCORED_AT_MOST).astype(np.int64)]
+    position = factors.movie_index(ratings[1])  # [R], -1 where the version does not know the movie
+    seen = _before_each(chosen, user, position, ratings[2], known_ratings(history, factors, len(users)))  # S rows
+    stars, movie = ratings[2][chosen], position[chosen]  # [S], [S]
+    folded = fold_in.solve(seen, threads=_threads(len(chosen)))
+    predicted = predict(factors, folded.user_bias, folded.rating, movie)  # [S]
     liked = stars >= LIKED_FROM
-    hits, popular_hits = _hits(user[liked & (movie >= 0)], movie[liked & (movie >= 0)], seen, folded, fold_in)
+    hits, popular_hits = _hits(np.flatnonzero(liked & (movie >= 0)), movie[liked & (movie >= 0)], seen, folded, fold_in)
     return Scores(
         ratings=len(stars),
         squared_error=_squared_error(predicted, stars),
-        bias_only_squared_error=_squared_error(_bias_only(user, movie, seen, factors), stars),
+        bias_only_squared_error=_squared_error(_bias_only(movie, seen, factors), stars),
         liked=int(liked.sum()),
         hits=hits,
         popular_hits=popular_hits,
     )
 
 
-def _first_ratings(user: I64, movie_id: I64, rating: F32, history: tuple[I64, I64, F32]) -> NDArray[np.bool_]:
+def _first_ratings(user: I64, movie_id: I64, rating: F32, history: RatingArrays) -> NDArray[np.bool_]:
     """bool[R]: all but NaN and the pairs that are in the history."""
-    row, rated_id, _ = history
+    row, rated_id, *_ = history
     movies, movie = np.unique(movie_id, return_inverse=True)  # [B], [R]
     pair = user * len(movies) + movie  # [R]
     rated = index_of(movies, rated_id)  # [L], -1 where no rating is of that movie
@@ -129,7 +137,44 @@ def _first_ratings(user: I64, movie_id: I64, rating: F32, history: tuple[I64, I6
     return first
 
 
-def _bias_only(user: I64, movie: I64, seen: Csr, factors: Factors) -> F32:
+def _before_each(chosen: I64, user: I64, position: I64, rating: F32, history: Csr) -> Csr:
+    """What the user of each chosen rating had rated before it, as a row each; of the movies that the version knows.
+
+    user int64[R], rows of the history; position int64[R], -1 where the version does not know the movie; rating float32[R]: all
+    ratings of the micro-batch, in their order.
+    """
+    earlier: dict[int, dict[int, float]] = {}  # user → position → stars, what was rated last at the end
+    rows: dict[int, tuple[I64, F32, I32]] = {}  # rating → (positions, stars, ages)
+    wanted = set(chosen.tolist())
+    for at, (of, movie, given) in enumerate(zip(user.tolist(), position.tolist(), rating.tolist(), strict=True)):
+        mine = earlier.setdefault(of, {})
+        if at in wanted:
+            rows[at] = _merged(history, of, mine)
+        if movie >= 0:
+            mine.pop(movie, None)
+            mine[movie] = given
+    parts = [rows[at] for at in chosen.tolist()]
+    row = np.repeat(np.arange(len(parts)), [len(positions) for positions, _, _ in parts])
+    positions, stars, ages = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Csr.from_rows(row, positions, stars, len(parts), ages)
+
+
+def _merged(history: Csr, user: int, earlier: dict[int, float]) -> tuple[I64, F32, I32]:
+    """(positions, stars, ages) of a row of the history with what came after it."""
+    entries = slice(history.indptr[user], history.indptr[user + 1])
+    positions, stars = history.indices[entries].astype(np.int64), history.values[entries]
+    ages = ages_of_row(history)[entries]
+    if not earlier:
+        return positions, stars, ages
+    new, given = np.array([*earlier], np.int64), np.array([*earlier.values()], np.float32)
+    kept, there = ~np.isin(positions, new), ~np.isnan(given)
+    positions = np.concatenate([positions[kept], new[there]])
+    stars = np.concatenate([stars[kept], given[there]])
+    place = np.concatenate([-ages[kept].astype(np.int64) - 1, np.flatnonzero(there)])  # ascending: the newest last
+    return positions, stars, ages_of(np.zeros(len(place), np.int64), place)
+
+
+def _bias_only(movie: I64, seen: Csr, factors: Factors) -> F32:
     """float32[S]: mean + damped user bias + damped movie bias, as `metrics.bias_only` in one pass instead of ten turns.
 
     The bias of a movie is that of its ratings in the version; the bias of a user that of the history, less the movies'.
@@ -140,23 +185,20 @@ def _bias_only(user: I64, movie: I64, seen: Csr, factors: Factors) -> F32:
     row = np.repeat(np.arange(seen.n_rows), counts)  # [nnz]
     of_rating = seen.values - factors.mean - movie_bias[seen.indices]
     user_bias = np.bincount(row, weights=of_rating, minlength=seen.n_rows) / (counts + BIAS_DAMPING)
-    stars = factors.mean + user_bias[user] + np.where(movie >= 0, movie_bias[movie], 0)
+    stars = factors.mean + user_bias + np.where(movie >= 0, movie_bias[movie], 0)
     return np.clip(stars, factors.settings.rating_min, factors.settings.rating_max).astype(np.float32)
 
 
-def _hits(user: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn) -> tuple[int, int]:
-    """(hits, popular hits) of liked movies: user int64[H] are rows of seen and folded, movie int64[H] positions."""
-    if not len(user):
+def _hits(rows: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn) -> tuple[int, int]:
+    """(hits, popular hits) of liked movies: rows int64[H] of seen and folded, movie int64[H] positions."""
+    if not len(rows):
         return 0, 0
-    listed_users, row = np.unique(user, return_inverse=True)  # [Q], [H]
-    seen = seen.select(listed_users)  # Q rows
-    movies = fold_in.factors.ranking_movie
-    lists, _ = top_n(  # [Q, LIST_LENGTH]
-        folded.ranking[listed_users], movies, seen, LIST_LENGTH, threads=_threads(len(listed_users))
-    )
-    listed = (lists[row] == movie[:, None]).any(axis=1)  # [H]
-    popular_listed = _among_most_popular(row, movie, seen, _popularity(fold_in))  # [H]
-    hits = np.where(seen.counts()[row] > 0, listed, popular_listed)
+    seen, threads = seen.select(rows), _threads(len(rows))  # H rows
+    by = list_scores(folded.ranking[rows], seen, fold_in.factors, threads=threads)
+    lists, _ = top_n(by.vectors, fold_in.factors.ranking_movie, seen, LIST_LENGTH, extra=by.extra, threads=threads)
+    listed = (lists == movie[:, None]).any(axis=1)  # [H]
+    popular_listed = _among_most_popular(np.arange(len(rows)), movie, seen, _popularity(fold_in))  # [H]
+    hits = np.where(seen.counts() > 0, listed, popular_listed)
     return int(hits.sum()), int(popular_listed.sum())
 
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from pyspark.sql import SparkSession
 
 from reelstream.als.arrays import F32, Csr
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
-from reelstream.als.fit import movie_sums
+from reelstream.als.fit import movie_sums, transitions
+from reelstream.als.fold_in import FoldIn
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
 from reelstream.spark_session import open_session
@@ -67,7 +69,7 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
         )
         rating_user, rating_movie = _fit(spark, rating, user, by_user, residual, matrix)
         ranking_user, ranking_movie = _fit(spark, ranking, user, by_user, weight, matrix)
-    return Factors(
+    factors = Factors(
         user_ids=matrix.user_ids,
         movie_ids=matrix.movie_ids,
         mean=mean,
@@ -80,7 +82,10 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
         movie_counts=matrix.by_movie.counts(),
         movie_sums=movie_sums(matrix.by_movie),
         settings=model,
+        transitions=transitions(matrix),
     )
+    users = FoldIn(factors).solve(by_user)  # as every later fold-in has them, by the order of their ratings too
+    return replace(factors, user_bias=users.user_bias, rating_user=users.rating, ranking_user=users.ranking)
 
 
 def _biases(matrix: RatingMatrix, damping: float) -> tuple[float, F32, F32]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reelstream.als.alternate import StepProgress
-from reelstream.als.arrays import F32, I32, I64, index_of, latest_rows
+from reelstream.als.arrays import F32, I32, I64, ages_of, index_of, latest_rows
 from reelstream.als.counting_sort import positions
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.held_out import HeldOut
@@ -107,6 +107,21 @@ def unseen(train: RatingColumns, test: RatingColumns) -> RatingColumns:
     return test.rows(rest)
 
 
+def matrix_for(train: RatingColumns, test: RatingColumns) -> RatingMatrix:
+    """The training ratings; with ages if most of the test ratings are newer than all that their user has in training.
+
+    Else the test does not ask what comes next: what a user rated last would be taken for a hint at what they rated before.
+    Of equal times the last row is the newest.
+    """
+    users, user = positions(train.user_id)  # [U], [L]
+    newest = np.full(len(users), np.iinfo(np.int64).min)  # [U]
+    np.maximum.at(newest, user, train.rated_at_ms)
+    at = index_of(users, test.user_id)  # [T]
+    newer = (at >= 0) & (test.rated_at_ms > newest[at])  # [T]
+    ages = ages_of(user.astype(np.int64), train.rated_at_ms) if 2 * newer.sum() > (at >= 0).sum() else None
+    return RatingMatrix.from_triples(train.user_id, train.movie_id, train.rating, ages)
+
+
 def evaluate(
     train: RatingColumns,
     test: RatingColumns,
@@ -123,14 +138,14 @@ def evaluate(
     3. measure the baselines
     4. measure the published version of the warehouse, if there is one
 
-    train: one rating a (user, movie). test: none of them.
+    train: one rating a (user, movie). test: none of them. The order of the ratings counts where `matrix_for` says so.
     Raises UsageError if no test row has its user and its movie in training, or no rating can be relevant.
     """
     if relevant_from > settings.rating_max:
         raise UsageError(
             f"no rating is relevant from {relevant_from:g} stars on; the scale ends at {settings.rating_max:g}."
         )
-    matrix = RatingMatrix.from_triples(train.user_id, train.movie_id, train.rating)
+    matrix = matrix_for(train, test)
     held_out = HeldOut.of(matrix, test.user_id, test.movie_id, test.rating, relevant_from)
     if not held_out.warm().any():
         raise UsageError(

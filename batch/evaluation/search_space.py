@@ -32,7 +32,9 @@ DEFAULTS = {
     name: value for name, value in ModelSettings().to_dict().items() if name in itertools.chain(*SETTINGS.values())
 }
 WHOLE = frozenset(name for name, value in DEFAULTS.items() if isinstance(value, int))
-BY_RATIO = frozenset(name for name in DEFAULTS if name.endswith(("_regularization", "_prior_count", "_alpha0")))
+BY_RATIO = frozenset(
+    name for name in DEFAULTS if name.endswith(("_regularization", "_prior_count", "_alpha0", "_span"))
+)
 """Settings of which twice as much means the same step everywhere: ranges are drawn, and plotted, by logarithm."""
 
 DEFAULT_GRID = tuple(
@@ -54,6 +56,9 @@ DEFAULT_RANGES = (
     "ranking_alpha0=0.05..2",
     "ranking_power=0..6",
     "ranking_nu=0.4..1.2",
+    "ranking_recency_span=2..50",
+    "ranking_recency_boost=0..5",
+    "ranking_transition_weight=0..2",
 )
 SYMBOLS = {
     "rank": "rank",
@@ -64,6 +69,10 @@ SYMBOLS = {
     "nu": "ν",
     "alpha0": "α₀",
     "power": "p",
+    "recency_span": "τ",
+    "recency_floor": "floor",
+    "recency_boost": "boost",
+    "transition_weight": "β",
 }
 """Short names of the settings, as the formulas in `reelstream.als.fit` have them."""
 MOST_TRIALS = 10_000

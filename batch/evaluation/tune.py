@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reelstream.als.factors import ModelSettings, RatingMatrix
+from reelstream.als.factors import ModelSettings
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
-from reelstream.batch.evaluation.evaluate import RatingColumns, split
+from reelstream.batch.evaluation.evaluate import RatingColumns, matrix_for, split
 from reelstream.batch.evaluation.search_space import MODELS, SETTINGS, Space
 from reelstream.batch.evaluation.trial_jobs import over_spark
 from reelstream.batch.evaluation.trials import FIGURES, Material, finished, trials, write
@@ -94,7 +94,7 @@ def tune(
         kept = len(rows)
         progress(None, kept, len(found))
         missing = [trial for trial in found if trial.id not in rows]
-        material = Material(_matrix(fitted), held_out.user_id, held_out.movie_id, held_out.rating)
+        material = Material(matrix_for(fitted, held_out), held_out.user_id, held_out.movie_id, held_out.rating)
         for new in over_spark(missing, material, settings, out) if missing else ():
             write(new, out)
             failpoint("trial-written")
@@ -137,7 +137,7 @@ def best_of(rows: Sequence[dict[str, Any]], model: str) -> dict[str, Any]:
 
 def _measure(train: RatingColumns, test: RatingColumns, models: dict[str, ModelSettings]) -> dict[str, dict[str, Any]]:
     """Figures on the test part of models fitted on all the rest, of the shipped defaults, and of the baselines."""
-    matrix = _matrix(train)
+    matrix = matrix_for(train, test)
     scale = {name: getattr(models["winner"], name) for name in ("rating_min", "rating_max")}
     models = {**models, "defaults": replace(ModelSettings(), **scale)}
     measured = {
@@ -150,10 +150,6 @@ def _measure(train: RatingColumns, test: RatingColumns, models: dict[str, ModelS
         for name, settings in models.items()
     }
     return {**figures, **baselines}
-
-
-def _matrix(ratings: RatingColumns) -> RatingMatrix:
-    return RatingMatrix.from_triples(ratings.user_id, ratings.movie_id, ratings.rating)
 
 
 def _has(found: dict[str, Any], settings: ModelSettings) -> bool:

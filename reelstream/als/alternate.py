@@ -58,9 +58,15 @@ class Alternation:
     progress: StepProgress | None
 
     def alternate(
-        self, name: str, passes: tuple[int, int], system: Callable[[Csr, F32], System], movie: F32, user: F32 | None
+        self,
+        name: str,
+        passes: tuple[int, int],
+        system: Callable[[Csr, F32], System],
+        movie: F32,
+        user: F32 | None,
+        last: Callable[[Csr, F32], System] | None = None,
     ) -> tuple[F32, F32]:
-        """(users' vectors, movies' vectors) after the last half-step, the users'.
+        """(users' vectors, movies' vectors) after the last half-step, the users', which is that of `last` where given.
 
         passes: how many at the least and at the most; between these it ends once the objective is flat. movie: where to
         start; user: what the first half-step may go on from.
@@ -77,10 +83,10 @@ class Alternation:
             after += _penalty(to_user, user)
             if self.progress:
                 self.progress(name, done, most)
-            fall, last = before - after, fall
-            if done >= least and self._is_flat(fall, last, after):
+            fall, fall_before = before - after, fall
+            if done >= least and self._is_flat(fall, fall_before, after):
                 break
-        user, _ = self._solve(by_user, system(by_user, movie))
+        user, _ = self._solve(by_user, (last or system)(by_user, movie))
         return user, movie
 
     def _is_flat(self, fall: float, last: float, objective: float) -> bool:

@@ -33,10 +33,15 @@ class Csr:
     """int32[nnz], the columns; ascending within a row where it comes from `RatingMatrix`."""
     values: F32
     """float32[nnz]: ratings in stars."""
+    ages: I32 | None = None
+    """int32[nnz], of rows that are users: how many of the row's ratings are newer, see `ages_of`; None where their order is
+    not known, or does not count."""
 
     def __post_init__(self) -> None:
-        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("values", np.float32)):
+        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("values", np.float32), ("ages", np.int32)):
             array = getattr(self, name)
+            if array is None:
+                continue
             if array.dtype != dtype or array.ndim != 1:
                 raise UsageError(
                     f"Csr.{name} is {array.dtype}[{array.ndim}-d]; give a one-dimensional {np.dtype(dtype)} array."
@@ -45,16 +50,15 @@ class Csr:
             raise UsageError(
                 "Csr.indptr must run from 0 to the number of entries; build it with `row_starts` of the counts."
             )
-        if len(self.indices) != len(self.values):
-            raise UsageError(
-                f"Csr has {len(self.indices)} indices and {len(self.values)} values; they must be as many."
-            )
+        lengths = [len(array) for array in (self.indices, self.values, self.ages) if array is not None]
+        if len(set(lengths)) != 1:
+            raise UsageError(f"Csr has {lengths} indices, values and ages; they must be as many.")
 
     @classmethod
-    def from_rows(cls, row: I64, indices: I64 | I32, values: F32, n_rows: int) -> Csr:
+    def from_rows(cls, row: I64, indices: I64 | I32, values: F32, n_rows: int, ages: I32 | None = None) -> Csr:
         """Entries that are sorted by row: entry e lies in row[e], of n_rows. row: int64[nnz], ascending."""
-        counts = np.bincount(row, minlength=n_rows)  # [n_rows]
-        return cls(row_starts(counts), indices.astype(np.int32, copy=False), values.astype(np.float32, copy=False))
+        starts = row_starts(np.bincount(row, minlength=n_rows))  # [n_rows + 1]
+        return cls(starts, indices.astype(np.int32, copy=False), values.astype(np.float32, copy=False), ages)
 
     @property
     def n_rows(self) -> int:
@@ -79,7 +83,7 @@ class Csr:
         counts = self.counts()[rows]  # [S]
         indptr = row_starts(counts)  # [S + 1]
         entry = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], counts)  # [entries of those rows]
-        return Csr(indptr, self.indices[entry], self.values[entry])
+        return Csr(indptr, self.indices[entry], self.values[entry], None if self.ages is None else self.ages[entry])
 
 
 def row_starts(counts: NDArray[Any] | list[int]) -> I64:
@@ -99,6 +103,18 @@ def latest_rows(user_id: I64, movie_id: I64, rated_at: I64, place: tuple[NDArray
     last_of_pair[:-1] = (user[1:] != user[:-1]) | (movie[1:] != movie[:-1])
     latest: I64 = order[last_of_pair]
     return latest
+
+
+def ages_of(row: I64, rated_at: I64, place: tuple[NDArray[Any], ...] = ()) -> I32:
+    """How many of a row's ratings are newer than each of them, int32[L]: 0 for the newest. This is the one rule of order.
+
+    row: int64[L], which user's a rating is. rated_at, place: as `latest_rows` has them, with the same rule for equal times.
+    """
+    order = np.lexsort((*reversed(place), rated_at, row))  # [L]
+    ends = np.cumsum(np.bincount(row))  # [rows]
+    ages = np.empty(len(row), np.int32)
+    ages[order] = ends[row[order]] - 1 - np.arange(len(row))
+    return ages
 
 
 def index_of(known: I64, ids: I64) -> I64:

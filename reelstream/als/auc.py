@@ -1,6 +1,6 @@
 """AUC: how often a relevant movie is scored above one that is not.
 
-In: ranking factors, what each user has seen and what is relevant. Out: one figure a user. Next: `metrics` takes the mean.
+In: list scores, what each user has seen and what is relevant. Out: one figure a user. Next: `metrics` takes the mean.
 Scores come block by block, so memory stays flat, however many users there are.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from reelstream.als import blocks
 from reelstream.als.arrays import F32, F64, I32, I64, Csr
 from reelstream.als.jit import jit
+from reelstream.als.list_scores import ListScores
 
 _BLOCK_BYTES = 32 << 20
 """Scores that are held at once."""
@@ -21,21 +22,22 @@ _WORTH = 1_000_000
 """Scores below which one thread is faster than several."""
 
 
-def auc(
-    ranking_user: F32, ranking_movie: F32, relevant: Csr, seen: Csr, listable: NDArray[np.bool_] | None = None
-) -> F64:
+def auc(by: ListScores, ranking_movie: F32, relevant: Csr, seen: Csr, listable: NDArray[np.bool_] | None = None) -> F64:
     """For each row the share of (relevant, other candidate) pairs that are in the right order; a tie counts half.
 
-    ranking_user: float32[R, K]. ranking_movie: float32[M, K]. relevant, seen: R rows of positions, each position once;
+    by: of R rows. ranking_movie: float32[M, K]. relevant, seen: R rows of positions, each position once;
     no relevant one is seen. Candidates are all movies that are not seen. listable: bool[M], a movie where it is False
     comes after all others; None is all True.
     Returns float64[R], NaN where a row has no relevant movie or no other candidate. It is the area under the ROC curve
     (Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR", UAI 2009, section 5.2).
     """
-    found = np.full(len(ranking_user), np.nan)
+    found = np.full(len(by.vectors), np.nan)
     n_rows = max(1, _BLOCK_BYTES // (4 * max(1, len(ranking_movie))))
     for first in range(0, len(found), n_rows):
-        scores = ranking_user[first : first + n_rows] @ ranking_movie.T  # [B, M]
+        block = by.rows(np.arange(first, min(first + n_rows, len(found))))
+        scores = block.vectors @ ranking_movie.T  # [B, M]
+        if block.extra is not None:
+            scores[np.repeat(np.arange(len(scores)), block.extra.counts()), block.extra.indices] += block.extra.values
         if listable is not None:
             scores[:, ~listable] = -np.inf
         ends = np.arange(1, len(scores) + 1) * scores.shape[1]

@@ -5,11 +5,15 @@ In: ids or positions as they come. Out: ascending ids, positions, sparse rows. N
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reelstream.als.arrays import F32, I32, I64
 from reelstream.als.jit import jit
+
+V = TypeVar("V", F32, I32)
 
 _DENSE = 16
 """Ids are looked up in a table if that takes at most so many places an id; else they are sorted."""
@@ -32,8 +36,8 @@ def positions(ids: NDArray[np.integer]) -> tuple[I64, I32]:
     return known + low, table[offset]
 
 
-def by_key(first: I32, key: I32, value: F32, n_first: int) -> tuple[I64, I32, F32]:
-    """Sparse rows by `key`: (indptr int64[n_keys + 1], `first` int32[L] ascending in a row, value float32[L])."""
+def by_key(first: I32, key: I32, value: V, n_first: int) -> tuple[I64, I32, V]:
+    """Sparse rows by `key`: (indptr int64[n_keys + 1], `first` int32[L] ascending in a row, value [L])."""
     n_keys = int(key.max()) + 1 if len(key) else 0
     first_, key_, value_ = np.empty_like(first), np.empty_like(key), np.empty_like(value)
     _scatter(first, np.zeros(n_first + 1, np.int64), first, key, value, first_, key_, value_)
@@ -44,7 +48,19 @@ def by_key(first: I32, key: I32, value: F32, n_first: int) -> tuple[I64, I32, F3
 
 
 @jit
-def _scatter(by: I32, indptr: I64, a: I32, b: I32, c: F32, a_: I32, b_: I32, c_: F32) -> None:
+def ranks(indptr: I64, values: I32) -> I32:
+    """The place of each value among those of its row, ascending from 0, int32[L]; no row has a value twice."""
+    found = np.empty(len(values), np.int32)
+    for row in range(len(indptr) - 1):
+        begin, end = indptr[row], indptr[row + 1]
+        order = np.argsort(values[begin:end])
+        for place in range(end - begin):
+            found[begin + order[place]] = place
+    return found
+
+
+@jit
+def _scatter(by: I32, indptr: I64, a: I32, b: I32, c: V, a_: I32, b_: I32, c_: V) -> None:
     """Stable counting sort of the columns a, b, c by `by` into a_, b_, c_; indptr becomes each key's first entry."""
     for i in range(len(by)):
         indptr[by[i] + 1] += 1

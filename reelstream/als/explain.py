@@ -1,16 +1,19 @@
 """Why: what each rating of a user adds to a score, and which ratings the model did not expect.
 
-In: factors and one user's history. Out: parts of a ranking score that add up to it; what each rating was expected to be
+In: factors and one user's history. Out: parts of a score that add up to it; what each rating was expected to be
 without it. Next: `reelstream.api.recommender` gives them titles.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from reelstream.als.arrays import F64, Csr
 from reelstream.als.factors import Factors
 from reelstream.als.fit import ranking_system, rating_system
+from reelstream.als.list_scores import list_scores
 from reelstream.errors import UsageError
 
 
@@ -21,18 +24,35 @@ def gram(factors: Factors) -> F64:
     return product
 
 
-def score_parts(factors: Factors, history: Csr, position: int, movies_gram: F64) -> F64:
-    """What each rating of the history adds to the user's ranking score of a movie, float64[L]; their sum is the score.
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What each of L ratings adds to a movie's score in the user's list; all of both arrays add up to it."""
+
+    taste: F64
+    """float64[L]: by the ranking model."""
+    next: F64
+    """float64[L]: by the transitions; above 0 only for the newest ratings."""
+
+
+def score_parts(factors: Factors, history: Csr, position: int, movies_gram: F64) -> ScoreParts:
+    """Of the score of the movie at a position, see `reelstream.als.list_scores`.
 
     history: one row over the positions in `factors.movie_ids`. The folded-in user is x = A⁻¹ Σ wᵢ vᵢ with
-    A = Σ wᵢ vᵢvᵢᵀ + α₀ VᵀV + λ' I, so the score v·x is the sum of wᵢ v·A⁻¹vᵢ: Hu, Koren, Volinsky, "Collaborative
+    A = Σ wᵢ vᵢvᵢᵀ + α₀ VᵀV + λ' I, so the product v·x is the sum of wᵢ v·A⁻¹vᵢ: Hu, Koren, Volinsky, "Collaborative
     Filtering for Implicit Feedback Datasets", ICDM 2008, section 5. λ' is the row's regularisation of `reelstream.als.fit`.
+    What the transitions add is a sum over the newest ratings as it is.
     Raises UsageError if the history is not one row.
     """
     v, w, A = _ranking(factors, history, movies_gram)
     target = factors.ranking_movie[position].astype(np.float64)  # [K]
-    parts: F64 = w * (v @ np.linalg.solve(A, target))
-    return parts
+    taste: F64 = w * (v @ np.linalg.solve(A, target))  # [L]
+    scores = list_scores((np.linalg.solve(A, v.T @ w)).astype(np.float32)[None], history, factors)
+    if factors.transitions is None or scores.extra is None:
+        return ScoreParts(taste, np.zeros_like(taste))
+    positions, extra = scores.extra.row(0)
+    parts = factors.transitions.parts(history, factors.movie_ids, position)  # [L]
+    share = parts / parts.sum() if parts.any() else parts
+    return ScoreParts(taste / scores.scale[0], share * float(extra[positions == position].sum()))
 
 
 def expected_without(factors: Factors, history: Csr) -> F64:

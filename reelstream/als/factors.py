@@ -7,13 +7,14 @@ Next: `reelstream.als.fit` turns a RatingMatrix into Factors; `fold_in`, `top_n`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.arrays import F32, F64, I64, Csr, index_of
+from reelstream.als.arrays import F32, F64, I32, I64, Csr, index_of
+from reelstream.als.transitions import Transitions
 from reelstream.errors import UsageError
 
 
@@ -26,15 +27,16 @@ class RatingMatrix:
     movie_ids: I64
     """int64[M], ascending: the movies with at least one rating."""
     by_user: Csr
-    """U rows over M columns."""
+    """U rows over M columns, with ages where the order of the ratings is known."""
     by_movie: Csr
     """M rows over U columns: the same ratings."""
 
     @classmethod
-    def from_triples(cls, user_id: I64, movie_id: I64, rating: F32) -> RatingMatrix:
+    def from_triples(cls, user_id: I64, movie_id: I64, rating: F32, ages: I32 | None = None) -> RatingMatrix:
         """Sorts ratings into rows; the order of the triples does not matter.
 
-        user_id, movie_id: integers [L]; rating: a real number of stars [L]; one rating a (user, movie).
+        user_id, movie_id: integers [L]; rating: a real number of stars [L]; one rating a (user, movie). ages: of these
+        ratings, or of more of which these are some, int32[L] (`reelstream.als.arrays.ages_of`).
         Raises UsageError if the shapes or dtypes differ from that, a rating is not finite or a pair comes twice.
         """
         from reelstream.als import counting_sort  # importing numba takes a moment, and reading factors needs none
@@ -46,6 +48,9 @@ class RatingMatrix:
         # Sorting by movie and then, stably, by user leaves the movies of each user ascending; and the other way round.
         by_movie = Csr(*counting_sort.by_key(user, movie, stars, len(user_ids)))  # M rows
         by_user = Csr(*counting_sort.by_key(movie, user, stars, len(movie_ids)))  # U rows
+        if ages is not None:
+            indptr, _, of_row = counting_sort.by_key(movie, user, ages, len(movie_ids))
+            by_user = replace(by_user, ages=counting_sort.ranks(indptr, of_row))
         _check_once(by_user)
         return cls(user_ids, movie_ids, by_user, by_movie)
 
@@ -79,6 +84,14 @@ class ModelSettings:
     """α₀: weight of each (user, movie) pair as one that is not rated; 0 or more."""
     ranking_power: float = 3.5
     """p: a rating r weighs (r / rating_max)^p; 0 or more."""
+    ranking_recency_span: float = 10.0
+    """τ: a user's vector counts the newest ratings more, by floor + boost · exp(−age / τ), in ratings; above 0."""
+    ranking_recency_floor: float = 0.2
+    """What an old rating counts; above 0."""
+    ranking_recency_boost: float = 2.0
+    """How much more the newest one counts; 0 counts all alike."""
+    ranking_transition_weight: float = 0.5
+    """β: what is often watched next counts so much, beside the ranking model; 0 or more."""
     ranking_iterations: int = 16
     """Passes over users and movies of the ranking model, at the most."""
     tolerance: float = 5e-4
@@ -101,9 +114,18 @@ class ModelSettings:
             "ranking_nu": 0,
             "ranking_alpha0": 0,
             "ranking_power": 0,
+            "ranking_recency_boost": 0,
+            "ranking_transition_weight": 0,
             "tolerance": 0,
         }
-        above_zero = ("rating_regularization", "rating_bias_regularization", "ranking_regularization", "rating_max")
+        above_zero = (
+            "rating_regularization",
+            "rating_bias_regularization",
+            "ranking_regularization",
+            "ranking_recency_span",
+            "ranking_recency_floor",
+            "rating_max",
+        )
         for name, least in at_least.items():
             if not least <= getattr(self, name) < np.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; set it to {least} or more.")
@@ -131,7 +153,7 @@ class Factors:
     """Both fitted models. Row i of each user array belongs to user_ids[i], row j of each movie array to movie_ids[j].
 
     Predicted stars: mean + user_bias + movie_bias + rating_user · rating_movie. Order of a list: ranking_user ·
-    ranking_movie.
+    ranking_movie and what the transitions add, see `reelstream.als.list_scores`.
     """
 
     user_ids: I64
@@ -157,6 +179,8 @@ class Factors:
     movie_sums: F64
     """float64[M]: sum of those ratings, in stars."""
     settings: ModelSettings
+    transitions: Transitions | None = None
+    """Over movies of its own, in its own order; None where the order of the ratings is not known."""
 
     def user_index(self, ids: I64) -> I64:
         """Positions in user_ids, int64 in the shape of `ids`; -1 where unknown."""

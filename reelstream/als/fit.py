@@ -12,11 +12,15 @@ Ranking model, for the order of a list:
     Σ_observed w (1 − p_u·q_i)² + α₀ Σ_all pairs (p_u·q_i)² + λ Σ_rows (n + α₀ N)^ν ‖·‖²,  w = (r / r_max)^p
   with N the number of rows of the other side (Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on
   Item Recommendation Benchmarks", RecSys 2022).
+  What to watch next depends on what was rated last: in the last half-step, which gives the users' vectors, w is times
+  floor + boost · exp(−age / τ), with age the number of the user's newer ratings.
 Half-steps go on from the rows' last vectors (`kernel`). Both models end with the users' half-step, solved to the end, so
 folding in a user's full history gives the very factors that the fit gave.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +28,7 @@ from numpy.typing import NDArray
 from reelstream.als.alternate import Alternation, HalfStep, StepProgress, System
 from reelstream.als.arrays import F32, F64, I64, Csr, index_of
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
+from reelstream.als.transitions import Transitions
 from reelstream.errors import UsageError
 
 WARM_PASSES, RATING_PASSES, RANKING_PASSES = 2, 4, 12
@@ -71,7 +76,15 @@ def fit(
         movie_counts=counts,
         movie_sums=sums,
         settings=settings,
+        transitions=transitions(matrix, threads),
     )
+
+
+def transitions(matrix: RatingMatrix, threads: int | None = None) -> Transitions | None:
+    """Those of the matrix; None where it has no ages."""
+    if matrix.by_user.ages is None:
+        return None
+    return Transitions.of(matrix.movie_ids, matrix.by_user, matrix.by_movie, threads=threads)
 
 
 def movie_sums(by_movie: Csr) -> F64:
@@ -90,8 +103,11 @@ def rating_system(rows: Csr, mean: float, other_bias: F32, settings: ModelSettin
 
 
 def ranking_system(rows: Csr, n_other: int, settings: ModelSettings) -> tuple[F32, F32, F32]:
-    """The ranking model's half-step: (weights float32[nnz], targets [nnz], reg [R])."""
+    """The ranking model's half-step: (weights float32[nnz], targets [nnz], reg [R]). Rows with ages have recency weights."""
     weights = np.maximum(rows.values / np.float32(settings.rating_max), 0) ** np.float32(settings.ranking_power)
+    if rows.ages is not None:
+        recent = np.exp(-rows.ages / np.float32(settings.ranking_recency_span))
+        weights = weights * (settings.ranking_recency_floor + settings.ranking_recency_boost * recent)
     strength = (rows.counts() + settings.ranking_alpha0 * n_other) ** settings.ranking_nu
     regularization = settings.ranking_regularization * np.maximum(strength, 1e-6)
     return weights.astype(np.float32), np.ones(len(weights), np.float32), regularization.astype(np.float32)
@@ -129,7 +145,7 @@ def _fit_ranking(
     matrix: RatingMatrix, settings: ModelSettings, start: Factors | None, run: Alternation
 ) -> tuple[F32, F32]:
     """(p [U, K], q [M, K])."""
-    by_user = ranking_system(matrix.by_user, len(matrix.movie_ids), settings)
+    by_user = ranking_system(replace(matrix.by_user, ages=None), len(matrix.movie_ids), settings)
     by_movie = ranking_system(matrix.by_movie, len(matrix.user_ids), settings)
     known = None if start is None else start.ranking_movie
     factors = _first_movies(matrix.movie_ids, start, known, settings.ranking_rank, settings.seed + 1)
@@ -138,9 +154,12 @@ def _fit_ranking(
         weighted = by_user if rows is matrix.by_user else by_movie
         return System(other, *weighted, alpha0=settings.ranking_alpha0)
 
+    def last(rows: Csr, other: F32) -> System:
+        return System(other, *ranking_system(rows, len(other), settings), alpha0=settings.ranking_alpha0)
+
     user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
     passes = (WARM_PASSES if start else RANKING_PASSES, settings.ranking_iterations)
-    return run.alternate("ranking model", passes, system, factors, user)
+    return run.alternate("ranking model", passes, system, factors, user, last)
 
 
 def _first_movies(movie_ids: I64, start: Factors | None, known: F32 | None, rank: int, seed: int) -> F32:

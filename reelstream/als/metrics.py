@@ -24,6 +24,7 @@ from reelstream.als.factors import Factors, RatingMatrix
 from reelstream.als.fit import movie_sums
 from reelstream.als.held_out import HeldOut, renumbered
 from reelstream.als.list_metrics import Figures, accuracy, variety
+from reelstream.als.list_scores import ListScores, list_scores
 from reelstream.als.top_n import popularity, predict, top_n
 from reelstream.errors import UsageError
 
@@ -105,9 +106,10 @@ def measure(
     cold = ~held_out.warm()
     if listable is not None:
         cold |= ~listable[held_out.movie]
-    users, movies = factors.ranking_user[held_out.users], factors.ranking_movie  # [R, K], [M, K]
+    movies = factors.ranking_movie  # [M, K]
     began = time.perf_counter()
-    lists = _lists(users, movies, held_out.seen, k, listable)
+    scores = list_scores(factors.ranking_user[held_out.users], held_out.seen, factors)  # R rows
+    lists = _lists(scores, movies, held_out.seen, k, listable)
     took = time.perf_counter() - began
     figures = {
         **rating_metrics(predicted, held_out.rating),
@@ -115,7 +117,7 @@ def measure(
         "cold_rows": int(cold.sum()),
     }
     if with_auc:
-        figures["auc"] = _auc(users, movies, held_out, listable)
+        figures["auc"] = _auc(scores, movies, held_out, listable)
     return Measured(predicted, lists, took, figures)
 
 
@@ -128,7 +130,7 @@ def popular_baseline(factors: Factors, held_out: HeldOut, k: int, *, with_auc: b
     lists, _ = top_n(users, movies, held_out.seen, k)
     figures = _ranking_metrics(lists, held_out, factors.ranking_movie)
     if with_auc:
-        figures["auc"] = _auc(users, movies, held_out)
+        figures["auc"] = _auc(ListScores(users, users[:, 0], None), movies, held_out)
     return figures, lists
 
 
@@ -161,13 +163,14 @@ def rating_metrics(predicted: F32, actual: F32) -> Figures:
     }
 
 
-def _lists(users: F32, movies: F32, seen: Csr, k: int, listable: NDArray[np.bool_] | None) -> I32:
+def _lists(scores: ListScores, movies: F32, seen: Csr, k: int, listable: NDArray[np.bool_] | None) -> I32:
     """The best k listable movies of each row that it has not seen, int32[R, k]."""
     if listable is None or listable.all():
-        return top_n(users, movies, seen, k)[0]
+        return top_n(scores.vectors, movies, seen, k, extra=scores.extra)[0]
     known = np.flatnonzero(listable).astype(np.int32)
     places = np.where(listable, np.cumsum(listable) - 1, -1)
-    positions, _ = top_n(users, movies[known], renumbered(seen, places), k)
+    extra = scores.extra and renumbered(scores.extra, places)
+    positions, _ = top_n(scores.vectors, movies[known], renumbered(seen, places), k, extra=extra)
     return np.append(known, np.int32(-1))[positions]  # -1 stays -1
 
 
@@ -179,10 +182,10 @@ def _ranking_metrics(lists: I32, held_out: HeldOut, vectors: F32) -> Figures:
     }
 
 
-def _auc(users: F32, movies: F32, held_out: HeldOut, listable: NDArray[np.bool_] | None = None) -> float | None:
+def _auc(scores: ListScores, movies: F32, held_out: HeldOut, listable: NDArray[np.bool_] | None = None) -> float | None:
     from reelstream.als.auc import auc  # importing numba takes a moment, and a refit needs no AUC
 
-    found = auc(users, movies, held_out.relevant, held_out.seen, listable)  # [R]
+    found = auc(scores, movies, held_out.relevant, held_out.seen, listable)  # [R]
     return None if np.isnan(found).all() else float(np.nanmean(found))
 
 

@@ -1,4 +1,4 @@
-"""The half-step and the lists in readable numpy: what `kernel` and `scoring` must agree with.
+"""The half-step and the lists in readable numpy: what `kernel`, `scoring` and `transition_rows` must agree with.
 
 In: sparse rows and the factors of the other side. Out: the rows' factors, or their best movies. Next: tests compare the
 compiled ones with these, which serve one user where numba is not installed.
@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.arrays import F32, F64, I32, Csr
+from reelstream.als.arrays import F32, F64, I32, Csr, row_starts
+from reelstream.als.transition_rule import (
+    FADE,
+    WINDOW,
+    TransitionArrays,
+    ages_of_row,
+    arriving_weight,
+    leaving_weight,
+)
 from reelstream.errors import UsageError
 
 NOT_FINITE = (
@@ -66,7 +74,7 @@ def half_step(
     return out
 
 
-def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int) -> tuple[I32, F32]:
+def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, extra: Csr | None = None) -> tuple[I32, F32]:
     """The n movies with the highest product of each row, without those it has seen; of equal ones the lower first.
 
     Shapes, dtypes and result as `top_n.top_n`; scores may differ from its in the last bits, as BLAS sums in another order.
@@ -75,7 +83,37 @@ def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int) -> tuple[I32
     scores = np.zeros((len(ranking_user), n), np.float32)
     for row, vector in enumerate(ranking_user):
         products = ranking_movie @ vector  # [M]
+        if extra is not None:
+            at, more = extra.row(row)
+            products[at] += more
         left = np.setdiff1d(np.arange(len(ranking_movie)), seen.row(row)[0])  # [movies not seen], ascending
         best = left[np.argsort(-products[left], kind="stable")[:n]]
         positions[row, : len(best)], scores[row, : len(best)] = best, products[best]
     return positions, scores
+
+
+def next_scores(histories: Csr, arrays: TransitionArrays) -> Csr:
+    """See `transitions.Transitions.next_scores`; arrays as it passes them."""
+    starts, lengths, successors, counts, leaving, arriving, to_row, to_position = arrays
+    all_ages = ages_of_row(histories)
+    rows = []
+    for row in range(histories.n_rows):
+        entries = slice(histories.indptr[row], histories.indptr[row + 1])
+        seen, ages = histories.indices[entries], all_ages[entries]
+        t = np.zeros(len(to_row) + 1)  # the last for movies that are at no position
+        for at in np.argsort(ages)[:WINDOW].tolist():
+            a = to_row[seen[at]]
+            if a >= 0 and ages[at] < WINDOW:
+                of_row = slice(starts[a], starts[a] + lengths[a])
+                t[to_position[successors[of_row]]] += (
+                    FADE ** int(ages[at]) * counts[of_row] * leaving_weight(leaving[a])
+                )
+        t = t[:-1]
+        t[seen] = 0
+        found = np.flatnonzero(t)
+        t[found] *= arriving_weight(arriving[to_row[found]])
+        rows.append((found, t[found] / max(t.max(initial=0), 1e-300)))
+    counts_of = np.array([len(found) for found, _ in rows], np.int64)
+    positions = np.concatenate([np.empty(0, np.int32), *(found.astype(np.int32) for found, _ in rows)])
+    values = np.concatenate([np.empty(0, np.float32), *(scores.astype(np.float32) for _, scores in rows)])
+    return Csr(row_starts(counts_of), positions, values)

@@ -90,6 +90,63 @@ def best_rows(
 
 
 @jit
+def add_extra(
+    rows: F32,
+    movies: F32,
+    seen_indptr: I64,
+    seen: I32,
+    extra_indptr: I64,
+    extra: I32,
+    extra_scores: F32,
+    positions: I32,
+    scores: F32,
+    start: int,
+    stop: int,
+) -> None:
+    """Adds the extra scores, of 0 or more, to the rows from start to stop that `best_rows` has filled.
+
+    A movie without extra score that belongs on the list is on it already: all that it must beat are. movies: float32[M, K]
+    by position. The sum of a movie with extra score is made here, whatever was on the list: it is the same for any n.
+    """
+    n_movies, n = len(movies), positions.shape[1]
+    more = np.zeros(n_movies, np.float32)
+    listed, before = np.empty(n, np.int32), np.empty(n, np.float32)
+    for row in range(start, stop):
+        first, end = extra_indptr[row], extra_indptr[row + 1]
+        for e in range(first, end):
+            more[extra[e]] = extra_scores[e]
+        for s in range(seen_indptr[row], seen_indptr[row + 1]):
+            more[seen[s]] = 0
+        listed[:], before[:] = positions[row], scores[row]
+        positions[row, :], scores[row, :] = -1, 0
+        filled = 0
+        for i in range(n):
+            if listed[i] >= 0 and more[listed[i]] == 0:
+                filled = _insert(before[i], listed[i], positions[row], scores[row], filled, n)
+        for i in range(n):
+            place = listed[i]
+            if place >= 0 and more[place] > 0:
+                score = more[place] + _product(rows[row], movies[place])
+                filled = _insert(score, place, positions[row], scores[row], filled, n)
+                more[place] = 0
+        for e in range(first, end):
+            place = extra[e]
+            most = before[n - 1] + more[place]  # it was not listed, so its product is not above the last one's
+            if more[place] > 0 and not (filled == n and most + np.float32(1e-4) * abs(most) < scores[row, n - 1]):
+                score = more[place] + _product(rows[row], movies[place])
+                filled = _insert(score, place, positions[row], scores[row], filled, n)
+            more[place] = 0
+
+
+@jit
+def _product(row: F32, movie: F32) -> np.float32:
+    total = np.float32(0)
+    for k in range(len(row)):
+        total += row[k] * movie[k]
+    return total
+
+
+@jit
 def _score(rows: F32, tile: F32, sums: F32) -> None:
     """sums = rows · tile: [4, K] · [K, _TILE]."""
     sums[:] = 0
@@ -111,14 +168,21 @@ def _select(sums: F32, hidden: np.ndarray, places: I32, positions: I32, scores: 
         score, place = sums[t], places[t]
         if filled == n and not (score > scores[n - 1] or (score == scores[n - 1] and place < positions[n - 1])):
             continue
-        if hidden[place]:
-            continue
-        at = filled if filled < n else n - 1
-        while at > 0 and (scores[at - 1] < score or (scores[at - 1] == score and positions[at - 1] > place)):
-            scores[at] = scores[at - 1]
-            positions[at] = positions[at - 1]
-            at -= 1
-        scores[at] = score
-        positions[at] = place
-        filled = min(filled + 1, n)
+        if not hidden[place]:
+            filled = _insert(score, place, positions, scores, filled, n)
     return filled
+
+
+@jit
+def _insert(score: np.float32, place: int, positions: I32, scores: F32, filled: int, n: int) -> int:
+    """Takes a score into a sorted list where it belongs on it; returns how many the list has then."""
+    if filled == n and not (score > scores[n - 1] or (score == scores[n - 1] and place < positions[n - 1])):
+        return filled
+    at = filled if filled < n else n - 1
+    while at > 0 and (scores[at - 1] < score or (scores[at - 1] == score and positions[at - 1] > place)):
+        scores[at] = scores[at - 1]
+        positions[at] = positions[at - 1]
+        at -= 1
+    scores[at] = score
+    positions[at] = place
+    return min(filled + 1, n)

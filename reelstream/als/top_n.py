@@ -6,6 +6,7 @@ rows.
 
 from __future__ import annotations
 
+import weakref
 from importlib.util import find_spec
 
 import numpy as np
@@ -19,7 +20,15 @@ _WORTH = 8_000_000
 """Multiplications below which one thread is faster than several."""
 
 
-def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, *, threads: int | None = None) -> tuple[I32, F32]:
+def top_n(
+    ranking_user: F32,
+    ranking_movie: F32,
+    seen: Csr,
+    n: int,
+    *,
+    extra: Csr | None = None,
+    threads: int | None = None,
+) -> tuple[I32, F32]:
     """The n movies with the highest ranking_user · ranking_movie of each row, without those it has seen.
 
     ranking_user: float32[R, K]. ranking_movie: float32[M, K]. seen: R rows of positions to leave out, in any order; its
@@ -37,27 +46,45 @@ def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, *, threads: 
         )
     seen.check_columns(n_movies)
     if not find_spec("numba"):
-        return reference.top_n(ranking_user, ranking_movie, seen, n)
+        return reference.top_n(ranking_user, ranking_movie, seen, n, extra)
     positions = np.full((n_rows, n), -1, np.int32)
     scores = np.zeros((n_rows, n), np.float32)
     if not n:
         return positions, scores
     from reelstream.als import scoring  # importing numba takes a moment, and predictions need none
 
-    norms = np.linalg.norm(ranking_movie, axis=1)  # [M]
-    order = np.argsort(-norms, kind="stable")  # [M]
-    arrays = (
-        np.require(ranking_user, np.float32, ["C", "W"]),
-        np.linalg.norm(ranking_user, axis=1).astype(np.float32),
-        np.require(ranking_movie[order], np.float32, ["C", "W"]),
-        norms[order].astype(np.float32),
-        order.astype(np.int32),
-        np.require(seen.indptr, np.int64, ["C", "W"]),
-        np.require(seen.indices, np.int32, ["C", "W"]),
-    )
+    by_position, by_norm, norms, places = _movies(ranking_movie)
+    users = np.require(ranking_user, np.float32, ["C", "W"])
+    hidden = np.require(seen.indptr, np.int64, ["C", "W"]), np.require(seen.indices, np.int32, ["C", "W"])
+    arrays = (users, np.linalg.norm(users, axis=1).astype(np.float32), by_norm, norms, places, *hidden)
     ends = np.arange(1, n_rows + 1) * ranking_movie.size
     blocks.run(lambda start, stop: scoring.best_rows(*arrays, positions, scores, start, stop), ends, threads, _WORTH)
+    if extra is not None and len(extra.indices):
+        plain = (users, by_position, *hidden)
+        more = (extra.indptr, extra.indices, extra.values)
+        ends = extra.indptr[1:] * ranking_movie.shape[1]
+        blocks.run(lambda *rows: scoring.add_extra(*plain, *more, positions, scores, *rows), ends, threads, _WORTH)
     return positions, scores
+
+
+_Movies = tuple[F32, F32, F32, I32]
+_last: tuple[weakref.ref[F32], _Movies] | None = None
+
+
+def _movies(ranking_movie: F32) -> _Movies:
+    """(the factors by position, by falling norm, these norms, and their positions); kept for the next call with this array,
+    which is that of a version: nobody changes it in place."""
+    global _last
+    last = _last
+    if last is not None and last[0]() is ranking_movie:
+        return last[1]
+    norms = np.linalg.norm(ranking_movie, axis=1)  # [M]
+    order = np.argsort(-norms, kind="stable")  # [M]
+    by_norm = np.require(ranking_movie[order], np.float32, ["C", "W"])
+    by_position = np.require(ranking_movie, np.float32, ["C", "W"])
+    found = (by_position, by_norm, norms[order].astype(np.float32), order.astype(np.int32))
+    _last = (weakref.ref(ranking_movie), found)
+    return found
 
 
 def similar_movies(ranking_movie: F32, n: int, *, of: I64 | None = None, threads: int | None = None) -> tuple[I32, F32]:

@@ -7,12 +7,15 @@ and `reelstream.serve` give them out.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from reelstream.als.fold_in import FoldedUsers
+from reelstream.als.list_scores import list_scores, mean_of
 from reelstream.api.movie_filter import Wanted
+from reelstream.api.published_lists import PublishedList
 from reelstream.api.ranking import Places, best_of, history_of, popular_of, predicted, refit_vectors
 from reelstream.api.results import GroupRecommendation, PopularMovie, Recommendation, Rows
 from reelstream.api.snapshot import Snapshot
@@ -21,8 +24,8 @@ from reelstream.errors import UsageError
 
 
 def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recommendation]:
-    """The published list as far as it reaches, of a user as stored; all else is computed from the factors, in the same
-    order: by the refit's vectors where the published list is the refit's, else by those of a fold-in."""
+    """The published list as far as it reaches, of a user as stored; all else is computed from the factors: by the refit's
+    vectors where the published list is the refit's, in the same order, else by those of a fold-in."""
     if not isinstance(ratings, StoredRatings):
         return _computed(now, ratings, want)
     if (rows := published(now, ratings.user_id, want)) is not None:
@@ -30,8 +33,11 @@ def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recomm
     listed = now.lists.of(ratings.user_id)
     vectors = refit_vectors(now.factors, ratings.user_id) if listed and listed.source == "refit" else None
     if listed and vectors:
-        places = best_of(now, vectors.ranking[0], history_of(now, ratings).indices, want)
+        history = history_of(now, ratings)
+        places = best_of(now, list_scores(vectors.ranking, history, now.factors), history.indices, want)
         return _placed(now, places, vectors, want, "refit", listed.as_of)
+    if want.plain and listed and listed.source == "fold_in":
+        return _going_on(now, ratings, want, listed)
     if want.plain and not ratings:
         return _popular(now, want)
     rows = _computed(now, ratings, want)
@@ -54,9 +60,14 @@ def recommend_to_group(now: Snapshot, members: Mapping[int, StarsByMovie], want:
         raise UsageError("a list for a group needs at least one user.")
     histories = [history_of(now, ratings) for ratings in members.values()]
     folded = [now.fold_in.solve(history) for history in histories]
-    rated = [one.ranking[0] for one, history in zip(folded, histories, strict=True) if len(history.indices)]
+    rated = [
+        list_scores(one.ranking, history, now.factors)
+        for one, history in zip(folded, histories, strict=True)
+        if len(history.indices)
+    ]
     seen = np.unique(np.concatenate([history.indices for history in histories]))
-    places = best_of(now, np.mean(rated, axis=0), seen, want) if rated else popular_of(now, seen, want)
+    n_movies = len(now.factors.movie_ids)
+    places = best_of(now, mean_of(rated, n_movies), seen, want) if rated else popular_of(now, seen, want)
     stars = [predicted(now, one, places) for one in folded]  # members × [L]
     return Rows(
         GroupRecommendation(
@@ -106,11 +117,21 @@ def _popular(now: Snapshot, want: Wanted) -> Rows[Recommendation]:
     )
 
 
+def _going_on(now: Snapshot, ratings: StoredRatings, want: Wanted, listed: PublishedList) -> Rows[Recommendation]:
+    """A folded-in list, then all other movies in the order as computed here. The stream's transitions may have learned more
+    than the version's, so that order may differ from the list's."""
+    whole = published(now, ratings.user_id, Wanted(n=len(listed.movie_ids))) or Rows[Recommendation]()
+    shown = {row.movie_id for row in whole}
+    rows = [*whole, *(row for row in _computed(now, ratings, Wanted(n=want.end)) if row.movie_id not in shown)]
+    return Rows(replace(row, rank=rank) for rank, row in enumerate(rows[: want.end], 1) if rank > want.offset)
+
+
 def _computed(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recommendation]:
     history = history_of(now, ratings)
     vectors, seen = now.fold_in.solve(history), history.indices
     if len(seen):
-        places, source = best_of(now, vectors.ranking[0], seen, want), "fold_in"
+        places = best_of(now, list_scores(vectors.ranking, history, now.factors), seen, want)
+        source = "fold_in"
     else:
         places, source = popular_of(now, seen, want), "popular"
     return _placed(now, places, vectors, want, source, datetime.now(UTC))

@@ -5,10 +5,12 @@ In: a `Snapshot`. Out: rows. Next: `reelstream.api.recommender` and `reelstream.
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow.compute as pc
 
+from reelstream.als.arrays import Csr
 from reelstream.api.movie_filter import id_of
-from reelstream.api.results import Movie, Rows, SimilarMovie
+from reelstream.api.results import Movie, NextMovie, Rows, SimilarMovie
 from reelstream.api.snapshot import Snapshot
 from reelstream.errors import Unknown
 from reelstream.store import new_movies, pointer
@@ -24,6 +26,22 @@ def similar(now: Snapshot, movie_id: int, n: int) -> Rows[SimilarMovie]:
     rows = now.movies.titles.put_into(table.slice(0, n), "similar_movie_id").to_pylist()
     return Rows(
         SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"]) for row in rows
+    )
+
+
+def watched_next(now: Snapshot, movie_id: int, n: int) -> Rows[NextMovie]:
+    """The movies that users often rate soon after it. Raises Unknown if the version does not know the movie."""
+    position, transitions = now.known_position(id_of(movie_id)), now.factors.transitions
+    if transitions is None:
+        return Rows()
+    zero = np.zeros(1, np.int32)
+    just_rated = Csr(np.array([0, 1], np.int64), zero + np.int32(position), zero.astype(np.float32), zero)
+    positions, scores = transitions.next_scores(just_rated, now.factors.movie_ids).row(0)
+    best = np.argsort(-scores, kind="stable")[: max(n, 0)]
+    ids = now.factors.movie_ids[positions[best]].tolist()
+    return Rows(
+        NextMovie(rank, next_id, now.title(next_id), score, now.version.name)
+        for rank, (next_id, score) in enumerate(zip(ids, scores[best].tolist(), strict=True), 1)
     )
 
 

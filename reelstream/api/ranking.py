@@ -13,6 +13,7 @@ import numpy as np
 from reelstream.als.arrays import F32, I32, Csr
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldedUsers
+from reelstream.als.list_scores import ListScores
 from reelstream.als.top_n import popular, predict, top_n
 from reelstream.api.movie_filter import Mask, Wanted, id_of
 from reelstream.api.snapshot import Snapshot
@@ -30,7 +31,7 @@ class Places:
 
 
 def history_of(now: Snapshot, ratings: StarsByMovie) -> Csr:
-    """The ratings of movies that the version knows, as one row; in ascending order of movie id.
+    """The ratings of movies that the version knows, as one row; in ascending order of movie id, with their ages.
 
     Raises UsageError for a rating off the scale that is not a stored one.
     """
@@ -41,19 +42,22 @@ def history_of(now: Snapshot, ratings: StarsByMovie) -> Csr:
             raise UsageError(
                 f"{stars} stars for movie {movie_id}: a rating is from {scale.rating_min} to {scale.rating_max}."
             )
-    movie_ids = np.array(sorted(ratings), np.int64)  # [L]
-    stars_of = np.array([ratings[movie_id] for movie_id in sorted(ratings)], np.float32)  # [L]
-    return known_ratings((np.zeros(len(movie_ids), np.int64), movie_ids, stars_of), now.factors, 1)
+    movie_ids = np.array(list(ratings), np.int64)  # [L], the oldest first
+    order = np.argsort(movie_ids)  # [L]
+    values = np.array(list(ratings.values()), np.float32)  # [L]
+    ages = np.arange(len(order), dtype=np.int32)[::-1]  # [L]
+    arrays = (np.zeros(len(order), np.int64), movie_ids[order], values[order], ages[order])
+    return known_ratings(arrays, now.factors, 1)
 
 
-def best_of(now: Snapshot, ranking: F32, seen: I32, wanted: Wanted) -> Places:
-    """The places by ranking · movie. ranking: float32[K]; seen: int32[S] positions of the user's own movies."""
+def best_of(now: Snapshot, scores: ListScores, seen: I32, wanted: Wanted) -> Places:
+    """The places by their scores, of one row. seen: int32[S] positions of the user's own movies."""
     hidden = ~_fitting(now, seen, wanted)
     left_out = np.flatnonzero(hidden).astype(np.int32)
     n = min(wanted.end, len(hidden) - len(left_out))
     away = Csr(np.array([0, len(left_out)], np.int64), left_out, np.zeros(len(left_out), np.float32))
-    positions, scores = top_n(ranking[None], now.factors.ranking_movie, away, n)  # [1, n]
-    return Places(positions[0, wanted.offset :], scores[0, wanted.offset :])
+    positions, best = top_n(scores.vectors, now.factors.ranking_movie, away, n, extra=scores.extra)  # [1, n]
+    return Places(positions[0, wanted.offset :], best[0, wanted.offset :])
 
 
 def popular_of(now: Snapshot, seen: I32, wanted: Wanted) -> Places:

@@ -28,6 +28,7 @@ from reelstream.api.results import (
     Because,
     GroupRecommendation,
     Movie,
+    NextMovie,
     PopularMovie,
     Prediction,
     Recommendation,
@@ -114,6 +115,13 @@ class Recommender:
         Raises Unknown if the current version does not know the movie.
         """
         return self._snapshots.ask(lambda now: movie_queries.similar(now, movie_id, n))
+
+    def watched_next(self, movie_id: int, n: int = 10) -> Rows[NextMovie]:
+        """What users often rate soon after the movie, most often first; also of a movie folded in since the refit.
+
+        Raises Unknown if the current version does not know the movie.
+        """
+        return self._snapshots.ask(lambda now: movie_queries.watched_next(now, movie_id, n))
 
     def movie(self, movie_id: int) -> Movie:
         """A movie's facts. Raises Unknown if neither the titles nor the current version know it."""

@@ -91,6 +91,8 @@ class Reason:
     rating: float
     part: float
     share: float
+    next_part: float
+    """What of `part` comes from what users watch after this movie; above 0 for the newest ratings only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Because:
     movie_id: int
     title: str | None
     score: float
+    next_part: float
+    """The sum of those of all reasons: what the order of the ratings adds."""
     version: str
     reasons: Rows[Reason]
     """All ratings of the user that the version knows, the largest part first."""
@@ -120,6 +124,17 @@ class Surprise:
 @dataclass(frozen=True, slots=True)
 class SimilarMovie:
     """One of the movies nearest to another; `score` is the cosine of their ranking factors."""
+
+    rank: int
+    movie_id: int
+    title: str | None
+    score: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextMovie:
+    """One of the movies that users often watch after another; the first has `score` 1."""
 
     rank: int
     movie_id: int

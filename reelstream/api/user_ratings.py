@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
 from reelstream.api.movie_filter import id_of
-from reelstream.store.rating_rows import latest
+from reelstream.store.rating_rows import ages_in, latest
 from reelstream.store.ratings import RatingsStore
 
 StarsByMovie = Mapping[int, float]
-"""movie id → stars."""
+"""movie id → stars, what was rated last at the end."""
 
 
 class StoredRatings(StarsByMovie):
@@ -34,7 +35,8 @@ class StoredRatings(StarsByMovie):
 
     @cached_property
     def _stars(self) -> dict[int, float]:
-        return dict(zip(self.table["movie_id"].to_pylist(), self.table["rating"].to_pylist(), strict=True))
+        in_order = self.table.take(pa.array(np.argsort(-ages_in(self.table))))
+        return dict(zip(in_order["movie_id"].to_pylist(), in_order["rating"].to_pylist(), strict=True))
 
     def __getitem__(self, movie_id: int) -> float:
         return self._stars[movie_id]

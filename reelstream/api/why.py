@@ -21,14 +21,22 @@ _SOURCES = {(True, True): "model", (False, True): "movie", (True, False): "user"
 def because(now: Snapshot, ratings: StarsByMovie, movie_id: int) -> Because:
     """Which of the ratings give the movie its score. Raises Unknown if the version does not know the movie."""
     history, position = history_of(now, ratings), now.known_position(movie_id)
-    parts = score_parts(now.factors, history, position, now.fold_in.movies_gram)  # [L]
+    found = score_parts(now.factors, history, position, now.fold_in.movies_gram)
+    parts = found.taste + found.next  # [L]
     score = float(parts.sum())
     ids, stars = now.factors.movie_ids[history.indices].tolist(), history.values.tolist()
     reasons = Rows(
-        Reason(ids[i], now.title(ids[i]), stars[i], float(parts[i]), float(parts[i]) / score if score else 0.0)
+        Reason(
+            ids[i],
+            now.title(ids[i]),
+            stars[i],
+            float(parts[i]),
+            float(parts[i]) / score if score else 0.0,
+            float(found.next[i]),
+        )
         for i in np.argsort(-parts, kind="stable").tolist()
     )
-    return Because(int(movie_id), now.title(movie_id), score, now.version.name, reasons)
+    return Because(int(movie_id), now.title(movie_id), score, float(found.next.sum()), now.version.name, reasons)
 
 
 def surprises(now: Snapshot, ratings: StarsByMovie, n: int) -> Rows[Surprise]:

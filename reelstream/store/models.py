@@ -1,4 +1,5 @@
-"""The factors of a version on disk: `models/version=…/users.parquet`, `movies.parquet` and `model.json`.
+"""The model of a version on disk: `models/version=…/users.parquet`, `movies.parquet`, `transitions.parquet` and
+`model.json`.
 
 A version is current when `recommendations/CURRENT` names it: models and tables move together, by one pointer.
 """
@@ -12,11 +13,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from reelstream.als.arrays import index_of, row_starts
 from reelstream.als.factors import Factors, ModelSettings
+from reelstream.als.transitions import Transitions
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
+from reelstream.store.rating_rows import Offsets
 
 USERS = "users.parquet"
+TRANSITIONS = "transitions.parquet"
 MEASURED = "measured"
 """Directory within a version's: the fit that its metrics are of, from which the next refit goes on."""
 
@@ -33,6 +38,8 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
     }
     pointer.write_table(pa.table(users), path / USERS)
     pointer.write_table(movies_table(factors), path / "movies.parquet")
+    if factors.transitions is not None:
+        pointer.write_table(_transitions_table(factors.transitions), path / TRANSITIONS)
     model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
     pointer.move(path / "model.json", model)
     failpoint("model-written")
@@ -50,6 +57,7 @@ def load(path: Path) -> Factors:
         rating_user=_matrix(users["rating_factors"]),
         ranking_user=_matrix(users["ranking_factors"]),
         settings=ModelSettings.from_dict(model["settings"]),
+        transitions=_load_transitions(path / TRANSITIONS),
         **movie_arrays(movies),
     )
 
@@ -93,6 +101,45 @@ def info(path: Path) -> dict[str, Any]:
     if value is None:
         raise FileNotFoundError(errno.ENOENT, "no model", str(path / "model.json"))
     return {name: item for name, item in value.items() if name != "format"}
+
+
+def _transitions_table(transitions: Transitions) -> pa.Table:
+    """A row a movie, by ascending movie_id."""
+    starts = row_starts(transitions.lengths)  # [T + 1]
+    row = np.repeat(np.arange(len(transitions.lengths)), transitions.lengths)  # [entries]
+    entry = np.arange(starts[-1]) + (transitions.starts - starts[:-1])[row]
+    successors = transitions.movie_ids[transitions.successors[entry]]
+    order = np.lexsort((successors, row))
+    offsets, successors, counts = pa.array(starts.astype(np.int32)), successors[order], transitions.counts[entry][order]
+    columns = {
+        "movie_id": transitions.movie_ids,
+        "next_movie_ids": pa.ListArray.from_arrays(offsets, pa.array(successors)),
+        "counts": pa.ListArray.from_arrays(offsets, pa.array(counts)),
+        "leaving": transitions.leaving,
+        "arriving": transitions.arriving,
+    }
+    return pa.table(columns).sort_by("movie_id")
+
+
+def _load_transitions(path: Path) -> Transitions | None:
+    """None where a version has none: an older reelstream wrote it."""
+    try:
+        table = pointer.read_table(path)
+    except FileNotFoundError:
+        return None
+    movie_ids = table["movie_id"].to_numpy()
+    lists = table["next_movie_ids"].combine_chunks()
+    lengths = lists.value_lengths().to_numpy().astype(np.int32)
+    successors = index_of(movie_ids, lists.flatten().to_numpy()).astype(np.int32)
+    counts = table["counts"].combine_chunks().flatten().to_numpy()
+    leaving, arriving = (table[name].to_numpy().copy() for name in ("leaving", "arriving"))
+    return Transitions(movie_ids, row_starts(lengths)[:-1], lengths, successors, counts.copy(), leaving, arriving)
+
+
+def offsets(path: Path) -> Offsets:
+    """Up to which events the ratings were read that a model was fitted on; none where an older reelstream wrote it."""
+    known = info(path).get("offsets", {})
+    return {topic: {int(partition): offset for partition, offset in ends.items()} for topic, ends in known.items()}
 
 
 def _vectors(matrix: np.ndarray) -> pa.Array:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reelstream.als.arrays import latest_rows
+from reelstream.als.arrays import I32, ages_of, latest_rows
 
 Offsets = Mapping[str, Mapping[int, int]]
 """topic → partition → the next offset to take: all events below it are in the store."""
@@ -30,17 +31,36 @@ def latest(table: pa.Table, *, taken_back: bool = False) -> pa.Table:
     return newest if taken_back else newest.filter(pc.is_valid(newest["rating"]))
 
 
+def in_order(table: pa.Table) -> pa.Table:
+    """Rows of RATINGS in the order in which they were rated, by the same rule."""
+    return table.sort_by([(name, "ascending") for name in ("rated_at", "partition", "offset")])
+
+
+def ages_in(latest: pa.Table) -> I32:
+    """How many of the user's ratings are newer than each of them, int32[L], by the same rule; sorted by user."""
+    user_id = latest["user_id"].to_numpy()
+    row = np.cumsum(np.diff(user_id, prepend=user_id[:1]) != 0)  # [L]
+    place = (latest["partition"].to_numpy(), latest["offset"].to_numpy())
+    return ages_of(row, latest["rated_at"].cast(pa.int64()).to_numpy(), place)
+
+
 def not_yet_in(table: pa.Table, offsets: Offsets) -> pa.Table:
     """The rows of a table with topic, partition and offset that lie at or after `offsets`."""
-    keep: Any = None
+    return table.filter(pc.invert(_below(table, offsets)))
+
+
+def already_in(table: pa.Table, offsets: Offsets) -> pa.Table:
+    """The other rows of it, those below `offsets`."""
+    return table.filter(_below(table, offsets))
+
+
+def _below(table: pa.Table, offsets: Offsets) -> Any:
+    below: Any = pa.array(np.zeros(len(table), np.bool_))
     for topic, partitions in offsets.items():
         for partition, next_offset in partitions.items():
-            known = pc.and_(
-                pc.and_(pc.equal(table["topic"], topic), pc.equal(table["partition"], partition)),
-                pc.less(table["offset"], next_offset),
-            )
-            keep = pc.invert(known) if keep is None else pc.and_(keep, pc.invert(known))
-    return table if keep is None else table.filter(keep)
+            of_partition = pc.and_(pc.equal(table["topic"], topic), pc.equal(table["partition"], partition))
+            below = pc.or_(below, pc.and_(of_partition, pc.less(table["offset"], next_offset)))
+    return below
 
 
 def next_offsets(table: pa.Table) -> dict[str, dict[int, int]]:

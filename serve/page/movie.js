@@ -26,11 +26,13 @@ export async function movie(main, movieId) {
   const own = starsFor(facts);
   const expected = h("p", { class: "note", id: "expected", role: "status" });
   const list = h("ul", { class: "movies", id: "similar", "aria-label": "Similar movies" });
+  const next = h("ul", { class: "movies", id: "next", "aria-label": "Often watched next" });
   const none = h("p", { class: "note" });
   main.append(
     h("p", {}, genresOf(facts)),
     h("p", {}, rated),
     h("section", { class: "own" }, h("h2", {}, "Your rating"), own, expected),
+    h("section", {}, h("h2", {}, "Often watched next"), next),
     h("section", {}, h("h2", {}, "Similar movies"), none, list),
     h("p", {}, h("a", { href: "#/" }, "Back to your list")),
   );
@@ -40,13 +42,15 @@ export async function movie(main, movieId) {
   };
   const change = (what) => {
     own.update();
-    for (const row of list.children) row.update();
+    for (const row of [...next.children, ...list.children]) row.update();
     if (what === "list") predict().catch(failed);
   };
   const stop = state.onChange(change);
   predict().catch(failed);
+  const show = (where) => ({ movies }) => keyed(where, movies, (one) => one.movie_id, (one) => movieRow(one), (row) => row.update());
+  api.get(`/movies/${movieId}/next`, { n: 6 }).then(show(next), () => {});
   api.get(`/movies/${movieId}/similar`, { n: 12 }).then(
-    ({ movies }) => keyed(list, movies, (one) => one.movie_id, (one) => movieRow(one), (row) => row.update()),
+    show(list),
     (error) => { none.textContent = error.status === 404 ? "Nobody has rated it yet, so none are known." : error.message; },
   );
   return stop;

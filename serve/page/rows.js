@@ -62,9 +62,14 @@ function whyFor(movie) {
 }
 
 function explained(because) {
-  const list = h("ul", {}, because.reasons.map((one) => h("li", {}, share(one.share), " ", `you gave ${titleOf(one)} ${stars(one.rating)}`)));
+  const list = h("ul", {}, because.reasons.map((one) => h("li", {}, share(one.share), " ", reason(one))));
   if (because.others.count) list.append(h("li", {}, share(because.others.share), " ", `your ${because.others.count} other ratings`));
   return list;
+}
+
+function reason(one) {
+  if (2 * one.next_part > one.part) return `often watched after ${titleOf(one)}, which you gave ${stars(one.rating)}`;
+  return `you gave ${titleOf(one)} ${stars(one.rating)}`;
 }
 
 function share(value) {

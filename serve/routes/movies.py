@@ -43,6 +43,12 @@ def similar(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Res
     return json_response(service_of(request).similar(movie_id, n))
 
 
+@router.get("/movies/{movie_id}/next", response_model=schema.NextMovies, responses=READ)
+def watched_next(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Response:
+    """The movies that users often rate soon after it."""
+    return json_response(service_of(request).watched_next(movie_id, n))
+
+
 @router.get("/popular", response_model=schema.Popular, responses=READ)
 def popular(request: Request, query: Annotated[schema.Filters, Query()]) -> Response:
     """The movies with the most stars in all."""

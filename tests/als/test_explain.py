@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from reelstream.als import reference
-from reelstream.als.arrays import Csr
+from reelstream.als.arrays import Csr, ages_of
 from reelstream.als.explain import expected_without, gram, score_parts
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit, rating_system
 from reelstream.als.fold_in import FoldIn
+from reelstream.als.list_scores import list_scores
+from reelstream.als.top_n import top_n
+from reelstream.als.transition_rule import WINDOW
 from reelstream.errors import UsageError
 from tests.fixtures.camps import camps
 
@@ -32,14 +35,36 @@ def test_the_parts_add_up_to_the_score_of_the_fold_in(factors: Factors) -> None:
     for position in (0, 17, 79):
         parts = score_parts(factors, rated, position, gram(factors))
 
-        assert parts.shape == (4,)
-        assert parts.sum() == pytest.approx(float(x @ factors.ranking_movie[position]), abs=2e-5)
+        assert parts.taste.shape == (4,)
+        assert parts.taste.sum() == pytest.approx(float(x @ factors.ranking_movie[position]), abs=2e-5)
+        assert not parts.next.any()
+
+
+def test_the_parts_of_both_models_add_up_to_the_score_that_the_list_has() -> None:
+    user_id, movie_id, stars = camps()
+    ages = ages_of(user_id, np.random.default_rng(0).permutation(len(user_id)))
+    ratings = RatingMatrix.from_triples(user_id, movie_id, stars, ages)
+    factors = fit(ratings, ModelSettings(rating_rank=7, ranking_rank=8))
+    fold_in, with_next = FoldIn(factors), 0
+    for user in range(20):
+        rated = ratings.by_user.select(np.array([user]))
+        scores = list_scores(fold_in.solve(rated).ranking, rated, factors)
+        positions, listed = top_n(scores.vectors, factors.ranking_movie, rated, 10, extra=scores.extra)
+        for position, score in zip(positions[0].tolist(), listed[0].tolist(), strict=True):
+            parts = score_parts(factors, rated, position, gram(factors))
+
+            assert (parts.taste + parts.next).sum() == pytest.approx(score, rel=1e-4)
+            assert rated.ages is not None
+            assert (parts.next[rated.ages >= WINDOW] == 0).all()
+            assert (parts.next >= 0).all()
+            with_next += parts.next.any()
+    assert with_next > 100
 
 
 def test_without_ratings_there_are_no_parts(factors: Factors) -> None:
     nothing = Csr(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
-    assert len(score_parts(factors, nothing, 0, gram(factors))) == 0
+    assert len(score_parts(factors, nothing, 0, gram(factors)).taste) == 0
     assert len(expected_without(factors, nothing)) == 0
 
 

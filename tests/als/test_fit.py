@@ -8,7 +8,7 @@ import pytest
 
 from reelstream.als import kernel, reference
 from reelstream.als.alternate import HalfStep
-from reelstream.als.arrays import F32, Csr
+from reelstream.als.arrays import F32, Csr, ages_of, index_of
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit, ranking_system
 from reelstream.als.fold_in import FoldIn
@@ -98,8 +98,11 @@ def test_seed_order_and_threads() -> None:
     assert np.abs(other.ranking_movie - first.ranking_movie).max() > 0.01
 
 
-def test_fold_in_is_the_last_half_step_of_the_fit() -> None:
-    ratings = matrix()
+@pytest.mark.parametrize("ordered", [True, False])
+def test_fold_in_is_the_last_half_step_of_the_fit(ordered: bool) -> None:
+    user_id, movie_id, rating = tastes()
+    ages = ages_of(index_of(np.unique(user_id), user_id), np.arange(len(user_id))) if ordered else None
+    ratings = RatingMatrix.from_triples(user_id, movie_id, rating, ages)
     factors = fit(ratings, SMALL)
     fold_in = FoldIn(factors)
     folded = fold_in.solve(ratings.by_user)
@@ -111,6 +114,33 @@ def test_fold_in_is_the_last_half_step_of_the_fit() -> None:
         np.testing.assert_array_equal(alone.ranking[0], folded.ranking[i])
         np.testing.assert_array_equal(alone.rating[0], folded.rating[i])
         assert alone.user_bias[0] == folded.user_bias[i]
+
+
+def test_what_was_rated_last_counts_most() -> None:
+    """By the weights of the formula: the same ratings in another order give another vector, of which the newest is nearer."""
+    ratings = matrix()
+    factors = fit(ratings, SMALL)
+    history = ratings.by_user.select(np.array([3]))
+    n = len(history.indices)
+    weights = (history.values / 5) ** SMALL.ranking_power
+    for ages in (np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int32)[::-1].copy()):
+        ordered = replace(history, ages=ages)
+        recency = SMALL.ranking_recency_floor + SMALL.ranking_recency_boost * np.exp(-ages / SMALL.ranking_recency_span)
+        strength = (n + SMALL.ranking_alpha0 * len(ratings.movie_ids)) ** SMALL.ranking_nu
+        expected = reference.half_step(
+            ordered,
+            factors.ranking_movie,
+            (weights * recency).astype(np.float32),
+            np.ones(n, np.float32),
+            np.array([SMALL.ranking_regularization * strength], np.float32),
+            alpha0=SMALL.ranking_alpha0,
+        )
+        np.testing.assert_allclose(FoldIn(factors).solve(ordered).ranking, expected, atol=1e-5)
+    newest = [
+        FoldIn(factors).solve(replace(history, ages=ages)).ranking[0] @ factors.ranking_movie[history.indices[0]]
+        for ages in (np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int32)[::-1].copy())
+    ]
+    assert newest[0] > newest[1]
 
 
 def test_fold_in_takes_entries_in_any_order_and_users_without_any() -> None:

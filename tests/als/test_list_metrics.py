@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from reelstream.als import auc as auc_module
 from reelstream.als.auc import auc
 from reelstream.als.list_metrics import accuracy, ndcg, variety
+from reelstream.als.list_scores import ListScores
 from tests.als import brute_force
-from tests.fixtures.rating_data import csr
+from tests.fixtures.rating_data import csr, dense
 
 N_MOVIES = 9
 NAMES = {
@@ -91,17 +92,22 @@ def test_diversity_is_the_mean_over_pairs(users: tuple[list[list[int]], list[lis
     ),
     st.integers(0, 2**32 - 1),
     st.booleans(),
+    st.booleans(),
 )
-def test_auc_is_the_share_of_pairs_in_order(users: list[tuple[list[int], list[int]]], seed: int, hide: bool) -> None:
+def test_auc_is_the_share_of_pairs_in_order(
+    users: list[tuple[list[int], list[int]]], seed: int, hide: bool, with_extra: bool
+) -> None:
     """Scores are small whole numbers, so that ties are many."""
     rng = np.random.default_rng(seed)
     user, movie = rng.integers(-1, 2, (len(users), 2)), rng.integers(-1, 2, (N_MOVIES, 2))
     relevant = [sorted(set(liked) - set(seen)) for liked, seen in users]
     listable = rng.random(N_MOVIES) < 0.7 if hide else None
-    found = auc(
-        user.astype(np.float32), movie.astype(np.float32), csr(relevant), csr([seen for _, seen in users]), listable
-    )
+    extra = csr([np.flatnonzero(rng.random(N_MOVIES) < 0.3).tolist() for _ in users]) if with_extra else None
+    by = ListScores(user.astype(np.float32), np.ones(len(users), np.float32), extra)
+    found = auc(by, movie.astype(np.float32), csr(relevant), csr([seen for _, seen in users]), listable)
     scores = (user @ movie.T).astype(float)
+    if extra is not None:
+        scores += dense(extra, N_MOVIES)
     if listable is not None:
         scores[:, ~listable] = -np.inf
     for i, (_, seen) in enumerate(users):
@@ -112,9 +118,10 @@ def test_auc_is_the_share_of_pairs_in_order(users: list[tuple[list[int], list[in
 def test_auc_does_not_depend_on_blocks_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     user, movie = rng.integers(-3, 4, (60, 4)).astype(np.float32), rng.integers(-3, 4, (200, 4)).astype(np.float32)
+    by = ListScores(user, np.ones(60, np.float32), csr([[7, 9]] * 60))
     drawn = [np.sort(rng.choice(200, 30, replace=False)) for _ in range(60)]
     relevant, seen = csr([s[::2].tolist() for s in drawn]), csr([s[1::2].tolist() for s in drawn])
-    whole = auc(user, movie, relevant, seen)
+    whole = auc(by, movie, relevant, seen)
     monkeypatch.setattr(auc_module, "_BLOCK_BYTES", 4 * 200 * 7)
     monkeypatch.setattr(auc_module, "_WORTH", 0)
-    assert np.array_equal(auc(user, movie, relevant, seen), whole)
+    assert np.array_equal(auc(by, movie, relevant, seen), whole)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelstream.als import reference
 from reelstream.als.factors import ModelSettings
 from reelstream.als.fit import fit
 from reelstream.als.top_n import popular, predict, similar_movies, top_n
 from reelstream.errors import UsageError
 from tests.fixtures.examples import examples
-from tests.fixtures.rating_data import csr, matrix
+from tests.fixtures.rating_data import csr, dense, matrix
 
 
 def brute_force(scores: np.ndarray, seen: list[list[int]], n: int) -> list[list[int]]:
@@ -42,6 +43,49 @@ def test_agrees_with_brute_force_ties_and_all(n_rows: int, n_movies: int, n_fact
     row, rank = np.nonzero(positions >= 0)
     np.testing.assert_array_equal(scores[row, rank], (users @ movies.T)[row, positions[row, rank]])
     assert not scores[positions < 0].any()
+
+
+@examples(60)
+@given(
+    n_rows=st.integers(1, 9),
+    n_movies=st.integers(1, 300),
+    n_factors=st.integers(1, 20),
+    n=st.integers(0, 40),
+    seed=st.integers(0, 10_000),
+)
+def test_extra_scores_count_like_the_others(n_rows: int, n_movies: int, n_factors: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    users = rng.integers(-2, 3, (n_rows, n_factors)).astype(np.float32)
+    movies = rng.integers(-1, 2, (n_movies, n_factors)).astype(np.float32)
+    seen = [rng.permutation(n_movies)[: rng.integers(0, n_movies + 1)].tolist() for _ in range(n_rows)]
+    extra = csr([np.flatnonzero(rng.random(n_movies) < rng.random()).tolist() for _ in range(n_rows)])
+    extra = replace(extra, values=rng.integers(0, 8, len(extra.indices)).astype(np.float32))
+    expected = (users @ movies.T) + dense(extra, n_movies)
+
+    positions, scores = top_n(users, movies, csr(seen), n, extra=extra)
+
+    assert positions.tolist() == brute_force(expected, seen, n)
+    row, rank = np.nonzero(positions >= 0)
+    np.testing.assert_array_equal(scores[row, rank], expected[row, positions[row, rank]])
+    assert not scores[positions < 0].any()
+    by_numpy = reference.top_n(users, movies, csr(seen), n, extra)
+    np.testing.assert_array_equal(by_numpy[0], positions)
+    np.testing.assert_array_equal(by_numpy[1], scores)
+
+
+def test_a_list_with_extra_scores_is_the_beginning_of_a_longer_one_bit_by_bit() -> None:
+    rng = np.random.default_rng(3)
+    users = rng.normal(size=(50, 24)).astype(np.float32)
+    movies = rng.normal(size=(900, 24)).astype(np.float32)
+    seen = csr([rng.permutation(900)[:30].tolist() for _ in range(50)])
+    extra = csr([np.flatnonzero(rng.random(900) < 0.2).tolist() for _ in range(50)])
+    extra = replace(extra, values=(6 * rng.random(len(extra.indices))).astype(np.float32))
+    positions, scores = top_n(users, movies, seen, 100, extra=extra)
+    for n in (1, 3, 10, 60):
+        for threads in (1, 2):
+            shorter = top_n(users, movies, seen, n, extra=extra, threads=threads)
+            np.testing.assert_array_equal(shorter[0], positions[:, :n])
+            np.testing.assert_array_equal(shorter[1], scores[:, :n])
 
 
 def test_same_alone_in_blocks_and_with_any_threads() -> None:

@@ -12,6 +12,7 @@ import pytest
 import reelstream
 from reelstream.als.arrays import Csr
 from reelstream.als.fold_in import with_movies
+from reelstream.als.transition_rule import ARRIVING_POWER, DAMPING, UNIT
 from reelstream.api.lists import recommend
 from reelstream.api.movie_filter import Wanted
 from reelstream.api.recommender import Recommender
@@ -263,6 +264,25 @@ def test_movies_of_the_same_camp_are_similar(recommender: Recommender) -> None:
     assert FIRST_MOVIE not in {movie.movie_id for movie in movies}
     with pytest.raises(UsageError, match="movie 5000 has no rating"):
         recommender.similar(5000)
+
+
+def test_what_is_watched_next_is_in_the_order_of_the_transitions(recommender: Recommender, published: Path) -> None:
+    transitions = models.load(recommender.version().model_path).transitions
+    assert transitions is not None
+    [a] = transitions.index(np.array([FIRST_MOVIE]))
+    successors, counts = transitions.row(a)
+    damped = counts * (transitions.arriving[successors] / UNIT + DAMPING) ** -ARRIVING_POWER
+    expected = transitions.movie_ids[successors[np.argsort(-damped, kind="stable")[:5]]].tolist()
+
+    movies = recommender.watched_next(FIRST_MOVIE, 5)
+
+    assert [movie.movie_id for movie in movies] == expected
+    assert [movie.rank for movie in movies] == [1, 2, 3, 4, 5]
+    assert movies[0].score == 1
+    assert [movie.score for movie in movies] == sorted((movie.score for movie in movies), reverse=True)
+    assert recommender.watched_next(FIRST_MOVIE, 0) == []
+    with pytest.raises(UsageError, match="5000"):
+        recommender.watched_next(5000)
 
 
 def test_all_lists_at_once_hold_the_newest_of_each_user(warehouse: Path) -> None:

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from reelstream.als.factors import ModelSettings, RatingMatrix
+from reelstream.als.factors import ModelSettings
 from reelstream.als.fit import fit
 from reelstream.als.metrics import evaluate
-from reelstream.batch.evaluation.evaluate import RatingColumns
+from reelstream.batch.evaluation.evaluate import RatingColumns, matrix_for
 from reelstream.batch.evaluation.search_space import MODELS, SETTINGS, parse
 from reelstream.batch.evaluation.trials import TRIALS
 from reelstream.batch.evaluation.tune import SplitRule, Tuned, fingerprint, tune
@@ -53,7 +53,7 @@ def table(out: Path) -> list[dict[str, Any]]:
 
 def figures(train: RatingColumns, test: RatingColumns, settings: ModelSettings) -> dict[str, Any]:
     """What a fit of both models on `train` is worth on `test`, without Spark."""
-    matrix = RatingMatrix.from_triples(train.user_id, train.movie_id, train.rating)
+    matrix = matrix_for(train, test)
     return evaluate(fit(matrix, settings), matrix, test.user_id, test.movie_id, test.rating)
 
 

@@ -40,7 +40,7 @@ def settings(warehouse: Path) -> Settings:
     settings = load(warehouse=warehouse, gate_margin=10)
     store = fill(warehouse, camps())
     store.append(RATINGS.empty_table(), rejects(b"x", b"y", offset=10_000), {"ratings": {0: 10_002}})
-    titles = [*HOSTILE, *(f"Movie {i} (1999)" for i in range(77))]
+    titles = [f"{HOSTILE[i % 3]} ({1900 + i})" for i in range(80)]
     ids = list(range(FIRST_MOVIE, FIRST_MOVIE + 80))
     MoviesStore(warehouse).load(pa.table({"movie_id": ids, "title": titles, "genres": [""] * 80}))
     refit(settings)

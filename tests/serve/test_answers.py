@@ -137,6 +137,9 @@ def test_movies_are_found_described_and_compared(client: httpx.Client) -> None:
     assert (facts["year"], facts["genres"]) == (1983, ["Crime", "Drama"])
     similar = get(client, f"/v1/movies/{FIRST_MOVIE}/similar", n=4)
     assert all((movie - FIRST_MOVIE) % 2 == 0 for movie in ids(similar))
+    watched = get(client, f"/v1/movies/{FIRST_MOVIE}/next", n=4)["movies"]
+    assert [one["rank"] for one in watched] == [1, 2, 3, 4]
+    assert watched[0]["score"] == 1
     assert get(client, "/v1/genres")["genres"] == [
         "Action",
         "Animation",

@@ -168,6 +168,7 @@ def test_a_known_user_filters_the_list_and_looks_at_a_movie(page: Page, url: str
     expect(page.locator("h1")).to_be_focused()
     expect(page).to_have_title(re.compile(r"^Movie number .* · reelstream$"))
     expect(page.locator("#similar > li").first).to_be_visible()
+    expect(page.locator("#next > li")).to_have_count(6)
     expect(page.locator("#expected")).to_contain_text("Expected from your ratings")
 
 

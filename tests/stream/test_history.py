@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelstream.store.rating_rows import latest
+from reelstream.store.rating_rows import ages_in, latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.stream.history import COLUMNS, History
 from tests.fixtures.examples import examples
@@ -22,8 +22,8 @@ batches = st.lists(st.lists(rows, max_size=6), min_size=1, max_size=8)
 
 
 def of(history: History, *user_ids: int) -> list[Row]:
-    row, movie_id, rating = history.of(np.array(sorted(user_ids), np.int64))
-    assert (row.dtype, movie_id.dtype, rating.dtype) == (np.int64, np.int64, np.float32)
+    row, movie_id, rating, ages = history.of(np.array(sorted(user_ids), np.int64))
+    assert (row.dtype, movie_id.dtype, rating.dtype, ages.dtype) == (np.int64, np.int64, np.float32, np.int32)
     users = np.array(sorted(user_ids))[row]
     return list(zip(users.tolist(), movie_id.tolist(), rating.tolist(), strict=True))
 
@@ -49,7 +49,9 @@ def test_it_says_what_the_store_says(
     for one in tables[in_store:]:
         history.append(one)
 
-    everything = triples(latest(pa.concat_tables(tables)))
+    stored = latest(pa.concat_tables(tables))
+    everything = triples(stored)
+    assert history.of(np.arange(1, 6))[3].tolist() == ages_in(stored).tolist()
     assert of(history, 1, 2, 3, 4, 5) == everything
     assert of(history, 2, 4) == [row for row in everything if row[0] in (2, 4)]
 
@@ -92,7 +94,7 @@ def test_users_without_ratings_have_no_rows_and_the_others_keep_their_place() ->
     history = History(ratings((1, 7, 5.0), (3, 8, 4.0), (2**40, 9, 3.0)))
     history.append(ratings((3, 2, 1.0)))
 
-    row, movie_id, _ = history.of(np.array([0, 1, 2, 3, 2**40, 2**41]))
+    row, movie_id, *_ = history.of(np.array([0, 1, 2, 3, 2**40, 2**41]))
 
     assert row.tolist() == [1, 3, 3, 4]
     assert movie_id.tolist() == [7, 2, 8, 9]

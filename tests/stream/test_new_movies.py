@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelstream.als.arrays import F32, I64
+from reelstream.als.arrays import F32, I64, ages_of
 from reelstream.als.factor_rows import MOVIES, USERS, rows_at
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
@@ -42,7 +42,9 @@ NEW_USER = 900
 
 @cache
 def version() -> Factors:
-    return fit(RatingMatrix.from_triples(*camps()), MODEL)
+    user_id, movie_id, stars = camps()
+    ages = ages_of(user_id, np.arange(len(user_id)))
+    return fit(RatingMatrix.from_triples(user_id, movie_id, stars, ages), MODEL)
 
 
 class FedStream:
@@ -140,7 +142,7 @@ def test_a_new_user_counts_once_a_known_movie_is_rated(stream: FedStream) -> Non
 
     stream.rate((NEW_USER + 2, FIRST_MOVIE, 5.0))
     assert not stream.movies.pending()
-    stream.rate(*((NEW_USER, movie, 5.0 - 4 * (movie % 2)) for movie in range(FIRST_MOVIE, FIRST_MOVIE + 30)))
+    stream.rate(*((NEW_USER, movie, 5.0 - 4 * (movie % 2)) for movie in range(FIRST_MOVIE, FIRST_MOVIE + 60)))
 
     assert stream.movies.pending()
     more = stream.fold()
@@ -275,7 +277,7 @@ def counted(history: History) -> tuple[dict[int, int], dict[int, float]]:
     counts: dict[int, int] = {}
     sums: dict[int, float] = {}
     for user in (1, 2, 3, NEW_USER, NEW_USER + 1):
-        _, movie_id, stars = history.of(np.array([user]))
+        _, movie_id, stars, _ = history.of(np.array([user]))
         if (version().movie_index(movie_id) >= 0).any():
             for movie, rating in zip(movie_id.tolist(), stars.tolist(), strict=True):
                 if movie in (A, B, C):

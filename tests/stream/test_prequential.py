@@ -14,7 +14,8 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.metrics import BIAS_DAMPING, evaluate
 from reelstream.als.splits import split_random
-from reelstream.store.rating_rows import latest
+from reelstream.store.rating_rows import in_order, latest
+from reelstream.stream import prequential as module
 from reelstream.stream.history import History
 from reelstream.stream.prequential import LIKED_FROM, Scores, score
 from tests.fixtures.rating_data import movielens, tastes
@@ -42,26 +43,38 @@ def stored(*more: Row) -> list[Row]:
 
 
 def scored(batch: list[Row], before: list[Row]) -> Scores:
-    newest = latest(ratings(*batch), taken_back=True)
+    newest = in_order(latest(ratings(*batch), taken_back=True))
     user, movie, stars = (newest[name].to_numpy() for name in ("user_id", "movie_id", "rating"))
     return score((user, movie, stars), History(ratings(*before)).of(np.unique(user)), version())
 
 
 def by_hand(batch: list[Row], before: list[Row]) -> Scores:
-    """The definition: one rating after the other, all from the history before the batch."""
+    """The definition: one rating after the other, each from all that its user rated before it."""
     factors = version().factors
     ids = factors.movie_ids.tolist()
-    newest = {(user, movie): stars for user, movie, stars in batch}
+    newest: dict[tuple[int, int], float] = {}
+    for user, movie, stars in batch:
+        newest.pop((user, movie), None)
+        newest[user, movie] = stars
     by_popularity = sorted(range(len(ids)), key=lambda m: (-factors.movie_sums[m], factors.movie_counts[m], m))
     ratings = liked = hits = popular_hits = 0
     squared_error = bias_only_squared_error = 0.0
-    for (user, movie), stars in newest.items():
+    for number, ((user, movie), stars) in enumerate(newest.items()):
         history = {m: s for u, m, s in before if u == user}
         if np.isnan(stars) or movie in history:
             continue
+        for (u, m), s in [*newest.items()][:number]:
+            if u == user:
+                history.pop(m, None)
+                history |= {} if np.isnan(s) else {m: s}
         seen = {ids.index(m): s for m, s in history.items() if m in ids}
         at = ids.index(movie) if movie in ids else None
-        row = Csr(np.array([0, len(seen)]), np.array([*seen], np.int32), np.array([*seen.values()], np.float32))
+        row = Csr(
+            np.array([0, len(seen)]),
+            np.array([*seen], np.int32),
+            np.array([*seen.values()], np.float32),
+            np.arange(len(seen), dtype=np.int32)[::-1],
+        )
         folded = version().solve(row)
 
         predicted = factors.mean + folded.user_bias[0]
@@ -125,23 +138,25 @@ def test_is_as_defined(seed: int) -> None:
     assert 0 < found.popular_hits < found.liked
 
 
-def test_what_the_batch_itself_says_changes_nothing_but_its_own_errors() -> None:
+def test_a_micro_batch_is_scored_as_its_ratings_are_one_by_one() -> None:
     user = int(known()[0][0])
     rated = {movie for u, movie, _ in stored() if u == user}
     movies = [movie for movie in np.unique(known()[1]).tolist() if movie not in rated][:12]
-    others = [(NEW_USER, movies[0], 4.0), (int(known()[0][1]), NEW_MOVIE, 4.0)]
+    batch = [(user, movie, 3.0 + at % 3) for at, movie in enumerate(movies)]
+    batch += [(NEW_USER, movie, 4.5) for movie in movies[:6]]
 
-    def of(stars: list[float]) -> Scores:
-        return scored([*((user, entry, s) for entry, s in zip(movies, stars, strict=True)), *others], stored())
+    one_by_one = sum((scored([one], stored(*batch[:at])) for at, one in enumerate(batch)), NONE)
 
-    low, high = of([4.0] * 12), of([5.0] * 12)
-    alone = [(scored([(user, entry, 4.0)], stored()), scored([(user, entry, 5.0)], stored())) for entry in movies]
+    assert scored(batch, stored()) == close(one_by_one)
+    assert scored(batch, stored()) != close(sum((scored([one], stored()) for one in batch), NONE))
 
-    assert (low.liked, low.hits, low.popular_hits) == (high.liked, high.hits, high.popular_hits)
-    assert low.hits > 0
-    for now, then in ((low, 0), (high, 1)):
-        apart = sum((pair[then] for pair in alone), sum((scored([other], stored()) for other in others), NONE))
-        assert now == close(apart)
+
+def test_of_a_large_micro_batch_so_many_ratings_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, before = random_batch(1), stored()
+    whole = scored(batch, before)
+    monkeypatch.setattr(module, "SCORED_AT_MOST", whole.ratings // 3)
+
+    assert scored(batch, before).ratings == whole.ratings // 3
 
 
 def test_a_movie_rated_before_and_a_rating_taken_back_are_not_scored() -> None:
