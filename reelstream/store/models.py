@@ -40,7 +40,12 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
     pointer.write_table(movies_table(factors), path / "movies.parquet")
     if factors.transitions is not None:
         pointer.write_table(_transitions_table(factors.transitions), path / TRANSITIONS)
-    model = {"mean": factors.mean, "settings": factors.settings.to_dict(), **info}
+    model = {
+        "mean": factors.mean,
+        "transitions": factors.transitions is not None,
+        "settings": factors.settings.to_dict(),
+        **info,
+    }
     pointer.move(path / "model.json", model)
     failpoint("model-written")
 
@@ -57,7 +62,7 @@ def load(path: Path) -> Factors:
         rating_user=_matrix(users["rating_factors"]),
         ranking_user=_matrix(users["ranking_factors"]),
         settings=ModelSettings.from_dict(model["settings"]),
-        transitions=_load_transitions(path / TRANSITIONS),
+        transitions=_load_transitions(path / TRANSITIONS) if model.get("transitions") else None,
         **movie_arrays(movies),
     )
 
@@ -121,12 +126,8 @@ def _transitions_table(transitions: Transitions) -> pa.Table:
     return pa.table(columns).sort_by("movie_id")
 
 
-def _load_transitions(path: Path) -> Transitions | None:
-    """None where a version has none: an older reelstream wrote it."""
-    try:
-        table = pointer.read_table(path)
-    except FileNotFoundError:
-        return None
+def _load_transitions(path: Path) -> Transitions:
+    table = pointer.read_table(path)
     movie_ids = table["movie_id"].to_numpy()
     lists = table["next_movie_ids"].combine_chunks()
     lengths = lists.value_lengths().to_numpy().astype(np.int32)

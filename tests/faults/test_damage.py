@@ -120,7 +120,9 @@ def measured(warehouse: Path) -> Any:
 
 
 def numbers(factors: Factors) -> list[Any]:
-    values = [getattr(factors, field.name) for field in fields(factors)]
+    values = [getattr(factors, field.name) for field in fields(factors) if field.name != "transitions"]
+    if (T := factors.transitions) is not None:
+        values += [T.movie_ids, T.starts, T.lengths, T.successors, T.counts, T.leaving, T.arriving]
     return [value.tobytes() if isinstance(value, np.ndarray) else value for value in values]
 
 
@@ -148,9 +150,11 @@ FILES: dict[str, Look] = {
     "models/version=*/users.parquet": model,
     "models/version=*/movies.parquet": model,
     "models/version=*/new_movies.parquet": model,
+    "models/version=*/transitions.parquet": model,
     "models/version=*/model.json": model,
     "models/version=*/measured/users.parquet": measured,
     "models/version=*/measured/movies.parquet": measured,
+    "models/version=*/measured/transitions.parquet": measured,
     "models/version=*/measured/model.json": measured,
     "movies/CURRENT": titles,
     "movies/movies-*.parquet": titles,
