@@ -236,5 +236,5 @@ def _fails(*_: object, **__: object) -> None:
 
 
 def _of(fold_in: FoldInStage, user_id: int) -> list[tuple[int, int, float]]:
-    row, movie_id, rating = fold_in._ratings_of(np.array([user_id]))
+    row, movie_id, rating, _ = fold_in._ratings_of(np.array([user_id]))
     return list(zip(row.tolist(), movie_id.tolist(), rating.tolist(), strict=True))
