@@ -111,26 +111,24 @@ class Service:
         return {"user_id": user_id, "total": len(rated), "ratings": self.ask(look)}
 
     def similar(self, movie_id: int, n: int) -> Json:
-        def look(now: Snapshot) -> Json:
-            found = movie_queries.similar(now, movie_id, n)
-            head = {"movie_id": movie_id, "title": now.title(movie_id), **origin(now, "refit")}
-            return {**head, "movies": rows_of(now, found, "rank", "score")}
-
-        return self.ask(look)
+        return self._related(movie_queries.similar, movie_id, n)
 
     def watched_next(self, movie_id: int, n: int) -> Json:
-        def look(now: Snapshot) -> Json:
-            found = movie_queries.watched_next(now, movie_id, n)
-            head = {"movie_id": movie_id, "title": now.title(movie_id), **origin(now, "refit")}
-            return {**head, "movies": rows_of(now, found, "rank", "score")}
-
-        return self.ask(look)
+        return self._related(movie_queries.watched_next, movie_id, n)
 
     def popular(self, want: Wanted) -> Json:
         shown = ("rank", "score", "predicted_rating", "n_ratings")
         return self.ask(
             lambda now: {**origin(now, "popular"), "movies": rows_of(now, lists.popular(now, want), *shown)}
         )
+
+    def _related(self, query: Callable[[Snapshot, int, int], Rows[Any]], movie_id: int, n: int) -> Json:
+        def look(now: Snapshot) -> Json:
+            found = query(now, movie_id, n)
+            head = {"movie_id": movie_id, "title": now.title(movie_id), **origin(now, "refit")}
+            return {**head, "movies": rows_of(now, found, "rank", "score")}
+
+        return self.ask(look)
 
 
 def service_of(request: Request) -> Service:
