@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ class Terminal:
 @contextmanager
 def on_a_terminal(settings: Settings, *command: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
+    keep_what_was_shown(slave)
     process = subprocess.Popen(
         [sys.executable, "-c", IN_A_SESSION_OF_ITS_OWN, "-P", "-m", "reelstream", *command],
         env={**os.environ, **to_env(settings), "TERM": "xterm", "COLUMNS": "200"},
@@ -80,6 +82,13 @@ def on_a_terminal(settings: Settings, *command: str) -> Iterator[Terminal]:
         os.close(master)
 
 
+def keep_what_was_shown(slave: int) -> None:
+    """Else each Ctrl-C makes the terminal drop what nobody has read yet, perhaps half of a cursor movement."""
+    attributes = termios.tcgetattr(slave)
+    attributes[3] |= termios.NOFLSH
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+
+
 def plain(shown: bytes) -> str:
     """Without colours, cursor movements, and the status line, which is erased in the end."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
@@ -87,7 +96,7 @@ def plain(shown: bytes) -> str:
 
 
 def is_silent(shown: str) -> bool:
-    """Nothing but the echo of the keys, of which the terminal drops some when they come fast."""
+    """Nothing but the echo of the keys."""
     return not set(shown) - set("^C\r\n")
 
 
