@@ -71,7 +71,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     store = RatingsStore(settings.warehouse)
     published = RecommendationsStore(settings.warehouse)
     fit = engine(settings.engine)
-    model = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)
+    model = adopted(settings.warehouse, **settings.scale)
     current = published.current_or_none()
     with suppress(MissingRequirement, OSError):
         version_history.take_up(settings.warehouse)

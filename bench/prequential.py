@@ -7,7 +7,7 @@ Without a file: the 100,004 real ratings of the demo. Ratings go in the order of
 file. Ours is what the product runs: refits that go on from the last one, every user folded in anew with all ratings so far,
 transitions learned rating by rating. `no_order` is the same without recency and transitions.
 
-Protocols: `liked` scores each rating of 4 stars or more, or what `reelstream` takes for that on the file's scale;
+Protocols: `liked` scores each rating of a movie that counts as liked: of 4 stars on a scale from 0.5 to 5;
 `five-stars` takes in only ratings of 5 stars and scores what comes after the first fifth of them; `last-out` learns all but
 the last rating of each user at once, and asks for that among all movies that the user has not rated.
 A hit: fewer than ten movies that the user has not rated are ahead; of equal scores the movie with the lower id is. A movie
@@ -34,7 +34,7 @@ from reelstream.als.fold_in import FoldIn
 from reelstream.als.list_scores import list_scores
 from reelstream.als.top_n import predict
 
-LIKED_FROM, PLACES, RESAMPLED, POINTS = 4.0, 10, 1000, 200
+PLACES, RESAMPLED, POINTS = 10, 1000, 200
 
 
 class Ours(Peer):
@@ -110,7 +110,6 @@ def prequential(asked: argparse.Namespace) -> Figures:
     table, _ = ratings(asked.ratings)
     user_id, movie_id, stars, rated_at = (table[name].to_numpy() for name in table.column_names)
     scale: Figures = {"rating_min": float(stars.min()), "rating_max": float(stars.max())}
-    liked_from = LIKED_FROM / 5 * scale["rating_max"]
     if asked.protocol == "five-stars":
         best = stars == stars.max()
         user_id, movie_id, stars, rated_at = user_id[best], movie_id[best], stars[best], rated_at[best]
@@ -120,6 +119,7 @@ def prequential(asked: argparse.Namespace) -> Figures:
     stars = stars[order]
     compile_kernels()
     settings = replace(ModelSettings(), **scale)
+    liked_from = settings.liked_stars
     no_order = replace(settings, ranking_recency_boost=0, ranking_recency_floor=1, ranking_transition_weight=0)
     shape = len(users), len(movies), liked_from
     contestants: dict[str, Peer] = {"reelstream": Ours(*shape, settings), "no_order": Ours(*shape, no_order)}

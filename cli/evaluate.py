@@ -42,7 +42,10 @@ def evaluate(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=f"Of the random split. \\[default: {SEED}]")] = None,
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
-    relevant_from: Annotated[float, typer.Option(help="A movie is relevant if rated so many stars or more.")] = 4.0,
+    relevant_from: Annotated[
+        float | None,
+        typer.Option(help="A movie is relevant if rated so many stars or more. \\[default: the setting liked_from]"),
+    ] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Movies in each list.")] = 10,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write index.html there: the figures with plots, in one page.")

@@ -157,7 +157,7 @@ def _tune(
     from reelstream.batch.evaluation.tune import tune as run_tune
     from reelstream.store.adopted import adopted
 
-    base = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)
+    base = adopted(settings.warehouse, **settings.scale)
     task = bar.add_task("trials", total=None, note="")
     rows: list[dict[str, Any]] = []
     counts = (0, 0)

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topic where reelstream has to make it.")
     rating_min: float = Field(0.5, description="Lowest rating of the scale, in stars.")
     rating_max: float = Field(5.0, description="Highest rating of the scale, in stars.")
+    liked_from: float | None = Field(
+        None,
+        description="A movie counts as liked if rated so many stars or more. Without it: the share of the scale that 4 is "
+        "of 0.5 to 5, such as 8 of 0 to 10.",
+    )
     top_n: int = Field(20, ge=1, le=1000, description="Movies in each list of the top-N tables.")
     engine: Literal["native", "mllib"] = Field("native", description="What fits the models in a refit.")
     refit_after_ratings: int = Field(20_000, ge=1, description="Refit when this many ratings came since the last one …")
@@ -78,7 +83,17 @@ class Settings(BaseSettings):
     def _scale_has_a_width(self) -> Settings:
         if not self.rating_min < self.rating_max:
             raise ValueError(f"rating_min {self.rating_min} must be below rating_max {self.rating_max}")
+        if self.liked_from is not None and not self.rating_min < self.liked_from <= self.rating_max:
+            raise ValueError(
+                f"liked_from {self.liked_from} must be above rating_min {self.rating_min} and not above rating_max "
+                f"{self.rating_max}"
+            )
         return self
+
+    @property
+    def scale(self) -> dict[str, Any]:
+        """What both models know of the ratings' scale, by name of the setting."""
+        return {"rating_min": self.rating_min, "rating_max": self.rating_max, "liked_from": self.liked_from}
 
     @classmethod
     def settings_customise_sources(

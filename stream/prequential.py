@@ -26,8 +26,6 @@ from reelstream.als.top_n import popular, predict, top_n
 from reelstream.als.transition_rule import ages_of_row
 from reelstream.top_lists import RatingArrays, known_ratings
 
-LIKED_FROM = 4.0
-"""Stars from which a movie counts as liked: the `relevant_from` of `reelstream.als.metrics`."""
 SCORED_AT_MOST = 2_000
 """Ratings of a micro-batch that are scored: a bulk replay is not slowed down by more."""
 LIST_LENGTH = 10
@@ -46,7 +44,7 @@ class Scores:
     bias_only_squared_error: float = 0.0
     """Of mean + user bias + movie bias, in stars²."""
     liked: int = 0
-    """Ratings of LIKED_FROM stars or more."""
+    """Ratings of a movie that counts as liked (`ModelSettings.liked_stars`)."""
     hits: int = 0
     """Liked movies that were among the user's LIST_LENGTH best."""
     popular_hits: int = 0
@@ -114,7 +112,7 @@ def score(ratings: tuple[I64, I64, F32], history: RatingArrays, fold_in: FoldIn)
     stars, movie = ratings[2][chosen], position[chosen]  # [S], [S]
     folded = fold_in.solve(seen, threads=_threads(len(chosen)))
     predicted = predict(factors, folded.user_bias, folded.rating, movie)  # [S]
-    liked = stars >= LIKED_FROM
+    liked = stars >= factors.settings.liked_stars
     hits, popular_hits = _hits(np.flatnonzero(liked & (movie >= 0)), movie[liked & (movie >= 0)], seen, folded, fold_in)
     return Scores(
         ratings=len(stars),

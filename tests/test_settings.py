@@ -41,6 +41,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"refit_after_minutes": 0}, "refit_after_minutes: "),
         ({"broker_port": 65536}, "broker_port: "),
         ({"spark_memory": "lots"}, "spark_memory: "),
+        ({"liked_from": 0.5}, "settings: .*liked_from 0.5 must be above rating_min 0.5"),
         ({"rating_min": 5, "rating_max": 5}, "settings: .*rating_min 5.0 must be below rating_max 5.0"),
     ],
 )

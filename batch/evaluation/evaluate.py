@@ -128,7 +128,7 @@ def evaluate(
     settings: Settings,
     *,
     k: int = 10,
-    relevant_from: float = 4.0,
+    relevant_from: float | None = None,
     progress: StepProgress = lambda _what, _done, _of: None,
 ) -> Evaluation:
     """Fits the engine of `settings` on `train` and measures it on `test`; the numbers are those in the code.
@@ -138,9 +138,13 @@ def evaluate(
     3. measure the baselines
     4. measure the published version of the warehouse, if there is one
 
-    train: one rating a (user, movie). test: none of them. The order of the ratings counts where `matrix_for` says so.
+    train: one rating a (user, movie). test: none of them. relevant_from: in stars; None is what counts as liked. The order
+    of the ratings counts where `matrix_for` says so.
     Raises UsageError if no test row has its user and its movie in training, or no rating can be relevant.
     """
+    model = adopted(settings.warehouse, **settings.scale)
+    if relevant_from is None:
+        relevant_from = model.liked_stars
     if relevant_from > settings.rating_max:
         raise UsageError(
             f"no rating is relevant from {relevant_from:g} stars on; the scale ends at {settings.rating_max:g}."
@@ -153,7 +157,6 @@ def evaluate(
         )
     steps = 4
     progress(f"fit {len(train):,} ratings", 0, steps)  # 1
-    model = adopted(settings.warehouse, rating_min=settings.rating_min, rating_max=settings.rating_max)
     began = time.perf_counter()
     factors = _fit(matrix, model, settings)
     fit_seconds = time.perf_counter() - began

@@ -138,7 +138,7 @@ def best_of(rows: Sequence[dict[str, Any]], model: str) -> dict[str, Any]:
 def _measure(train: RatingColumns, test: RatingColumns, models: dict[str, ModelSettings]) -> dict[str, dict[str, Any]]:
     """Figures on the test part of models fitted on all the rest, of the shipped defaults, and of the baselines."""
     matrix = matrix_for(train, test)
-    scale = {name: getattr(models["winner"], name) for name in ("rating_min", "rating_max")}
+    scale = {name: getattr(models["winner"], name) for name in ("rating_min", "rating_max", "liked_from")}
     models = {**models, "defaults": replace(ModelSettings(), **scale)}
     measured = {
         settings: evaluate(fit(matrix, settings), matrix, test.user_id, test.movie_id, test.rating)

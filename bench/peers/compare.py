@@ -159,7 +159,7 @@ def train_and_test(table: pa.Table, seed: int) -> tuple[RatingMatrix, tuple[np.n
 def _split(table: pa.Table, seed: int, path: Path) -> tuple[HeldOut, np.ndarray, dict[str, Any]]:
     """A random fifth held out, its bias-only predictions float32[T], and the baselines; the rest goes into a file."""
     train, test = train_and_test(table, seed)
-    held_out = HeldOut.of(train, *test)
+    held_out = HeldOut.of(train, *test, ModelSettings().liked_stars)
     by_user, warm = train.by_user, held_out.warm()
     user = np.repeat(np.arange(by_user.n_rows, dtype=np.int32), by_user.counts())
     tested = [positions[warm].astype(np.int32) for positions in (held_out.user, held_out.movie)]

@@ -39,7 +39,7 @@ def compile_kernels() -> None:
     similar_movies(factors.ranking_movie, 3)
     popular(factors, 3)
     evaluate(factors, matrix, users, movies, stars)
-    measure(factors, HeldOut.of(matrix, users, movies, stars), 3, with_auc=True)
+    measure(factors, HeldOut.of(matrix, users, movies, stars, 4.0), 3, with_auc=True)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ class ModelSettings:
     """Stars: lowest rating; predictions are clipped to it."""
     rating_max: float = 5.0
     """Stars: highest rating; predictions are clipped to it."""
+    liked_from: float | None = None
+    """Stars from which a movie counts as liked; None is that of `liked_stars`."""
 
     def __post_init__(self) -> None:
         at_least = {
@@ -134,6 +136,16 @@ class ModelSettings:
                 raise UsageError(f"{name} is {getattr(self, name)}; set it to a number above 0.")
         if not -np.inf < self.rating_min < self.rating_max:
             raise UsageError(f"rating_min {self.rating_min} must be below rating_max {self.rating_max}.")
+
+    @property
+    def liked_stars(self) -> float:
+        """`liked_from`, or the share of the scale that 4 is of 0.5 to 5: to the nearest half star, unless the scale is too
+        narrow for that."""
+        if self.liked_from is not None:
+            return self.liked_from
+        width = self.rating_max - self.rating_min
+        stars = self.rating_min + width * 7 / 9
+        return round(2 * stars) / 2 if width >= 2 else stars
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

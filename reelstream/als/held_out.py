@@ -35,7 +35,7 @@ class HeldOut:
 
     @classmethod
     def of(
-        cls, train: RatingMatrix, test_user: I64, test_movie: I64, test_rating: F32, relevant_from: float = 4.0
+        cls, train: RatingMatrix, test_user: I64, test_movie: I64, test_rating: F32, relevant_from: float
     ) -> HeldOut:
         """test_user, test_movie (ids, integers [T]), test_rating (stars, [T]); T at least 1, no row is in `train`.
 

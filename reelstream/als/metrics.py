@@ -55,20 +55,22 @@ def evaluate(
     test_rating: F32,
     *,
     k: int = 10,
-    relevant_from: float = 4.0,
+    relevant_from: float | None = None,
 ) -> dict[str, Any]:
     """rmse, mae, r2, explained_variance, ndcg_at_10, precision_at_10, recall_at_10, map_at_10, mrr_at_10, coverage,
     novelty, diversity, cold_rows, test_rows, ranked_users and baselines, by name.
 
     factors: fitted on `train`. test_user, test_movie (ids, integers [T]), test_rating (stars, [T]); T at least 1.
-    For another k the keys say that k. A figure that is not defined (no user to rank for; r2 of ratings all equal) is
-    None.
+    relevant_from: in stars; None is what counts as liked. For another k the keys say that k. A figure that is not defined (no
+    user to rank for; r2 of ratings all equal) is None.
     baselines: "popularity" recommends the most popular movies, as the published list does; "bias_only" predicts mean + user
     bias + movie bias.
     Raises UsageError if there is no test row, the lengths differ or `factors` are not those of `train`.
     """
     if not (np.array_equal(factors.user_ids, train.user_ids) and np.array_equal(factors.movie_ids, train.movie_ids)):
         raise UsageError("the factors are not those of the training ratings; fit them on `train`.")
+    if relevant_from is None:
+        relevant_from = factors.settings.liked_stars
     held_out = HeldOut.of(train, test_user, test_movie, test_rating, relevant_from)
     return {
         **measure(factors, held_out, k).figures,

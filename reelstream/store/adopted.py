@@ -15,7 +15,7 @@ from reelstream.errors import DamagedStore, UsageError
 from reelstream.store import pointer
 from reelstream.store.schemas import FORMAT
 
-_SCALE = ("rating_min", "rating_max")
+_SCALE = ("rating_min", "rating_max", "liked_from")
 
 
 def adopt(warehouse: Path, settings: ModelSettings, info: dict[str, Any]) -> None:
@@ -28,12 +28,12 @@ def adopt(warehouse: Path, settings: ModelSettings, info: dict[str, Any]) -> Non
     pointer.write_file(place(warehouse), json.dumps(content, indent=1).encode())
 
 
-def adopted(warehouse: Path, *, rating_min: float, rating_max: float) -> ModelSettings:
+def adopted(warehouse: Path, *, rating_min: float, rating_max: float, liked_from: float | None = None) -> ModelSettings:
     """The adopted settings, or the shipped defaults where nothing was adopted; with the given scale of stars.
 
     Raises DamagedStore if the file cannot be understood, or if a newer reelstream wrote it.
     """
-    scale: dict[str, Any] = {"rating_min": rating_min, "rating_max": rating_max}
+    scale: dict[str, Any] = {"rating_min": rating_min, "rating_max": rating_max, "liked_from": liked_from}
     path = place(warehouse)
     try:
         content = json.loads(path.read_bytes())

@@ -108,3 +108,24 @@ def test_settings_survive_json() -> None:
 def test_settings_outside_their_range_are_named(wrong: dict) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         ModelSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("rating_min", "rating_max", "liked_stars"),
+    [
+        (0.5, 5, 4.0),
+        (1, 5, 4.0),
+        (0, 10, 8.0),
+        (1, 10, 8.0),
+        (0, 100, 78.0),
+        (-10, 10, 5.5),
+        (0, 1, 7 / 9),
+        (1, 2, 16 / 9),
+    ],
+)
+def test_what_counts_as_liked_is_the_same_share_of_every_scale(
+    rating_min: float, rating_max: float, liked_stars: float
+) -> None:
+    settings = ModelSettings(rating_min=rating_min, rating_max=rating_max)
+    assert settings.liked_stars == pytest.approx(liked_stars)
+    assert ModelSettings(liked_from=3.5).liked_stars == 3.5

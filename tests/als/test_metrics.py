@@ -79,7 +79,7 @@ def test_explained_variance_forgives_what_is_the_same_everywhere() -> None:
 
 def test_auc_of_both_models_by_hand() -> None:
     factors, train = by_hand()
-    held_out = HeldOut.of(train, np.array([1, 2]), np.array([30, 10]), np.array([5, 4], np.float32))
+    held_out = HeldOut.of(train, np.array([1, 2]), np.array([30, 10]), np.array([5, 4], np.float32), 4.0)
     # User 1 may see 30 and 40, which is scored above 30; user 2 may see 10 and 20, which is scored above 10.
     assert measure(factors, held_out, 10, with_auc=True).figures["auc"] == 0
     assert popular_baseline(factors, held_out, 10, with_auc=True)[0]["auc"] == 0.75  # 30 as 40, 10 before 20
@@ -93,7 +93,7 @@ def test_auc_of_both_models_by_hand() -> None:
 
 def test_a_test_row_of_a_movie_that_the_model_does_not_know_is_cold() -> None:
     factors, train = by_hand()
-    held_out = HeldOut.of(train, np.array([1, 2, 9]), np.array([40, 10, 99]), np.array([3, 3, 3], np.float32))
+    held_out = HeldOut.of(train, np.array([1, 2, 9]), np.array([40, 10, 99]), np.array([3, 3, 3], np.float32), 4.0)
     listable = np.array([True, True, True, False])
     assert measure(factors, held_out, 10).figures["cold_rows"] == 1
     assert measure(factors, held_out, 10, listable=listable).figures["cold_rows"] == 2
@@ -119,7 +119,7 @@ def test_the_popular_baseline_has_the_lists_that_are_published_as_popular() -> N
     ratings = RatingMatrix.from_triples(user_id, movie_id, rating)
     factors = fit(ratings, ModelSettings(rating_rank=1, ranking_rank=1, rating_iterations=1, ranking_iterations=1))
     newcomer = replace(ratings, by_user=csr([[]] * len(ratings.user_ids)))
-    held_out = HeldOut.of(newcomer, user_id[:1], movie_id[:1], np.array([5], np.float32))
+    held_out = HeldOut.of(newcomer, user_id[:1], movie_id[:1], np.array([5], np.float32), 4.0)
     for k in (10, 1000):
         assert popular_baseline(factors, held_out, k)[1].tolist() == [popular(factors, k)[0].tolist()]
 

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -107,6 +108,18 @@ def test_the_first_version_is_never_held_back(warehouse: Path) -> None:
     assert refit(load(warehouse=warehouse)).name == "000001"
 
 
+@pytest.mark.parametrize("scale", [(0.0, 100.0), (0.0, 1.0), (-10.0, 10.0)])
+def test_the_gate_counts_on_every_scale_what_is_liked_there(warehouse: Path, scale: tuple[float, float]) -> None:
+    user, movie, stars = camps(n_users=100)
+    low, high = scale
+    fill(warehouse, (user, movie, (low + (stars - stars.min()) / np.ptp(stars) * (high - low)).astype(np.float32)))
+
+    metrics = refit(load(warehouse=warehouse, rating_min=low, rating_max=high)).info["metrics"]
+
+    assert metrics["ranked_users"] > GATE_FROM_USERS
+    assert metrics["ndcg_at_10"] > 1.5 * metrics["baselines"]["popularity"]["ndcg_at_10"]
+
+
 def test_a_version_held_back_calls_for_no_refit_until_new_ratings_come(settings: Settings, spoiled: Path) -> None:
     from reelstream.stream.trigger import Trigger
 
@@ -134,9 +147,9 @@ def test_the_command_ends_with_its_own_code_and_the_trigger_takes_that_for_done(
     status = run_files.read(settings.warehouse, "refit")
     assert status is not None
     assert (status["state"], status["accepted"]) == ("held back", RatingsStore(settings.warehouse).state().accepted)
-    assert "RMSE" in status["reasons"][0]
+    assert [reason.split()[0] for reason in status["reasons"]] == ["nDCG@10", "RMSE"]
     told = CliRunner().invoke(app, ["status", "--warehouse", str(settings.warehouse)])
-    assert "version 000002 is held back: RMSE" in told.output
+    assert "version 000002 is held back: nDCG@10" in told.output
     assert "adopted" not in told.output
     adopt(settings.warehouse, ModelSettings(), {})
     assert (

@@ -125,7 +125,7 @@ def test_the_id_of_a_trial_depends_on_what_its_figures_depend_on_and_nothing_els
 
 def test_every_setting_of_the_models_can_be_searched_and_has_its_type() -> None:
     searched = {*SETTINGS["rating"], *SETTINGS["ranking"]}
-    shared = {"tolerance", "seed", "rating_min", "rating_max"}
+    shared = {"tolerance", "seed", "rating_min", "rating_max", "liked_from"}
     assert searched | shared == {field.name for field in fields(ModelSettings)}
     assert {name for name in WHOLE if not isinstance(getattr(ModelSettings(), name), int)} == set()
 

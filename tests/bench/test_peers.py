@@ -76,7 +76,7 @@ def held_out_by_position(csv: Path, seed: int) -> HeldOut:
     movies, movie = np.unique(rows.movie_id[train], return_inverse=True)
     matrix = RatingMatrix.from_triples(user, movie, rows.rating[train])
     tested = index_of(users, rows.user_id[test]), index_of(movies, rows.movie_id[test])
-    return HeldOut.of(matrix, *tested, rows.rating[test])
+    return HeldOut.of(matrix, *tested, rows.rating[test], 4.0)
 
 
 @pytest.mark.parametrize("module", ["compare", "protocol"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,12 +12,12 @@ from reelstream.als.arrays import Csr
 from reelstream.als.factors import ModelSettings, RatingMatrix
 from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
-from reelstream.als.metrics import BIAS_DAMPING, evaluate
+from reelstream.als.metrics import BIAS_DAMPING
 from reelstream.als.splits import split_random
 from reelstream.store.rating_rows import in_order, latest
 from reelstream.stream import prequential as module
 from reelstream.stream.history import History
-from reelstream.stream.prequential import LIKED_FROM, Scores, score
+from reelstream.stream.prequential import Scores, score
 from tests.fixtures.rating_data import movielens, tastes
 from tests.fixtures.rows import ratings
 
@@ -198,8 +198,12 @@ def test_scores_add_up_and_what_is_not_defined_is_none() -> None:
     assert (NONE.rmse, NONE.bias_only_rmse, NONE.hit_rate, NONE.popular_hit_rate) == (None,) * 4
 
 
-def test_a_movie_is_liked_from_the_stars_on_that_make_it_relevant_offline() -> None:
-    assert inspect.signature(evaluate).parameters["relevant_from"].default == LIKED_FROM
+@pytest.mark.parametrize(("liked_from", "liked"), [(None, 2), (4.5, 1), (3.0, 3)])
+def test_a_movie_is_liked_from_the_stars_on_of_the_setting(liked_from: float | None, liked: int) -> None:
+    factors = version().factors
+    fold_in = FoldIn(replace(factors, settings=replace(factors.settings, liked_from=liked_from)))
+    rated = (np.full(3, NEW_USER), factors.movie_ids[:3], np.array([3.0, 4.0, 5.0], np.float32))
+    assert score(rated, History(ratings()).of(np.array([NEW_USER])), fold_in).liked == liked
 
 
 def test_real_ratings_both_models_beat_their_baselines() -> None:
