@@ -6,11 +6,12 @@ In: training data and an engine. Out: `GateMeasurement` and the reasons to hold 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from reelstream.als import metrics
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
-from reelstream.als.metrics import evaluate
+from reelstream.als.held_out import HeldOut
 from reelstream.als.transfer import transfer
 from reelstream.batch.training import TrainingData
 from reelstream.settings import Settings
@@ -30,11 +31,12 @@ class Engine(Protocol):
 @dataclass(frozen=True, slots=True)
 class GateMeasurement:
     """A fit without the held-out ratings. `metrics` are those of `reelstream.als.metrics.evaluate` on them, and
-    `last` those of the version before: its movies, the same users folded in, the same held-out ratings."""
+    `last` those of the version before: its movies, the same users folded in, the same transitions and held-out ratings."""
 
     factors: Factors
     metrics: dict[str, Any]
     last: dict[str, Any] | None
+    held_out: HeldOut
 
 
 def measure(
@@ -49,11 +51,15 @@ def measure(
     if not test.any():
         return None
     train = data.matrix(~test)
-    held_out = (data.user_id[test], data.movie_id[test], data.rating[test])
+    rows = data.user_id[test], data.movie_id[test], data.rating[test]
+    held_out = HeldOut.of(train, *rows, model.liked_stars)
     factors = fit(train, model, settings, start=last)
-    metrics = evaluate(factors, train, *held_out)
-    before = evaluate(transfer(last, train), train, *held_out) if last else None
-    return GateMeasurement(factors, metrics, before and {k: v for k, v in before.items() if k != "baselines"})
+    before = metrics.measure(_today(last, factors, train), held_out, 10).figures if last else None
+    return GateMeasurement(factors, metrics.with_baselines(factors, held_out), before, held_out)
+
+
+def _today(last: Factors, factors: Factors, train: RatingMatrix) -> Factors:
+    return replace(transfer(last, train), transitions=factors.transitions)
 
 
 def reasons_against(measured: GateMeasurement | None, margin: float) -> list[str]:
@@ -63,8 +69,8 @@ def reasons_against(measured: GateMeasurement | None, margin: float) -> list[str
     """
     if measured is None or measured.metrics["ranked_users"] < GATE_FROM_USERS:
         return []
-    metrics, last = measured.metrics, measured.last
-    ndcg, popularity = metrics["ndcg_at_10"], metrics["baselines"]["popularity"]["ndcg_at_10"]
+    found, last = measured.metrics, measured.last
+    ndcg, popularity = found["ndcg_at_10"], found["baselines"]["popularity"]["ndcg_at_10"]
     reasons = []
     if ndcg < popularity:
         reasons.append(f"nDCG@10 {ndcg:.4f} is below {popularity:.4f} of the popular movies")
@@ -72,8 +78,8 @@ def reasons_against(measured: GateMeasurement | None, margin: float) -> list[str
         reasons.append(
             f"nDCG@10 {ndcg:.4f} is more than {margin:.0%} below {last['ndcg_at_10']:.4f} of the last version"
         )
-    if last and metrics["rmse"] > last["rmse"] * (1 + margin):
+    if last and found["rmse"] > last["rmse"] * (1 + margin):
         reasons.append(
-            f"RMSE {metrics['rmse']:.4f} is more than {margin:.0%} above {last['rmse']:.4f} of the last version"
+            f"RMSE {found['rmse']:.4f} is more than {margin:.0%} above {last['rmse']:.4f} of the last version"
         )
     return reasons

@@ -26,10 +26,13 @@ from reelstream.api.published_lists import POPULAR_ROWS
 from reelstream.batch.engines import native
 from reelstream.batch.gate import Engine, measure, reasons_against
 from reelstream.batch.training import TrainingData, load
+from reelstream.batch.tuning.folds import Fold
+from reelstream.batch.tuning.neighbour import try_neighbours
+from reelstream.batch.tuning.plan import plan
+from reelstream.batch.tuning.search import Found, search
 from reelstream.errors import DamagedStore, HeldBack, MissingRequirement
 from reelstream.settings import Settings
 from reelstream.store import models, run_files, version_history
-from reelstream.store.adopted import adopted
 from reelstream.store.forget import from_version
 from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, Titles
@@ -48,7 +51,8 @@ def refit(settings: Settings, *, force: bool = False, progress: StepProgress = _
     """Fits and publishes a new version; the numbers are those in the code.
 
     1. read the latest rating of each (user, movie)
-    2. measure: fit without the held-out part, from where the last version's such fit ended, and predict that part
+    2. measure: fit without the held-out part, from where the last version's such fit ended, and predict that part; before
+       that or then, look for better settings (see `reelstream.batch.tuning.plan`)
     3. fit all ratings, from where the measured fit ended
     4. write the model and its tables aside
     5. fold in the users that rated meanwhile
@@ -70,9 +74,9 @@ def refit(settings: Settings, *, force: bool = False, progress: StepProgress = _
 def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     store = RatingsStore(settings.warehouse)
     published = RecommendationsStore(settings.warehouse)
-    fit = engine(settings.engine)
-    model = adopted(settings.warehouse, **settings.scale)
+    fit, ours = engine(settings.engine), settings.engine == "native"
     current = published.current_or_none()
+    planned = plan(settings, current.info if current else None)
     with suppress(MissingRequirement, OSError):
         version_history.take_up(settings.warehouse)
 
@@ -80,14 +84,22 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
     as_of = datetime.now(UTC)
     data = load(store)
 
-    report.step("measure on held-out ratings")  # 2
+    planned = planned.with_ratings(len(data.rating))
+    found = Found(planned.settings, [])
+    if planned.how == "search":  # 2
+        report.step("search for better settings")
+        found = search(data.matrix(~data.held_out()), planned.settings, fits=ours, progress=report.part)
+    report.step("measure on held-out ratings")
     last = _last_measured(current, force)
-    measured = measure(data, fit, model, settings, last)
+    measured = measure(data, fit, found.settings, settings, last)
+    start = measured.factors if measured else None
+    if planned.how == "neighbours" and measured and start:
+        found, start = try_neighbours(Fold.of(measured.held_out, start), start, planned.turn, fits=ours)
     reasons = reasons_against(measured, settings.gate_margin) if current else []
 
     report.step("fit all ratings")  # 3
     matrix = data.matrix()
-    factors = fit(matrix, model, settings, start=measured.factors if measured else None)
+    factors = fit(matrix, found.settings, settings, start=start)
 
     report.step("top-N tables")  # 4
     name, path, model_path = published.new_version()
@@ -120,6 +132,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             "users": len(factors.user_ids),
             "movies": len(factors.movie_ids),
             "metrics": measured and {**measured.metrics, **_agreement(current, users)},
+            "tuning": planned.record(len(data.rating), found),
             "gate": {"last": measured and measured.last, "reasons": reasons, "forced": bool(reasons and force)},
             "seconds": report.seconds(),
         }
@@ -216,7 +229,7 @@ def _catch_up(
 class _Report:
     """Progress for the caller, and `run/refit.json` for `reelstream status`."""
 
-    STEPS = 6
+    STEPS = 7
 
     def __init__(self, settings: Settings, progress: StepProgress) -> None:
         self._settings = settings
@@ -232,6 +245,9 @@ class _Report:
         self._at = what
         self._progress(what, len(self._took), self.STEPS)
         self._write("running", step=what)
+
+    def part(self, what: str, done: int, _of: int) -> None:
+        self._progress(f"{what}, trial {done}", len(self._took), self.STEPS)
 
     def seconds(self) -> dict[str, float]:
         self._end_step()

@@ -46,6 +46,13 @@ def evaluate(
         float | None,
         typer.Option(help="A movie is relevant if rated so many stars or more. \\[default: the setting liked_from]"),
     ] = None,
+    self_tuning: Annotated[
+        bool | None,
+        typer.Option(
+            "--self-tuning/--no-self-tuning",
+            help="Search for the settings first, on the training part alone. \\[default: the setting self_tuning]",
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Movies in each list.")] = 10,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write index.html there: the figures with plots, in one page.")
@@ -59,7 +66,7 @@ def evaluate(
     code is 8 then. Examples: `reelstream evaluate ratings.csv` · `reelstream evaluate ratings.csv --split time --json` ·
     `reelstream evaluate train.csv --test test.csv --report report`
     """
-    settings = settings_of(warehouse, engine=engine)
+    settings = settings_of(warehouse, engine=engine, self_tuning=self_tuning)
     if warehouse is not None:
         existing_warehouse(settings)
     how = _how(test, split, test_fraction, seed)

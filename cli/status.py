@@ -85,8 +85,29 @@ def show(value: dict[str, Any]) -> None:
     print_metrics(current)
 
 
+def tuning_line(tuning: dict[str, Any]) -> str | None:
+    """What a refit found when it looked for better settings; None where it did not look."""
+    tried = tuning.get("tried") or []
+    if tuning.get("search_next"):
+        return "With the shipped settings of the models; a search for better ones follows by itself."
+    if not tried:
+        return None
+    names = {"rmse": "RMSE", "ndcg_at_10": "nDCG@10"}
+    better = [
+        f"{row['of']}, {names[row['figure']]} {row['before']:.3f} → {row['after']:.3f} with "
+        + ", ".join(f"{name} {value:g}" for name, value in row["adopted"].items())
+        for row in tried
+        if row["adopted"]
+    ]
+    trials = sum(row["trials"] for row in tried)
+    found = "; ".join(better) or "none is better by more than chance"
+    return f"Tried {trials} other settings of the models: {found}."
+
+
 def print_metrics(info: dict[str, Any]) -> None:
     """The metrics of a version beside the baselines and the version before, all on the same held-out ratings."""
+    if line := tuning_line(info.get("tuning") or {}):
+        out.print(line, soft_wrap=True, markup=False)
     metrics = info["metrics"]
     if not metrics:
         out.print("Too few ratings to hold some out and measure.")

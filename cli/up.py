@@ -7,6 +7,7 @@ of their own, so that one that fails, or is killed, takes nothing with it.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -25,11 +26,14 @@ from reelstream.cli.serve import served
 from reelstream.errors import BrokerUnavailable, HeldBack, ReelstreamError
 from reelstream.serve.listener import check_token, listening
 from reelstream.settings import Settings
+from reelstream.store.recommendations import RecommendationsStore
 from reelstream.stream.ingest import BatchReport
 from reelstream.stream.run import Stream
 from reelstream.stream.trigger import Trigger
 
 LOG_EVERY_S = 10.0
+REFIT_NICENESS = 10
+"""Of a refit that has a version before it: ingestion and answers come first."""
 WATCH_S = 0.1
 
 
@@ -94,6 +98,8 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
             start_new_session=True,
             text=True,
         )
+        if RecommendationsStore(settings.warehouse).current_or_none():  # else everybody waits for it
+            os.setpriority(os.PRIO_PROCESS, child.pid, REFIT_NICENESS)
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
         reader.start()

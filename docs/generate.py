@@ -123,7 +123,7 @@ def _takes(annotation: Any) -> str:
     kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not NoneType]
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{kind}`" for kind in kinds)
-    return {int: "integer", float: "number", str: "text", Path: "path"}[kinds[0]]
+    return {bool: "`true` or `false`", int: "integer", float: "number", str: "text", Path: "path"}[kinds[0]]
 
 
 def _plain(text: str) -> str:

@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         gt=0,
         description="… or when the oldest rating that no refit has seen is this old, whichever comes first.",
     )
+    self_tuning: bool = Field(
+        True,
+        description="Let refits look for settings of the models that fit the ratings better than those they have; what "
+        "`tune --adopt` adopted wins.",
+    )
     gate_margin: float = Field(
         0.05,
         ge=0,

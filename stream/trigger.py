@@ -35,15 +35,17 @@ class Due:
     _failures: int = 0
     _not_before: float = 0.0
 
-    def now(self, new_ratings: int, clock_s: float) -> bool:
-        """True if a refit is due: new_ratings came since the last one, at clock_s of a steady clock."""
+    def now(self, new_ratings: int, clock_s: float, *, owed: bool = False) -> bool:
+        """True if a refit is due: new_ratings came since the last one, at clock_s of a steady clock. owed: one is due without
+        new ratings too."""
         if new_ratings <= 0:
             self._waiting_since = None
-            return False
-        if self._waiting_since is None:
+        elif self._waiting_since is None:
             self._waiting_since = clock_s
         if clock_s < self._not_before:
             return False
+        if owed or self._waiting_since is None:
+            return owed
         return new_ratings >= self.after_ratings or clock_s - self._waiting_since >= self.after_s
 
     def in_s(self, clock_s: float) -> float | None:
@@ -90,7 +92,7 @@ class Trigger:
         while not self._stopping.wait(TICK_S):
             try:
                 new = self._new_ratings()
-                if self._due.now(new, time.monotonic()):
+                if self._due.now(new, time.monotonic(), owed=self._is_search_owed()):
                     self._report("refitting", new)
                     self._refit(self._stopping)
                     self._due.done()
@@ -109,6 +111,14 @@ class Trigger:
         held_back = self._recommendations.held_back() or {}
         seen = max(version.accepted if version else 0, int(held_back.get("accepted", 0)))
         return self._store.state().accepted - seen
+
+    def _is_search_owed(self) -> bool:
+        """The first version of a warehouse has the settings that are shipped; the next one searches, at once."""
+        version = self._recommendations.current_or_none()
+        if not self._settings.self_tuning or not version or not (version.info.get("tuning") or {}).get("search_next"):
+            return False
+        held_back = (self._recommendations.held_back() or {}).get("tuning") or {}
+        return held_back.get("how") != "search"
 
     def _report(self, state: str, new_ratings: int) -> None:
         due_in_s = self._due.in_s(time.monotonic())

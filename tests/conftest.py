@@ -34,6 +34,7 @@ REFUSED_CONNECTION = (
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, a shell has it ignored
+    os.environ["REELSTREAM_SELF_TUNING"] = "false"  # but where a test is of that: most of them compare two refits
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the many child processes would compile all that they import
     short_lived_jvms()
 

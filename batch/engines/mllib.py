@@ -25,7 +25,7 @@ from pyspark.sql import SparkSession
 
 from reelstream.als.arrays import F32, Csr
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
-from reelstream.als.fit import movie_sums, transitions
+from reelstream.als.fit import WIDTH, movie_sums, transitions
 from reelstream.als.fold_in import FoldIn
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
@@ -55,10 +55,13 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
     user = np.repeat(np.arange(by_user.n_rows), by_user.counts())  # [L]
     residual = by_user.values - mean - user_bias[user] - movie_bias[by_user.indices]  # [L]
     weight = np.maximum(by_user.values / model.rating_max, 0) ** model.ranking_power  # [L]
+    width = (model.rating_max - model.rating_min) / WIDTH
     columns = {"userCol": "user", "itemCol": "movie", "ratingCol": "value"}
     common: dict[str, Any] = {**columns, "seed": model.seed, "checkpointInterval": CHECKPOINT_EACH}
     with _session(settings) as spark:
-        rating = ALS(rank=RATING_RANK, regParam=RATING_REGULARIZATION, maxIter=model.rating_iterations, **common)
+        rating = ALS(
+            rank=RATING_RANK, regParam=RATING_REGULARIZATION * width, maxIter=model.rating_iterations, **common
+        )
         ranking = ALS(
             rank=model.ranking_rank,
             regParam=RANKING_REGULARIZATION,

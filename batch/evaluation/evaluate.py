@@ -24,10 +24,12 @@ from reelstream.als.metrics import Measured, bias_only, measure, popular_baselin
 from reelstream.als.splits import split_random, split_time, split_user_time
 from reelstream.als.transfer import transfer
 from reelstream.batch.refit import engine
+from reelstream.batch.tuning.folds import Rule
+from reelstream.batch.tuning.search import Found, search
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
 from reelstream.store import models
-from reelstream.store.adopted import adopted
+from reelstream.store.adopted import adopted, place
 from reelstream.store.pointer import consistent
 from reelstream.store.recommendations import RecommendationsStore, Version
 
@@ -133,10 +135,12 @@ def evaluate(
 ) -> Evaluation:
     """Fits the engine of `settings` on `train` and measures it on `test`; the numbers are those in the code.
 
-    1. fit from a cold start, with the settings of the next refit
-    2. measure it
-    3. measure the baselines
-    4. measure the published version of the warehouse, if there is one
+    1. search for the settings on `train` alone, as the second refit of a warehouse does; not if `settings` or adopted
+       settings are against it
+    2. fit from a cold start
+    3. measure it
+    4. measure the baselines
+    5. measure the published version of the warehouse, if there is one
 
     train: one rating a (user, movie). test: none of them. relevant_from: in stars; None is what counts as liked. The order
     of the ratings counts where `matrix_for` says so.
@@ -155,20 +159,30 @@ def evaluate(
         raise UsageError(
             "no test rating has both its user and its movie in training; are these ratings of the same people and movies?"
         )
-    steps = 4
-    progress(f"fit {len(train):,} ratings", 0, steps)  # 1
+    steps = 5
+    progress("search for better settings", 0, steps)  # 1
+    began = time.perf_counter()
+    found = Found(model, [])
+    if settings.self_tuning and not place(settings.warehouse).exists():
+        rule = Rule(relevant_from=relevant_from)
+        ours = settings.engine == "native"
+        found = search(
+            matrix, model, rule=rule, fits=ours, progress=lambda what, n, _: progress(f"{what}, trial {n}", 0, steps)
+        )
+    model, tune_seconds = found.settings, time.perf_counter() - began
+    progress(f"fit {len(train):,} ratings", 1, steps)  # 2
     began = time.perf_counter()
     factors = _fit(matrix, model, settings)
     fit_seconds = time.perf_counter() - began
 
-    progress(f"measure on {len(test):,} ratings", 1, steps)  # 2
+    progress(f"measure on {len(test):,} ratings", 2, steps)  # 3
     measured = measure(factors, held_out, k, with_auc=True)
 
-    progress("measure the baselines", 2, steps)  # 3
+    progress("measure the baselines", 3, steps)  # 4
     popular, popular_lists = popular_baseline(factors, held_out, k, with_auc=True)
     biases = rating_metrics(bias_only(factors, held_out), held_out.rating)
 
-    progress("measure the published version", 3, steps)  # 4
+    progress("measure the published version", 4, steps)  # 5
     last = _last_version(settings, factors, held_out, k)
     figures = {
         **measured.figures,
@@ -181,6 +195,7 @@ def evaluate(
         "model_settings": model.to_dict(),
         "k": k,
         "relevant_from": relevant_from,
+        "tuning": {"tried": found.tried, "seconds": round(tune_seconds, 4)},
         "fit_seconds": round(fit_seconds, 4),
         "top_n_seconds": round(measured.top_n_seconds, 4),
         "baselines": {"bias_only": biases, "popularity": popular, "last_version": last},

@@ -33,7 +33,7 @@ DEFAULTS = {
 }
 WHOLE = frozenset(name for name, value in DEFAULTS.items() if isinstance(value, int))
 BY_RATIO = frozenset(
-    name for name in DEFAULTS if name.endswith(("_regularization", "_prior_count", "_alpha0", "_span"))
+    name for name in DEFAULTS if name.endswith(("_regularization", "_prior_count", "_alpha0", "_span", "_floor"))
 )
 """Settings of which twice as much means the same step everywhere: ranges are drawn, and plotted, by logarithm."""
 
@@ -55,6 +55,7 @@ DEFAULT_RANGES = (
     "ranking_regularization=0.001..0.05",
     "ranking_alpha0=0.05..2",
     "ranking_power=0..6",
+    "ranking_user_power=0..6",
     "ranking_nu=0.4..1.2",
     "ranking_recency_span=2..50",
     "ranking_recency_boost=0..5",
@@ -69,6 +70,7 @@ SYMBOLS = {
     "nu": "ν",
     "alpha0": "α₀",
     "power": "p",
+    "user_power": "p of the users",
     "recency_span": "τ",
     "recency_floor": "floor",
     "recency_boost": "boost",

@@ -70,7 +70,7 @@ def gather(settings: Settings, user_ids: Sequence[int] = ()) -> WarehouseFigures
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         warehouse=str(settings.warehouse),
         came_in=_came_in(status, ratings, store.read_rejects()),
-        versions=version_history.read(settings.warehouse),
+        versions=[{**row, "settings": _settings(row["tuning"])} for row in version_history.read(settings.warehouse)],
         live=_live(QualityStore(settings.warehouse).read()),
         freshness=_freshness(status),
         catalogue=catalogue,
@@ -97,6 +97,14 @@ def _came_in(status: dict[str, Any], ratings: pa.Table, rejects: pa.Table) -> di
         "by_stars": [[round(stars, 2), count] for stars, count in _counts(ratings["rating"])],
         "by_month": _counts(pc.strftime(ratings["rated_at"], "%Y-%m")),
     }
+
+
+def _settings(tuning: dict[str, Any] | None) -> str:
+    """How a version came to its settings, in a few words."""
+    if not tuning or "how" not in tuning:
+        return ""
+    new = sum(len(row["adopted"]) for row in tuning["tried"])
+    return f"{tuning['how']}, {new} new" if new else str(tuning["how"])
 
 
 def _counts(values: pa.ChunkedArray) -> list[list[Any]]:

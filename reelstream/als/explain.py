@@ -81,7 +81,7 @@ def _ranking(factors: Factors, history: Csr, movies_gram: F64) -> tuple[F64, F64
     """(v float64[L, K], w float64[L], A float64[K, K]) of the user's normal equations."""
     _check_one(history)
     settings = factors.settings
-    weights, _, regularization = ranking_system(history, len(factors.movie_ids), settings)
+    weights, _, regularization = ranking_system(history, len(factors.movie_ids), settings, for_users=True)
     v = factors.ranking_movie[history.indices].astype(np.float64)
     w = weights.astype(np.float64)
     A = (v * w[:, None]).T @ v + settings.ranking_alpha0 * movies_gram + float(regularization[0]) * np.eye(v.shape[1])

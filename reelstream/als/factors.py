@@ -67,7 +67,7 @@ class ModelSettings:
     rating_rank: int = 63
     """Kr, factors of the rating model; 0 leaves mean and biases only. With the bias, a multiple of 16 is fastest."""
     rating_regularization: float = 0.07
-    """λ of the rating model; above 0."""
+    """λ of the rating model, for a scale of 4.5 stars' width; on another one it is scaled along. Above 0."""
     rating_prior_count: float = 50.0
     """n₀ of the rating model: each row is regularised as if it had so many ratings more; 0 or more."""
     rating_bias_regularization: float = 2.0
@@ -84,6 +84,8 @@ class ModelSettings:
     """α₀: weight of each (user, movie) pair as one that is not rated; 0 or more."""
     ranking_power: float = 3.5
     """p: a rating r weighs (r / rating_max)^p; 0 or more."""
+    ranking_user_power: float = 3.5
+    """p of the half-step that gives the users' vectors, the last one, and of fold-ins; 0 or more."""
     ranking_recency_span: float = 10.0
     """τ: a user's vector counts the newest ratings more, by floor + boost · exp(−age / τ), in ratings; above 0."""
     ranking_recency_floor: float = 0.2
@@ -116,6 +118,7 @@ class ModelSettings:
             "ranking_nu": 0,
             "ranking_alpha0": 0,
             "ranking_power": 0,
+            "ranking_user_power": 0,
             "ranking_recency_boost": 0,
             "ranking_transition_weight": 0,
             "tolerance": 0,
@@ -151,12 +154,19 @@ class ModelSettings:
         """As JSON-ready values."""
         return asdict(self)
 
+    def changed_in(self, other: ModelSettings) -> dict[str, Any]:
+        """What the other has another value for, by name."""
+        return {name: value for name, value in other.to_dict().items() if value != getattr(self, name)}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSettings:
-        """The inverse of `to_dict`; a missing key takes its default. Raises UsageError for an unknown key."""
+        """The inverse of `to_dict`; a missing key takes its default, but the p of the users' last half-step that of all
+        others, as it once was. Raises UsageError for an unknown key."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise UsageError(f"unknown model settings {', '.join(unknown)}; a newer reelstream may have written them.")
+        if "ranking_power" in values:
+            values = {"ranking_user_power": values["ranking_power"], **values}
         return cls(**values)
 
 

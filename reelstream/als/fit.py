@@ -3,17 +3,17 @@
 In: a RatingMatrix and ModelSettings. Out: Factors. Next: `top_n` makes lists of them, `fold_in` adds users to them.
 
 Rating model, for predicted stars:
-    Σ_observed (r − μ − b_u − b_i − p_u·q_i)² + λ Σ_rows (n + n₀) ‖·‖² + λ_b (Σ_u b_u² + Σ_i b_i²)
-  with n the number of ratings of a user or movie. λ n is that of Zhou, Wilkinson, Schreiber, Pan, "Large-scale Parallel
-  Collaborative Filtering for the Netflix Prize", AAIM 2008; n₀ holds rows with few ratings near their bias, which took
-  the RMSE from 0.847 to 0.838. A row's bias and factors are solved together: the other side's vector is (q_i, 1) and
-  the target r − μ − b_i.
+    Σ_observed (r − μ − b_u − b_i − p_u·q_i)² + λ s Σ_rows (n + n₀) ‖·‖² + λ_b (Σ_u b_u² + Σ_i b_i²)
+  with s = (r_max − r_min) / 4.5, so that the same tastes on another scale give the same model, and n the number of ratings
+  of a user or movie. λ n is that of Zhou, Wilkinson, Schreiber, Pan, "Large-scale Parallel Collaborative Filtering for the
+  Netflix Prize", AAIM 2008; n₀ holds rows with few ratings near their bias, which took the RMSE from 0.847 to 0.838. A row's
+  bias and factors are solved together: the other side's vector is (q_i, 1) and the target r − μ − b_i.
 Ranking model, for the order of a list:
     Σ_observed w (1 − p_u·q_i)² + α₀ Σ_all pairs (p_u·q_i)² + λ Σ_rows (n + α₀ N)^ν ‖·‖²,  w = (r / r_max)^p
   with N the number of rows of the other side (Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on
   Item Recommendation Benchmarks", RecSys 2022).
-  What to watch next depends on what was rated last: in the last half-step, which gives the users' vectors, w is times
-  floor + boost · exp(−age / τ), with age the number of the user's newer ratings.
+  What to watch next depends on what was rated last: in the last half-step, which gives the users' vectors, w has a p of
+  its own and is times floor + boost · exp(−age / τ), with age the number of the user's newer ratings.
 Half-steps go on from the rows' last vectors (`kernel`). Both models end with the users' half-step, solved to the end, so
 folding in a user's full history gives the very factors that the fit gave.
 """
@@ -21,6 +21,7 @@ folding in a user's full history gives the very factors that the fit gave.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ from reelstream.als.arrays import F32, F64, I64, Csr, index_of
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.transitions import Transitions
 from reelstream.errors import UsageError
+
+WIDTH = 4.5
+"""Stars from the lowest to the highest rating of the scale that λ of the rating model is given for."""
+Model = Literal["rating", "ranking"]
 
 WARM_PASSES, RATING_PASSES, RANKING_PASSES = 2, 4, 12
 """Passes before the objective may count as flat: of a warm start, and of a cold one of either model. The first passes turn
@@ -80,6 +85,30 @@ def fit(
     )
 
 
+def fit_one(
+    model: Model, factors: Factors, matrix: RatingMatrix, settings: ModelSettings, start: Factors | None
+) -> Factors:
+    """The factors with one model fitted anew, with other settings; those of the other one and the transitions stay.
+
+    factors: of the matrix. start: factors to go on from.
+    """
+    from reelstream.als import kernel  # importing numba takes a moment, and reading factors needs none
+
+    run = Alternation(matrix, settings.tolerance, None, kernel.half_step, None)
+    if model == "rating":
+        user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, settings, factors.mean, start, run)
+        return replace(
+            factors,
+            user_bias=user_bias,
+            rating_user=rating_user,
+            movie_bias=movie_bias,
+            rating_movie=rating_movie,
+            settings=settings,
+        )
+    ranking_user, ranking_movie = _fit_ranking(matrix, settings, start, run)
+    return replace(factors, ranking_user=ranking_user, ranking_movie=ranking_movie, settings=settings)
+
+
 def transitions(matrix: RatingMatrix, threads: int | None = None) -> Transitions | None:
     """Those of the matrix; None where it has no ages."""
     if matrix.by_user.ages is None:
@@ -97,15 +126,22 @@ def rating_system(rows: Csr, mean: float, other_bias: F32, settings: ModelSettin
     """The rating model's half-step: (weights float32[nnz], targets [nnz], reg [R], bias reg [R])."""
     targets = (rows.values - np.float32(mean)) - other_bias[rows.indices]  # [nnz]
     strength = np.maximum(rows.counts() + settings.rating_prior_count, 1)
-    regularization = (settings.rating_regularization * strength).astype(np.float32)
+    width = min(max((settings.rating_max - settings.rating_min) / WIDTH, 1e-3), 1e3)
+    regularization = (settings.rating_regularization * width * strength).astype(np.float32)
     bias = np.full(rows.n_rows, settings.rating_bias_regularization, np.float32)
     return np.ones(len(targets), np.float32), targets, regularization, bias
 
 
-def ranking_system(rows: Csr, n_other: int, settings: ModelSettings) -> tuple[F32, F32, F32]:
-    """The ranking model's half-step: (weights float32[nnz], targets [nnz], reg [R]). Rows with ages have recency weights."""
-    weights = np.maximum(rows.values / np.float32(settings.rating_max), 0) ** np.float32(settings.ranking_power)
-    if rows.ages is not None:
+def ranking_system(
+    rows: Csr, n_other: int, settings: ModelSettings, *, for_users: bool = False
+) -> tuple[F32, F32, F32]:
+    """The ranking model's half-step: (weights float32[nnz], targets [nnz], reg [R]).
+
+    for_users: the one that gives the users' vectors: it has a p of its own, and recency weights where the rows have ages.
+    """
+    power = settings.ranking_user_power if for_users else settings.ranking_power
+    weights = np.maximum(rows.values / np.float32(settings.rating_max), 0) ** np.float32(power)
+    if for_users and rows.ages is not None:
         recent = np.exp(-rows.ages / np.float32(settings.ranking_recency_span))
         weights = weights * (settings.ranking_recency_floor + settings.ranking_recency_boost * recent)
     strength = (rows.counts() + settings.ranking_alpha0 * n_other) ** settings.ranking_nu
@@ -145,7 +181,7 @@ def _fit_ranking(
     matrix: RatingMatrix, settings: ModelSettings, start: Factors | None, run: Alternation
 ) -> tuple[F32, F32]:
     """(p [U, K], q [M, K])."""
-    by_user = ranking_system(replace(matrix.by_user, ages=None), len(matrix.movie_ids), settings)
+    by_user = ranking_system(matrix.by_user, len(matrix.movie_ids), settings)
     by_movie = ranking_system(matrix.by_movie, len(matrix.user_ids), settings)
     known = None if start is None else start.ranking_movie
     factors = _first_movies(matrix.movie_ids, start, known, settings.ranking_rank, settings.seed + 1)
@@ -155,7 +191,9 @@ def _fit_ranking(
         return System(other, *weighted, alpha0=settings.ranking_alpha0)
 
     def last(rows: Csr, other: F32) -> System:
-        return System(other, *ranking_system(rows, len(other), settings), alpha0=settings.ranking_alpha0)
+        return System(
+            other, *ranking_system(rows, len(other), settings, for_users=True), alpha0=settings.ranking_alpha0
+        )
 
     user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
     passes = (WARM_PASSES if start else RANKING_PASSES, settings.ranking_iterations)

@@ -17,7 +17,7 @@ import numpy as np
 from reelstream.als.arrays import F32, F64, I64, Csr
 from reelstream.als.explain import gram
 from reelstream.als.factor_rows import MOVIES, USERS, rows_at, with_rows
-from reelstream.als.factors import Factors
+from reelstream.als.factors import Factors, ModelSettings
 from reelstream.als.fit import movie_sums, ranking_system, rating_system
 from reelstream.errors import UsageError
 
@@ -66,7 +66,13 @@ class FoldIn:
         others.
         Raises UsageError if a position lies outside the movies, or for a rating that is not finite.
         """
-        return FoldedUsers(*self._movies.half_step(histories, threads))
+        rating = self._movies.rating(histories, threads)
+        return FoldedUsers(*rating, self.ranking(histories, self.factors.settings, threads=threads))
+
+    def ranking(self, histories: Csr, settings: ModelSettings, *, threads: int | None = None) -> F32:
+        """The ranking model's vectors alone, float32[R, K], as they were with other settings of the users' last half-step and
+        the movies as they are; α₀ is that of the movies, whatever `settings` say. Else as `solve`."""
+        return self._movies.ranking(histories, settings, threads, for_users=True)
 
 
 class MovieFoldIn:
@@ -82,7 +88,8 @@ class MovieFoldIn:
         histories: R rows over the positions in `factors.user_ids`, with the latest rating of each user in stars; what
         `FoldIn.solve` says holds here too.
         """
-        return FoldedMovies(*self._users.half_step(histories, threads))
+        rating = self._users.rating(histories, threads)
+        return FoldedMovies(*rating, self._users.ranking(histories, self.factors.settings, threads))
 
 
 def with_users(
@@ -137,14 +144,18 @@ class _Side:
         self._solve_rating = _solver(augmented, 0.0)
         self._solve_ranking = _solver(ranking, factors.settings.ranking_alpha0)
 
-    def half_step(self, histories: Csr, threads: int | None) -> tuple[F32, F32, F32]:
-        """(bias [R], rating factors [R, Kr], ranking factors [R, K])."""
+    def rating(self, histories: Csr, threads: int | None) -> tuple[F32, F32]:
+        """(bias [R], rating factors [R, Kr])."""
         histories.check_columns(len(self._bias))
-        rating = rating_system(histories, self._mean, self._bias, self._settings)
-        solved = self._solve_rating(histories, *rating, threads=threads)  # [R, Kr + 1]
-        order = ranking_system(histories, len(self._bias), self._settings)
-        ranking = self._solve_ranking(histories, *order, threads=threads)  # [R, K]
-        return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(solved[:, :-1]), ranking
+        system = rating_system(histories, self._mean, self._bias, self._settings)
+        solved = self._solve_rating(histories, *system, threads=threads)  # [R, Kr + 1]
+        return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(solved[:, :-1])
+
+    def ranking(self, histories: Csr, settings: ModelSettings, threads: int | None, *, for_users: bool = False) -> F32:
+        """Ranking factors [R, K]."""
+        histories.check_columns(len(self._bias))
+        system = ranking_system(histories, len(self._bias), settings, for_users=for_users)
+        return self._solve_ranking(histories, *system, threads=threads)
 
 
 def _solver(other: F32, alpha0: float) -> Callable[..., F32]:

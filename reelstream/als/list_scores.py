@@ -35,15 +35,18 @@ class ListScores:
         return ListScores(self.vectors[rows], self.scale[rows], self.extra and self.extra.select(rows))
 
 
-def list_scores(ranking: F32, histories: Csr, factors: Factors, *, threads: int | None = None) -> ListScores:
+def list_scores(
+    ranking: F32, histories: Csr, factors: Factors, *, after: Csr | None = None, threads: int | None = None
+) -> ListScores:
     """ranking: float32[R, K], the users' vectors. histories: what each of the R users has rated, with ages, over the
-    positions in `factors.movie_ids`. s is 1 where no movie that is not rated has a product above 0."""
+    positions in `factors.movie_ids`. after: the transitions' `next_scores` of these, where they are there already. s is 1
+    where no movie that is not rated has a product above 0."""
     beta = np.float32(factors.settings.ranking_transition_weight)
     if factors.transitions is None or not beta:
         return ListScores(ranking, np.ones(len(ranking), np.float32), None)
     _, best = top_n(ranking, factors.ranking_movie, histories, 1, threads=threads)  # [R, 1]
     scale: F32 = np.where(best[:, 0] > 0, best[:, 0], np.float32(1)).astype(np.float32)  # [R]
-    extra = factors.transitions.next_scores(histories, factors.movie_ids)
+    extra = factors.transitions.next_scores(histories, factors.movie_ids) if after is None else after
     vectors: F32 = ranking / scale[:, None]
     return ListScores(vectors, scale, Csr(extra.indptr, extra.indices, beta * extra.values))
 

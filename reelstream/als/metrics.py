@@ -71,14 +71,18 @@ def evaluate(
         raise UsageError("the factors are not those of the training ratings; fit them on `train`.")
     if relevant_from is None:
         relevant_from = factors.settings.liked_stars
-    held_out = HeldOut.of(train, test_user, test_movie, test_rating, relevant_from)
+    return with_baselines(factors, HeldOut.of(train, test_user, test_movie, test_rating, relevant_from), k)
+
+
+def with_baselines(factors: Factors, held_out: HeldOut, k: int = 10) -> dict[str, Any]:
+    """What `evaluate` gives; factors: of the users and movies of `held_out.train`."""
     return {
         **measure(factors, held_out, k).figures,
-        "test_rows": len(test_user),
+        "test_rows": len(held_out.rating),
         "ranked_users": len(held_out.users),
         "baselines": {
             "popularity": popular_baseline(factors, held_out, k)[0],
-            "bias_only": rating_metrics(bias_only(factors, held_out), test_rating),
+            "bias_only": rating_metrics(bias_only(factors, held_out), held_out.rating),
         },
     }
 
@@ -99,12 +103,7 @@ def measure(
     know: no list has it, and rows with it are cold; None is all True. vectors: float32[M, K], what diversity is
     measured by; None is the model's own.
     """
-    predicted = np.empty(len(held_out.user), np.float32)
-    for rows in (slice(first, first + _ROWS) for first in range(0, len(predicted), _ROWS)):
-        user, movie = held_out.user[rows], held_out.movie[rows]
-        known = user >= 0
-        bias = np.where(known, factors.user_bias[user], np.float32(0))
-        predicted[rows] = predict(factors, bias, factors.rating_user[user] * known[:, None], movie)
+    predicted = predicted_stars(factors, held_out)
     cold = ~held_out.warm()
     if listable is not None:
         cold |= ~listable[held_out.movie]
@@ -121,6 +120,17 @@ def measure(
     if with_auc:
         figures["auc"] = _auc(scores, movies, held_out, listable)
     return Measured(predicted, lists, took, figures)
+
+
+def predicted_stars(factors: Factors, held_out: HeldOut) -> F32:
+    """float32[T]."""
+    predicted = np.empty(len(held_out.user), np.float32)
+    for rows in (slice(first, first + _ROWS) for first in range(0, len(predicted), _ROWS)):
+        user, movie = held_out.user[rows], held_out.movie[rows]
+        known = user >= 0
+        bias = np.where(known, factors.user_bias[user], np.float32(0))
+        predicted[rows] = predict(factors, bias, factors.rating_user[user] * known[:, None], movie)
+    return predicted
 
 
 def popular_baseline(factors: Factors, held_out: HeldOut, k: int, *, with_auc: bool = False) -> tuple[Figures, I32]:

@@ -7,6 +7,7 @@ A version is current when `recommendations/CURRENT` names it: models and tables 
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ MEASURED = "measured"
 def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factors | None = None) -> None:
     """Writes the factors and `info` (engine, metrics, seconds) into the new directory `path`."""
     if measured is not None:
-        save(path / MEASURED, measured, {})
+        save(path / MEASURED, replace(measured, transitions=None), {})  # the next refit counts them anew
     users = {
         "user_id": factors.user_ids,
         "bias": factors.user_bias,

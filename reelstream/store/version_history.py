@@ -38,8 +38,9 @@ def take_up(warehouse: Path) -> None:
 
 def read(warehouse: Path) -> list[Row]:
     """Rows, oldest first: version, published, at (ISO time, null for one of an older reelstream), engine, ratings, users,
-    movies, rmse, rmse_bias_only, ndcg_at_10, ndcg_at_10_popularity, coverage, refit_s. Metrics are null where too few
-    ratings were there to hold some out. Versions on disk that the file does not have are among them."""
+    movies, rmse, rmse_bias_only, ndcg_at_10, ndcg_at_10_popularity, coverage, refit_s, tuning (how, and what was tried).
+    Metrics are null where too few ratings were there to hold some out. Versions on disk that the file does not have are among
+    them."""
     rows = _written(warehouse)
     known = {_key(row) for row in rows}
     on_disk: list[dict[str, Any]] = []
@@ -56,6 +57,7 @@ def row_of(version: str, info: Mapping[str, Any], *, published: bool) -> Row:
     """The row of a version, from what its model says of itself."""
     metrics = info.get("metrics") or {}
     baselines = metrics.get("baselines") or {}
+    tuning = info.get("tuning") or {}
     return {
         "version": version,
         "published": published,
@@ -67,6 +69,7 @@ def row_of(version: str, info: Mapping[str, Any], *, published: bool) -> Row:
         "ndcg_at_10_popularity": baselines.get("popularity", {}).get("ndcg_at_10"),
         "coverage": metrics.get("coverage"),
         "refit_s": (info.get("seconds") or {}).get("all"),
+        "tuning": {key: tuning[key] for key in ("how", "tried") if key in tuning},
     }
 
 

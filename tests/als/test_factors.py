@@ -129,3 +129,9 @@ def test_what_counts_as_liked_is_the_same_share_of_every_scale(
     settings = ModelSettings(rating_min=rating_min, rating_max=rating_max)
     assert settings.liked_stars == pytest.approx(liked_stars)
     assert ModelSettings(liked_from=3.5).liked_stars == 3.5
+
+
+def test_settings_of_an_older_version_have_one_p_for_all_half_steps() -> None:
+    assert ModelSettings.from_dict({"ranking_power": 2.0}).ranking_user_power == 2.0
+    assert ModelSettings.from_dict({"ranking_power": 2.0, "ranking_user_power": 1.0}).ranking_user_power == 1.0
+    assert ModelSettings().changed_in(ModelSettings(ranking_rank=9)) == {"ranking_rank": 9}

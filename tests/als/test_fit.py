@@ -311,3 +311,24 @@ def test_no_rating_is_named() -> None:
     none = np.zeros(0, np.int64)
     with pytest.raises(UsageError, match="no rating"):
         fit(RatingMatrix.from_triples(none, none, np.zeros(0, np.float32)), SMALL)
+
+
+def test_the_same_tastes_on_another_scale_give_the_same_stars() -> None:
+    user, movie, stars = tastes()
+    wide = replace(SMALL, rating_min=5, rating_max=50, tolerance=0)
+    factors = fit(RatingMatrix.from_triples(user, movie, stars), replace(SMALL, tolerance=0))
+    tenfold = fit(RatingMatrix.from_triples(user, movie, 10 * stars), wide)
+    users, movies = np.arange(len(factors.user_ids)), np.zeros(len(factors.user_ids), np.int64)
+    one, other = (predict(f, f.user_bias[users], f.rating_user[users], movies) for f in (factors, tenfold))
+    # The random start has another size in proportion, so the last passes are not the same to the last digit.
+    np.testing.assert_allclose(other / 10, one, atol=0.15)
+    assert np.corrcoef(one, other)[0, 1] > 0.99
+
+
+def test_other_settings_of_the_last_half_step_need_no_fit() -> None:
+    ratings = matrix()
+    factors = fit(ratings, SMALL)
+    other = replace(SMALL, ranking_user_power=1.0, ranking_recency_boost=0.5)
+    vectors = FoldIn(factors).ranking(ratings.by_user, other)
+    np.testing.assert_allclose(vectors, fit(ratings, other).ranking_user, atol=1e-5)
+    assert not np.allclose(vectors, factors.ranking_user, atol=1e-3)

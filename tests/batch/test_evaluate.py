@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from reelstream.als.factors import ModelSettings
+from reelstream.als.factors import ModelSettings, RatingMatrix
+from reelstream.batch.evaluation import evaluate as evaluating
 from reelstream.batch.evaluation import page as module
 from reelstream.batch.evaluation import plots
 from reelstream.batch.evaluation.evaluate import Evaluation, RatingColumns, evaluate, split, unseen
 from reelstream.batch.refit import refit
+from reelstream.batch.tuning.search import Found
 from reelstream.errors import UsageError
 from reelstream.settings import Settings, load
 from reelstream.store.adopted import adopt
@@ -252,3 +256,26 @@ def test_readings_say_what_the_arrays_hold(settings: Settings) -> None:
     off = [(abs(predicted[q].mean() - rating[q].mean()), q.sum()) for q in quarters if q.sum() >= plots.FEW]
     gap = sum(apart * n for apart, n in off) / sum(n for _, n in off)
     assert f"On average they were {gap:.2f} stars apart" in plots.calibration(evaluation).reading
+
+
+def test_the_settings_are_searched_on_the_training_part_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def search(matrix: RatingMatrix, base: ModelSettings, **options: Any) -> Found:
+        searched.append((matrix.by_user.counts().sum(), options["rule"].relevant_from))
+        return Found(replace(base, ranking_rank=7), [{"of": "ranking model"}])
+
+    monkeypatch.setattr(evaluating, "search", search)
+    train, test = split(of_camps(), "random", 0.2, 42)
+    tuned = settings.model_copy(update={"self_tuning": True})
+    figures = evaluate(train, test, tuned, relevant_from=4.5).figures
+    assert searched == [(len(train), 4.5)]
+    assert figures["model_settings"]["ranking_rank"] == 7
+    assert figures["tuning"]["tried"] == [{"of": "ranking model"}]
+
+    adopt(settings.warehouse, ModelSettings(ranking_rank=5), {})
+    assert evaluate(train, test, tuned).figures["model_settings"]["ranking_rank"] == 5
+    assert evaluate(train, test, settings).figures["tuning"]["tried"] == []
+    assert len(searched) == 1

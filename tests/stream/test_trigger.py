@@ -249,3 +249,48 @@ def test_leaving_tells_a_running_refit_to_stop_and_ends_the_thread(settings: Set
     assert told.is_set()
     assert "reelstream-trigger" not in {thread.name for thread in threading.enumerate()}
     assert reported(settings)["error"] is None  # it did not fail, it was told to
+
+
+def test_after_the_first_version_a_search_follows_without_new_ratings(settings: Settings) -> None:
+    tuned = settings.model_copy(update={"self_tuning": True})
+    add(RatingsStore(settings.warehouse), (1, 296, 5.0), (2, 296, 4.0))
+    published = RecommendationsStore(settings.warehouse)
+
+    def run(_stopping: threading.Event) -> None:
+        refit(tuned)
+
+    with Trigger(tuned, run):
+        until(lambda: (version := published.current_or_none()) is not None and version.name == "000002")
+        until(lambda: reported(settings)["state"] == "waiting")
+        time.sleep(0.1)
+
+    assert [v["tuning"]["how"] for v in published.versions()] == ["shipped", "search"]
+
+
+@pytest.mark.parametrize("changed", [{"self_tuning": False}, {"held back": True}])
+def test_no_search_follows_where_it_is_turned_off_or_was_held_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, changed: dict[str, bool]
+) -> None:
+    tuned = settings.model_copy(update={"self_tuning": True})
+    add(RatingsStore(settings.warehouse), (1, 296, 5.0), (2, 296, 4.0))
+    refit(tuned)
+    if "held back" in changed:
+        monkeypatch.setattr(RecommendationsStore, "held_back", lambda _self: {"tuning": {"how": "search"}})
+        changed = {}
+    calls: list[int] = []
+
+    with Trigger(tuned.model_copy(update=changed), lambda _stopping: calls.append(1)):
+        until(lambda: reported(settings)["state"] == "waiting")
+        time.sleep(0.1)
+
+    assert calls == []
+
+
+def test_an_owed_refit_that_failed_is_put_off_too() -> None:
+    due = Due(after_ratings=10, after_s=600)
+    assert due.now(0, clock_s=0, owed=True)
+    wait_s = due.failed(0)
+    assert not due.now(0, clock_s=wait_s - 0.1, owed=True)
+    assert due.now(0, clock_s=wait_s, owed=True)
+    due.done()
+    assert not due.now(0, clock_s=wait_s)
