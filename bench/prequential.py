@@ -1,11 +1,12 @@
 """Every rating is a test before it is training: how often the next movie that a user likes is among their ten best.
 
     python -m bench.prequential RATINGS.csv [--refit-every 5000] [--protocol liked] [--plot prequential.png]
-        [--peers popularity recent iknn isgd river implicit]
+        [--peers popularity recent iknn isgd river implicit] [--no-self-tuning]
 
 Without a file: the 100,004 real ratings of the demo. Ratings go in the order of their times, of equal times in that of the
 file. Ours is what the product runs: refits that go on from the last one, every user folded in anew with all ratings so far,
-transitions learned rating by rating. `no_order` is the same without recency and transitions.
+transitions learned rating by rating. The second refit searches for settings, and so does each that has four times the ratings
+of the last search, on what came before it. `no_order` is the same without recency and transitions, and without a search.
 
 Protocols: `liked` scores each rating of a movie that counts as liked: of 4 stars on a scale from 0.5 to 5;
 `five-stars` takes in only ratings of 5 stars and scores what comes after the first fifth of them; `last-out` learns all but
@@ -33,6 +34,10 @@ from reelstream.als.fit import fit
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.list_scores import list_scores
 from reelstream.als.top_n import predict
+from reelstream.batch.tuning.folds import NEWEST_FIFTH, Rule
+from reelstream.batch.tuning.plan import GROWN
+from reelstream.batch.tuning.search import search
+from reelstream.settings import load
 
 PLACES, RESAMPLED, POINTS = 10, 1000, 200
 
@@ -40,9 +45,12 @@ PLACES, RESAMPLED, POINTS = 10, 1000, 200
 class Ours(Peer):
     """Both models and the transitions of reelstream."""
 
-    def __init__(self, n_users: int, n_movies: int, liked_from: float, settings: ModelSettings) -> None:
+    def __init__(
+        self, n_users: int, n_movies: int, liked_from: float, settings: ModelSettings, search_from: int, rule: Rule
+    ) -> None:
+        """search_from: ratings from which on a refit searches; rule: what it compares on."""
         super().__init__(n_users, n_movies, liked_from)
-        self.settings = settings
+        self.settings, self.search_from, self.rule = settings, search_from, rule
         self.fold_in: FoldIn | None = None
 
     def scores(self, user: int) -> F32:
@@ -77,6 +85,8 @@ class Ours(Peer):
         movie_id, stars, ages = (np.concatenate([part[at] for part in parts]) for at in (1, 2, 3))
         last = self.fold_in.factors if self.fold_in else None
         matrix = RatingMatrix.from_triples(user_id, movie_id, stars, ages)
+        if len(stars) >= self.search_from:
+            self.settings, self.search_from = search(matrix, self.settings, rule=self.rule).settings, GROWN * len(stars)
         self.fold_in = FoldIn(fit(matrix, self.settings, start=last))
 
     def _ratings(self, user: int) -> tuple[I64, I64, F32, Any]:
@@ -122,7 +132,14 @@ def prequential(asked: argparse.Namespace) -> Figures:
     liked_from = settings.liked_stars
     no_order = replace(settings, ranking_recency_boost=0, ranking_recency_floor=1, ranking_transition_weight=0)
     shape = len(users), len(movies), liked_from
-    contestants: dict[str, Peer] = {"reelstream": Ours(*shape, settings), "no_order": Ours(*shape, no_order)}
+    never = len(user) + 1
+    last_out = asked.protocol == "last-out"
+    search_from = never if asked.no_self_tuning or not load().self_tuning else 1 if last_out else 2 * asked.refit_every
+    rule = Rule(newest=1, relevant_from=scale["rating_min"]) if last_out else NEWEST_FIFTH
+    contestants: dict[str, Peer] = {
+        "reelstream": Ours(*shape, settings, search_from, rule),
+        "no_order": Ours(*shape, no_order, never, rule),
+    }
     contestants |= {name: PEERS[name](*shape) for name in asked.peers}
     scored = _scored(asked.protocol, user, stars, liked_from)
     learned_first = _learned_first(asked.protocol, user, scored)
@@ -147,7 +164,8 @@ def prequential(asked: argparse.Namespace) -> Figures:
                 if since % asked.refit_every == 0:
                     one.refit()
         seconds[name] = time.perf_counter() - began
-    rows = np.flatnonzero(scored)
+    rows, ours = np.flatnonzero(scored), contestants["reelstream"]
+    assert isinstance(ours, Ours)
     if asked.plot:
         _plot(asked.plot, {name: found[rows] for name, found in hits.items()})
     return {
@@ -155,6 +173,7 @@ def prequential(asked: argparse.Namespace) -> Figures:
         "ratings": len(user),
         "scored": len(rows),
         "refit_every": asked.refit_every,
+        "changed_settings": settings.changed_in(ours.settings),
         "contestants": {
             name: {
                 **_hit_rate(hits[name][rows], user[rows]),
@@ -226,6 +245,7 @@ if __name__ == "__main__":
     parser.add_argument("--refit-every", type=int, default=5000, metavar="RATINGS")
     parser.add_argument("--peers", nargs="*", default=["popularity", "recent", "iknn", "isgd"], choices=[*PEERS])
     parser.add_argument("--protocol", choices=["liked", "five-stars", "last-out"], default="liked")
+    parser.add_argument("--no-self-tuning", action="store_true", help="keep the shipped settings")
     parser.add_argument("--ratings-at-most", type=int, metavar="N", help="the oldest N ratings alone")
     parser.add_argument("--plot", type=Path, help="a PNG of moving averages; needs reelstream[report]")
     run("prequential", parser, prequential)

@@ -1,13 +1,14 @@
 """A whole refit: both models measured and fitted, all lists published; how good they are; and ours beside other libraries.
 
-    python -m bench.refit [--ratings ratings.csv] [--engine native|mllib]
+    python -m bench.refit [--ratings ratings.csv] [--engine native|mllib] [--no-self-tuning]
     python -m bench.refit --synthetic 1000000 10000000 --rounds 1
     python -m bench.refit --ratings ratings.csv --peers mllib,implicit,cmfrec,lenskit,surprise \\
         --peers-python peers/bin/python [--equal 64,10]
 
 Without a file: the 100,004 real ratings of the demo. Compiling the kernels is not counted. Each refit starts without a
-version before it; one more, at the end, starts from the last one's factors. They run in a process of their own, so that
-its peak memory is that of a refit.
+version before it, so it takes the shipped settings; one more starts from the last one's factors. Then one searches for better
+settings, and as many more as rounds try neighbours of what it has found, each beside one that tries nothing. Random splits are
+fitted after such a search, on the training part alone. Refits run in a process of their own: its peak memory is theirs.
 With --peers no refit is run: ours and the peers fit, list and predict in turn, each in a process of its own. With --equal
 all take that rank and as many iterations, and ours does not stop early; without, each does what it does best.
 The peers have an environment of their own: python -m venv peers && peers/bin/pip install -r requirements/peers.txt
@@ -36,6 +37,7 @@ from reelstream.als.blocks import n_cpus
 from reelstream.als.factors import ModelSettings
 from reelstream.als.metrics import evaluate
 from reelstream.batch import refit as refits
+from reelstream.batch.tuning.search import search
 from reelstream.settings import Settings
 from reelstream.store.movies import MoviesStore
 from reelstream.store.recommendations import RecommendationsStore
@@ -47,6 +49,7 @@ def main() -> None:
     parser = options(__doc__)
     data_options(parser, nargs="+")
     parser.add_argument("--engine", choices=("native", "mllib"), default="native")
+    parser.add_argument("--no-self-tuning", action="store_true", help="keep the shipped settings")
     parser.add_argument("--rounds", type=int, default=3)
     seeds = "random splits; without: 3 4 5, as the defaults were tuned on others; in whole refits of --synthetic none"
     parser.add_argument("--seeds", type=int, nargs="+", help=seeds)
@@ -84,7 +87,7 @@ def of_all_sizes(asked: argparse.Namespace) -> Figures:
 def whole(table: pa.Table, titles: pa.Table | None, asked: argparse.Namespace) -> Figures:
     """Whole refits of the ratings, and the quality of the models on random splits of them."""
     seeds = asked.seeds if asked.seeds is not None else [] if asked.synthetic else SEEDS
-    with temporary_settings(engine=asked.engine) as settings:
+    with temporary_settings(engine=asked.engine, self_tuning=False if asked.no_self_tuning else None) as settings:
         store(settings, table)
         if titles:
             MoviesStore(settings.warehouse).load(titles)
@@ -98,9 +101,10 @@ def whole(table: pa.Table, titles: pa.Table | None, asked: argparse.Namespace) -
 
 
 def _refits(settings: Settings, rounds: int) -> Figures:
-    """Refits of what is stored, each without a version before it, and one more that has one: seconds by step, memory, and
-    what the last of the rounds measured on its held-out ratings, beside the baselines: seconds say little without."""
+    """Refits of what is stored, each without a version before it, and more that have one: seconds by step, memory, and what
+    was measured on held-out ratings, beside the baselines: seconds say little without."""
     compile_kernels()
+    plain = settings.model_copy(update={"self_tuning": False})
     seconds = []
     for _ in range(rounds):
         for directory in ("models", "recommendations"):
@@ -108,14 +112,43 @@ def _refits(settings: Settings, rounds: int) -> Figures:
         seconds.append(_timed(settings))
     peaks, info = peak_mb(), RecommendationsStore(settings.warehouse).current().info
     totals = [steps["all"] for steps in seconds]
+    again = _timed(plain)
+    tuned = (
+        {"search": _searched(settings), "settled": _settled(settings, plain, rounds)} if settings.self_tuning else {}
+    )
     return {
         "ratings": info["ratings"],
         "refit_s": {"median": round(statistics.median(totals), 3), "rounds": totals},
         "of_which_s": sorted(seconds, key=lambda steps: steps["all"])[rounds // 2],
-        "refit_again_s": _timed(settings),
+        "refit_again_s": again,
+        **tuned,
         **peaks,
         "quality": info["metrics"] and quality(info["metrics"]),
     }
+
+
+def _searched(settings: Settings) -> Figures:
+    """A refit that searches: seconds, what it has tried, and the figures of the version that came of it."""
+    seconds = _timed(settings)
+    info = RecommendationsStore(settings.warehouse).current().info
+    figures = info["metrics"] and quality(info["metrics"])
+    return {"seconds": seconds, "tried": info["tuning"]["tried"], "quality": figures, **peak_mb()}
+
+
+def _settled(settings: Settings, plain: Settings, rounds: int) -> Figures:
+    """Refits that try neighbours in turn with refits that try nothing: medians, and the share that is more."""
+    pairs = []
+    for _ in range(rounds):
+        pairs.append((_timed(settings)["all"], _timed_aside(plain)))
+    tuning, nothing = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+    return {"with_neighbours_s": tuning, "without_s": nothing, "times": round(tuning / nothing, 2)}
+
+
+def _timed_aside(plain: Settings) -> float:
+    """A refit in a copy of the warehouse, which so keeps the version that it has."""
+    with temporary_settings() as other:
+        shutil.copytree(plain.warehouse, other.warehouse, symlinks=True, dirs_exist_ok=True)
+        return _timed(plain.model_copy(update={"warehouse": other.warehouse}))["all"]
 
 
 def _timed(settings: Settings) -> dict[str, float]:
@@ -128,7 +161,10 @@ def _timed(settings: Settings) -> dict[str, float]:
 def split_quality(settings: Settings, table: pa.Table, seed: int) -> dict[str, float]:
     """Both models fitted on a random 80 % and measured on the rest: relevant is 4 stars or more, all unseen movies compete."""
     train, test = train_and_test(table, seed)
-    factors = refits.engine(settings.engine)(train, ModelSettings(), settings)
+    model = ModelSettings()
+    if settings.self_tuning:
+        model = search(train, model, fits=settings.engine == "native").settings
+    factors = refits.engine(settings.engine)(train, model, settings)
     return {"seed": seed, **quality(evaluate(factors, train, *test))}
 
 

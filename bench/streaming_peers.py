@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from reelstream.als.arrays import F32
-
-HALF_LIFE = 5000
-"""Ratings after which a rating counts half as much for `recent`."""
+from reelstream.stream.recent_popularity import HALF_LIFE
 
 
 class Peer:

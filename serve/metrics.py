@@ -106,7 +106,19 @@ BESIDE_A_BASELINE = {
     ),
     "reelstream_live_hit_ratio": (
         "Share of the newest liked movies that were on their user's list.",
-        {"model": "stream.quality.sliding.hit_rate", "popularity": "stream.quality.sliding.popular_hit_rate"},
+        {
+            "model": "stream.quality.sliding.hit_rate",
+            "popularity": "stream.quality.sliding.popular_hit_rate",
+            "recent_popularity": "stream.quality.sliding.recent_hit_rate",
+        },
+    ),
+    "reelstream_live_ndcg_ratio": (
+        "nDCG@10 of the newest liked movies, each in a list of its own.",
+        {
+            "model": "stream.quality.sliding.ndcg_at_10",
+            "popularity": "stream.quality.sliding.popular_ndcg_at_10",
+            "recent_popularity": "stream.quality.sliding.recent_ndcg_at_10",
+        },
     ),
     "reelstream_model_rmse_stars": (
         "RMSE on held-out ratings.",

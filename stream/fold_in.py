@@ -32,6 +32,7 @@ from reelstream.stream.history import COLUMNS, History
 from reelstream.stream.new_movies import NewMovies
 from reelstream.stream.prequential import score
 from reelstream.stream.quality import Quality
+from reelstream.stream.recent_popularity import REMEMBERED, RecentPopularity
 from reelstream.top_lists import RatingArrays, folded_lists, rating_arrays, similar_of
 
 
@@ -87,8 +88,9 @@ class FoldInStage:
                 if loaded.version.batch < batch:  # else its refit was so quick as to have seen these ratings
                     newest = in_order(latest(ratings, taken_back=True))
                     columns = (newest["user_id"].to_numpy(), newest["movie_id"].to_numpy(), newest["rating"].to_numpy())
-                    scores = score(columns, before, loaded.fold_in)
+                    scores = score(columns, before, loaded.fold_in, loaded.recent)
                     self.quality.add(scores, loaded.version.name, datetime.now(UTC))
+                    loaded.recent.learn(columns[1][~np.isnan(columns[2])])
                 scored = time.perf_counter()
                 history = self._history.of(users)
                 if loaded.version.batch < batch:
@@ -135,6 +137,7 @@ class FoldInStage:
         with self._lock:
             self._loaded = loaded
             self._catch_up(loaded)
+            loaded.recent = RecentPopularity(self._history.newest(REMEMBERED))
             self._write(self._rated_since(max(version.batch, loaded.updates.batch())))
             rated = self._history.pairs()
         for user_id, movie_id in rated:
@@ -222,6 +225,7 @@ class _Loaded:
         self.as_of = max(version.as_of, self.updates.as_of() or version.as_of)
         self.new_movies = NewMovies(base, factors)
         self.fold_in = base if factors is base.factors else FoldIn(factors)
+        self.recent = RecentPopularity(np.empty(0, np.int64))
         self._raters = np.empty(0, np.int64)
         self._lock = threading.Lock()
 

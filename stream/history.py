@@ -54,6 +54,13 @@ class History:
         """(user_id int64[L], movie_id int64[L]) of all rows, in parts that do not change any more."""
         return [(run["user_id"], run["movie_id"]) for run in self._runs]
 
+    def newest(self, n: int) -> np.ndarray:
+        """The movies of the newest n rows, int64, the oldest first; what was taken back is none."""
+        rows = _newest(np.concatenate([_newest(run, n) for run in self._runs]), n)
+        rows = rows[~np.isnan(rows["rating"])]
+        newest: np.ndarray = rows["movie_id"][np.argsort(rows["rated_at"], kind="stable")]
+        return newest
+
     def of(self, user_ids: np.ndarray) -> RatingArrays:
         """All ratings of the users, sorted by row, then movie; user_ids int64[R] ascending and unique."""
         rows = np.concatenate([_of_users(run, user_ids) for run in self._runs])  # [all ratings of the users]
@@ -63,6 +70,10 @@ class History:
         row = np.searchsorted(user_ids, rows["user_id"])
         ages = ages_of(row, rows["rated_at"], (rows["partition"], rows["offset"]))
         return row, rows["movie_id"].copy(), rows["rating"].copy(), ages
+
+
+def _newest(rows: np.ndarray, n: int) -> np.ndarray:
+    return rows[np.argpartition(rows["rated_at"], -n)[-n:]] if len(rows) > n else rows
 
 
 def _rows(ratings: pa.Table) -> np.ndarray:

@@ -11,7 +11,7 @@ Jorge, Gama, "Evaluation of recommender systems in streaming environments", 2014
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,8 @@ from reelstream.als.list_scores import list_scores
 from reelstream.als.metrics import BIAS_DAMPING
 from reelstream.als.top_n import popular, predict, top_n
 from reelstream.als.transition_rule import ages_of_row
+from reelstream.store.quality_figures import SUMS, figures
+from reelstream.stream.recent_popularity import RecentPopularity
 from reelstream.top_lists import RatingArrays, known_ratings
 
 SCORED_AT_MOST = 2_000
@@ -41,14 +43,24 @@ class Scores:
     ratings: int = 0
     squared_error: float = 0.0
     """Of the rating model, in stars²."""
+    squared_error_squares: float = 0.0
+    """Σ of its squared errors' squares, in stars⁴: for the interval of the RMSE."""
     bias_only_squared_error: float = 0.0
     """Of mean + user bias + movie bias, in stars²."""
     liked: int = 0
     """Ratings of a movie that counts as liked (`ModelSettings.liked_stars`)."""
     hits: int = 0
     """Liked movies that were among the user's LIST_LENGTH best."""
+    gain: float = 0.0
+    """Σ of 1 / log2(place + 1) of the hits, with places from 1: the nDCG@10 of a list that should hold one movie."""
+    gain_squares: float = 0.0
+    """Σ of the same, squared: for its interval."""
     popular_hits: int = 0
     """Liked movies that were among the LIST_LENGTH most popular that the user had not rated."""
+    popular_gain: float = 0.0
+    recent_hits: int = 0
+    """The same of what was popular lately, see `recent_popularity`."""
+    recent_gain: float = 0.0
 
     def __add__(self, other: Scores) -> Scores:
         return Scores(*map(operator.add, _sums(self), _sums(other)))
@@ -56,38 +68,20 @@ class Scores:
     def __sub__(self, other: Scores) -> Scores:
         return Scores(*map(operator.sub, _sums(self), _sums(other)))
 
-    @property
-    def rmse(self) -> float | None:
-        """In stars; None without a rating."""
-        return _root_of_mean(self.squared_error, self.ratings)
-
-    @property
-    def bias_only_rmse(self) -> float | None:
-        """In stars; None without a rating."""
-        return _root_of_mean(self.bias_only_squared_error, self.ratings)
-
-    @property
-    def hit_rate(self) -> float | None:
-        """Hits by liked movies; None without a liked movie."""
-        return self.hits / self.liked if self.liked else None
-
-    @property
-    def popular_hit_rate(self) -> float | None:
-        """The same of the popular movies; None without a liked movie."""
-        return self.popular_hits / self.liked if self.liked else None
+    def figures(self) -> dict[str, float | None]:
+        """See `reelstream.store.quality_figures.figures`."""
+        return figures(asdict(self))
 
 
-SUMS = tuple(field.name for field in fields(Scores))
-"""Names of the sums: columns of the table, too."""
 _sums = operator.attrgetter(*SUMS)
 
 
-def score(ratings: tuple[I64, I64, F32], history: RatingArrays, fold_in: FoldIn) -> Scores:
+def score(ratings: tuple[I64, I64, F32], history: RatingArrays, fold_in: FoldIn, recent: RecentPopularity) -> Scores:
     """Scores of the ratings of one micro-batch, each of them from what its user had rated before it.
 
     ratings: (user_id int64[R], movie_id int64[R], rating float32[R] in stars), the latest of each (user, movie), in the order
     in which they were rated; NaN is one taken back, which is not scored. history: what `History.of(np.unique(user_id))` gives
-    before these ratings are appended; it counts as older than all of them.
+    before these ratings are appended; it counts as older than all of them. recent: as it was then, too.
 
     - of more than SCORED_AT_MOST ratings so many are scored, evenly spread
     - a movie that the user has rated before is left out: both models may know that rating
@@ -113,15 +107,34 @@ def score(ratings: tuple[I64, I64, F32], history: RatingArrays, fold_in: FoldIn)
     folded = fold_in.solve(seen, threads=_threads(len(chosen)))
     predicted = predict(factors, folded.user_bias, folded.rating, movie)  # [S]
     liked = stars >= factors.settings.liked_stars
-    hits, popular_hits = _hits(np.flatnonzero(liked & (movie >= 0)), movie[liked & (movie >= 0)], seen, folded, fold_in)
+    squares = (predicted.astype(np.float64) - stars) ** 2  # [S]
+    rows = np.flatnonzero(liked & (movie >= 0))  # [H]
+    ours, popular_places = _places(rows, movie[rows], seen, folded, fold_in)
+    there = ~np.isnan(ratings[2])  # [R]
+    at = np.cumsum(there)[chosen[rows]] - 1  # [H]
+    recent_places = recent.places(factors.movie_ids, position[there], at, seen.select(rows))
+    gains, popular_gains, recent_gains = (
+        _gains(places) for places in (ours, popular_places, recent_places)
+    )  # each [H]
     return Scores(
         ratings=len(stars),
-        squared_error=_squared_error(predicted, stars),
+        squared_error=float(squares.sum()),
+        squared_error_squares=float((squares**2).sum()),
         bias_only_squared_error=_squared_error(_bias_only(movie, seen, factors), stars),
         liked=int(liked.sum()),
-        hits=hits,
-        popular_hits=popular_hits,
+        hits=int((gains > 0).sum()),
+        gain=float(gains.sum()),
+        gain_squares=float((gains**2).sum()),
+        popular_hits=int((popular_gains > 0).sum()),
+        popular_gain=float(popular_gains.sum()),
+        recent_hits=int((recent_gains > 0).sum()),
+        recent_gain=float(recent_gains.sum()),
     )
+
+
+def _gains(places: I64) -> F64:
+    """float64[H]: 1 / log2(place + 2) of the first LIST_LENGTH places, which are from 0; 0 of all others."""
+    return np.where(places < LIST_LENGTH, 1 / np.log2(places + 2.0), 0.0)
 
 
 def _first_ratings(user: I64, movie_id: I64, rating: F32, history: RatingArrays) -> NDArray[np.bool_]:
@@ -187,27 +200,28 @@ def _bias_only(movie: I64, seen: Csr, factors: Factors) -> F32:
     return np.clip(stars, factors.settings.rating_min, factors.settings.rating_max).astype(np.float32)
 
 
-def _hits(rows: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn) -> tuple[int, int]:
-    """(hits, popular hits) of liked movies: rows int64[H] of seen and folded, movie int64[H] positions."""
+def _places(rows: I64, movie: I64, seen: Csr, folded: FoldedUsers, fold_in: FoldIn) -> tuple[I64, I64]:
+    """(places of liked movies on their users' lists int64[H], places in the popular list without what they have rated), from 0,
+    LIST_LENGTH and more where they are not on it. rows int64[H] of seen and folded, movie int64[H] positions."""
     if not len(rows):
-        return 0, 0
+        return rows, rows
     seen, threads = seen.select(rows), _threads(len(rows))  # H rows
     by = list_scores(folded.ranking[rows], seen, fold_in.factors, threads=threads)
     lists, _ = top_n(by.vectors, fold_in.factors.ranking_movie, seen, LIST_LENGTH, extra=by.extra, threads=threads)
-    listed = (lists == movie[:, None]).any(axis=1)  # [H]
-    popular_listed = _among_most_popular(np.arange(len(rows)), movie, seen, _popularity(fold_in))  # [H]
-    hits = np.where(seen.counts() > 0, listed, popular_listed)
-    return int(hits.sum()), int(popular_listed.sum())
+    found = lists == movie[:, None]  # [H, LIST_LENGTH]
+    listed = np.where(found.any(axis=1), found.argmax(axis=1), LIST_LENGTH)  # [H]
+    popular_places = _more_popular(np.arange(len(rows)), movie, seen, _popularity(fold_in))  # [H]
+    return np.where(seen.counts() > 0, listed, popular_places), popular_places
 
 
-def _among_most_popular(row: I64, movie: I64, seen: Csr, place: I64) -> NDArray[np.bool_]:
-    """bool[H]: whether fewer than LIST_LENGTH movies that are not in the row of `seen` are more popular."""
+def _more_popular(row: I64, movie: I64, seen: Csr, place: I64) -> I64:
+    """int64[H]: how many movies that are not in the row of `seen` are more popular."""
     n_movies = len(place)
     of_entry = np.repeat(np.arange(seen.n_rows), seen.counts())
     rated = np.sort(of_entry * n_movies + place[seen.indices])  # [nnz], by row, then the most popular first
     more_popular = np.searchsorted(rated, row * n_movies + place[movie]) - seen.indptr[row]  # [H], among those rated
-    among: NDArray[np.bool_] = place[movie] - more_popular < LIST_LENGTH
-    return among
+    places: I64 = place[movie] - more_popular
+    return places
 
 
 @lru_cache(maxsize=1)
@@ -225,7 +239,3 @@ def _threads(n_users: int) -> int | None:
 
 def _squared_error(predicted: F32, stars: F32) -> float:
     return float(np.sum((predicted.astype(np.float64) - stars) ** 2))
-
-
-def _root_of_mean(squared: float, n: int) -> float | None:
-    return max(squared / n, 0.0) ** 0.5 if n else None

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.store.quality import QualityStore
+from reelstream.store.quality_figures import SUMS
 from reelstream.store.schemas import QUALITY
-from reelstream.stream.prequential import SUMS, Scores
+from reelstream.stream.prequential import Scores
 
 SLIDING_RATINGS = 10_000
 """The sliding figures are of the newest micro-batches that hold so many scored ratings: the fewest that do, so a few
@@ -44,6 +45,7 @@ class Quality:
         self._recent: deque[tuple[datetime, Scores]] = deque()
         self._sliding = Scores()
         rows = self._store.read()
+        rows = rows.filter(pc.is_valid(rows["gain"]))  # those of an older reelstream lack sums, and stay for themselves
         self._total = Scores(**{name: pc.sum(rows[name]).as_py() or 0 for name in SUMS})
         for row in rows.slice(max(0, rows.num_rows - SLIDING_RATINGS)).to_pylist():  # a row has a rating at least
             self._slide(row["started_at"], Scores(**{name: row[name] for name in SUMS}))
@@ -76,9 +78,8 @@ class Quality:
         self._write(lambda _interval: True)
 
     def summary(self) -> dict[str, Any]:
-        """JSON-ready: `total` and `sliding`, each with ratings, rmse, bias_only_rmse, liked, hit_rate and
-        popular_hit_rate (None where they are not defined); `since` says when the first of the sliding ones was scored.
-        """
+        """JSON-ready: `total` and `sliding`, each with ratings, liked and `Scores.figures`; `since` says when the first of the
+        sliding ones was scored."""
         with self._lock:
             total, sliding = self._total, self._sliding
             since = self._recent[0][0].isoformat() if self._recent else None
@@ -127,7 +128,7 @@ def _rows(intervals: list[_Interval]) -> pa.Table:
             "ended_at": interval.ended_at,
             "version": interval.version,
             **asdict(interval.scores),
-            **_figures(interval.scores),
+            **interval.scores.figures(),
         }
         for interval in intervals
     ]
@@ -135,8 +136,4 @@ def _rows(intervals: list[_Interval]) -> pa.Table:
 
 
 def _counted(scores: Scores) -> dict[str, Any]:
-    return {"ratings": scores.ratings, "liked": scores.liked, **_figures(scores)}
-
-
-def _figures(scores: Scores) -> dict[str, float | None]:
-    return {name: getattr(scores, name) for name in ("rmse", "bias_only_rmse", "hit_rate", "popular_hit_rate")}
+    return {"ratings": scores.ratings, "liked": scores.liked, **scores.figures()}

@@ -80,8 +80,8 @@ def bars(
 
 
 def lines(axes: Axes, x: Sequence[float], heights: Mapping[str, Sequence[float] | F64], marker: str) -> None:
-    """The line of the model and, dashed, that of its baseline; `heights` has them by name, in this order."""
-    for (name, height), colour, style in zip(heights.items(), (MODEL, OTHER), ("-", "--"), strict=True):
+    """The line of the model and, dashed and dotted, those of its baselines; `heights` has them by name, in this order."""
+    for (name, height), colour, style in zip(heights.items(), (MODEL, OTHER, OTHER), ("-", "--", ":"), strict=False):
         axes.plot(x, height, style, marker=marker, color=colour, label=name)
     axes.legend()
 

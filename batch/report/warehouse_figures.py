@@ -23,13 +23,13 @@ from reelstream.settings import Settings
 from reelstream.store import version_history
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
+from reelstream.store.quality_figures import SUMS
+from reelstream.store.quality_figures import figures as quality_figures
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 
 LOVED, LISTED = 5, 10
 """Movies of an example: the best rated ones, and those recommended."""
-SUMMED = ("ratings", "liked", "hits", "popular_hits", "squared_error", "bias_only_squared_error")
-"""Columns of the live quality that add up over time."""
 TOP_SHARE = 0.01
 """The share of the listed movies whose part of all places is told."""
 
@@ -113,17 +113,16 @@ def _counts(values: pa.ChunkedArray) -> list[list[Any]]:
 
 
 def _live(quality: pa.Table) -> dict[str, Any] | None:
-    """Sums of all rows, and the same over time."""
+    """The figures of all rows, and the sums of each, over time. Rows of an older reelstream, which lack sums, are left out."""
+    quality = quality.filter(pc.is_valid(quality["gain"]))
     if not quality.num_rows:
         return None
-    sums = {name: pc.sum(quality[name]).as_py() for name in SUMMED}
-    over_time = quality.select(["ended_at", "ratings", "rmse", "bias_only_rmse"]).to_pylist()
+    sums = {name: pc.sum(quality[name]).as_py() for name in SUMS}
+    over_time = quality.select(["ended_at", *SUMS]).to_pylist()
     return {
         "ratings": sums["ratings"],
-        "rmse": _root(_share(sums["squared_error"], sums["ratings"])),
-        "bias_only_rmse": _root(_share(sums["bias_only_squared_error"], sums["ratings"])),
-        "hit_rate": _share(sums["hits"], sums["liked"]),
-        "popular_hit_rate": _share(sums["popular_hits"], sums["liked"]),
+        "liked": sums["liked"],
+        **quality_figures(sums),
         "over_time": [{**row, "ended_at": row["ended_at"].isoformat()} for row in over_time],
     }
 
@@ -192,7 +191,3 @@ def _example(recommender: Recommender, user_id: int) -> dict[str, Any]:
 
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _root(square: float | None) -> float | None:
-    return None if square is None else square**0.5

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 
 from reelstream.batch.report.svg_plot import MODEL, OTHER, Plot, bars, label, lines, svg
 from reelstream.batch.report.warehouse_figures import WarehouseFigures
+from reelstream.store.quality_figures import SUMS
+from reelstream.store.quality_figures import figures as quality_figures
 
 NOTHING = "There is nothing to draw yet."
 LABELS = 6
@@ -26,7 +28,7 @@ def all_plots(figures: WarehouseFigures) -> dict[str, list[Plot]]:
     return {
         "came_in": [by_month(figures), by_stars(figures)],
         "versions": [rmse_by_version(figures), ndcg_by_version(figures)],
-        "live": [live(figures)],
+        "live": [live_rmse(figures), live_hits(figures), live_ndcg(figures)],
         "catalogue": [catalogue(figures)],
     }
 
@@ -92,58 +94,78 @@ def _by_version(figures: WarehouseFigures, title: str, unit: str, ours: str, bas
     return Plot(title, svg(draw, ours, f"{unit} of each version. {reading}"), reading)
 
 
-def live(figures: WarehouseFigures) -> Plot:
-    title, value = "How well are live ratings predicted?", figures.live
+def live_rmse(figures: WarehouseFigures) -> Plot:
+    title = "How well are live ratings predicted?"
+    return _live(figures, title, "RMSE in stars", "rmse", {"biases only": "bias_only_rmse"})
+
+
+def live_hits(figures: WarehouseFigures) -> Plot:
+    title = "How often was the movie that they came to like among the ten?"
+    baselines = {"popularity": "popular_hit_rate", "popularity of late": "recent_hit_rate"}
+    return _live(figures, title, "hit rate@10", "hit_rate", baselines)
+
+
+def live_ndcg(figures: WarehouseFigures) -> Plot:
+    title = "And how far up was it?"
+    baselines = {"popularity": "popular_ndcg_at_10", "popularity of late": "recent_ndcg_at_10"}
+    return _live(figures, title, "nDCG@10", "ndcg_at_10", baselines)
+
+
+def _live(figures: WarehouseFigures, title: str, unit: str, ours: str, baselines: dict[str, str]) -> Plot:
+    value = figures.live
     if not value:
         why = "No live rating was scored yet: that takes a published version, and a movie new to its user."
         return Plot(title, "", why)
-    points = _points(value["over_time"])
+    points = _points(value["over_time"], "ratings" if ours == "rmse" else "liked")
     if len(points) < 2:
         return Plot(title, "", "There are too few minutes with live ratings for a line.")
     times = [datetime.fromisoformat(point["ended_at"]).timestamp() for point in points]
 
     def draw(axes: Axes) -> None:
-        names = {"this model": "rmse", "biases only": "bias_only_rmse"}
-        lines(axes, times, {name: [point[field] for point in points] for name, field in names.items()}, ".")
+        low, high = ([_drawn(point[f"{ours}_{end}"]) for point in points] for end in ("low", "high"))
+        axes.fill_between(times, low, high, color=MODEL, alpha=0.2, linewidth=0)
+        names = {"this model": ours, **baselines}
+        lines(axes, times, {name: [_drawn(point[field]) for point in points] for name, field in names.items()}, ".")
         at = np.linspace(times[0], times[-1], 3)
         axes.set_xticks(at, [datetime.fromtimestamp(time, UTC).strftime("%d %b %H:%M") for time in at])
-        axes.set(ylabel="RMSE in stars")
+        axes.set(ylabel=unit)
 
+    beside = ", ".join(f"{name} {_said(value[field])}" for name, field in baselines.items())
+    better = "Lower" if ours == "rmse" else "Higher"
+    interval = f"95 % interval {_said(value[f'{ours}_low'])} to {_said(value[f'{ours}_high'])}"
     reading = (
-        f"Lower is better. RMSE {value['rmse']:.3f} in all, the bias-only baseline {value['bias_only_rmse']:.3f}; each "
-        f"point is of {value['ratings'] / len(points):,.0f} ratings on average, and of "
-        f"{min(p['ratings'] for p in points):,} at the least."
+        f"{better} is better. {unit.split(' in ')[0]} {_said(value[ours])} in all, {interval}; {beside}. Each point is of "
+        f"{value['ratings'] / len(points):,.0f} ratings on average, with its interval."
     )
-    return Plot(title, svg(draw, "live", f"RMSE over time. {reading}"), reading)
+    return Plot(title, svg(draw, f"live-{ours}", f"{unit} over time. {reading}"), reading)
 
 
-def _points(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows put together until each point has its share of the ratings: a minute with one rating says nothing by itself."""
-    rows = [row for row in rows if _measured(row)]
-    least = sum(row["ratings"] for row in rows) / POINTS
+def _drawn(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _said(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def _points(rows: list[dict[str, Any]], counted: str) -> list[dict[str, Any]]:
+    """Figures of rows put together until each point has its share: a minute with one rating says nothing by itself."""
+    rows = [row for row in rows if row[counted]]
+    least = sum(row[counted] for row in rows) / POINTS
     points: list[dict[str, Any]] = []
     for row in rows:
-        if points and points[-1]["ratings"] < least:
+        if points and points[-1][counted] < least:
             points[-1] = _together(points[-1], row)
         else:
             points.append(row)
-    if len(points) > 1 and points[-1]["ratings"] < least:
+    if len(points) > 1 and points[-1][counted] < least:
         last = points.pop()
         points[-1] = _together(points[-1], last)
-    return points
-
-
-def _measured(row: dict[str, Any]) -> bool:
-    return bool(row["ratings"]) and row["rmse"] is not None and row["bias_only_rmse"] is not None
+    return [{**point, **quality_figures(point)} for point in points]
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    n = one["ratings"] + other["ratings"]
-    errors = {
-        field: float(np.sqrt((one["ratings"] * one[field] ** 2 + other["ratings"] * other[field] ** 2) / n))
-        for field in ("rmse", "bias_only_rmse")
-    }
-    return {**errors, "ratings": n, "ended_at": other["ended_at"]}
+    return {"ended_at": other["ended_at"], **{name: one[name] + other[name] for name in SUMS}}
 
 
 def catalogue(figures: WarehouseFigures) -> Plot:

@@ -6,6 +6,7 @@ totals from them at a start; any Parquet reader adds up the rows of a window. It
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,11 @@ class QualityStore(Log):
 
     def stored(self) -> None:
         failpoint("quality-stored")
+
+    def merged(self, paths: Sequence[Path]) -> pa.Table:
+        """Columns that a file of an older reelstream lacks are null."""
+        parts = (pointer.read_table(path) for path in paths)
+        return pa.concat_tables([QUALITY.empty_table(), *parts], promote_options="default").select(QUALITY.names)
 
     def read(self) -> pa.Table:
         """All rows in the order they were appended; empty where none ever was.

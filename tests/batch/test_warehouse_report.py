@@ -17,15 +17,16 @@ from typer.testing import CliRunner
 
 import reelstream
 from reelstream.batch.refit import refit
+from reelstream.batch.report import warehouse_plots as module
 from reelstream.batch.report.warehouse_figures import WarehouseFigures, gather
 from reelstream.batch.report.warehouse_page import page
-from reelstream.batch.report.warehouse_plots import _points
 from reelstream.cli.main import app
 from reelstream.events import REASONS
 from reelstream.settings import Settings, load
 from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
+from reelstream.store.quality_figures import SUMS
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import QUALITY, RATINGS
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
@@ -50,8 +51,9 @@ def settings(warehouse: Path) -> Settings:
             [
                 {
                     **{"started_at": at, "ended_at": at + 60_000, "version": "000001", "ratings": 4},
-                    **{"squared_error": 4.0, "bias_only_squared_error": 9.0, "liked": 2, "hits": 1},
-                    **{"popular_hits": 0, "rmse": 1.0, "bias_only_rmse": 1.5, "hit_rate": 0.5, "popular_hit_rate": 0.0},
+                    **dict.fromkeys(SUMS, 0),
+                    **{"ratings": 4, "squared_error": 4.0, "bias_only_squared_error": 9.0, "liked": 2, "hits": 1},
+                    **{"gain": 1.0, "gain_squares": 1.0},
                 }
                 for at in (0, 60_000)
             ],
@@ -130,11 +132,11 @@ def test_the_page_is_whole_and_loads_nothing(settings: Settings) -> None:
     structure = Structure(text)
     assert structure.open == []
     assert structure.loaded == []
-    assert structure.tags.count("svg") == 6
+    assert structure.tags.count("svg") == 8
     assert "script" not in structure.tags
     assert "not_json" in text
     assert "&lt;script&gt;alert" in text
-    assert text.count('role="img" aria-label=') == 6
+    assert text.count('role="img" aria-label=') == 8
 
 
 def test_titles_and_paths_stand_on_the_page_as_text(settings: Settings) -> None:
@@ -171,7 +173,7 @@ def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None
     text = page(figures)
     assert figures.live is not None
     assert "8 ratings, each predicted before it was learned from" in text
-    assert "<td>50.00%</td><td>0.00%</td>" in text
+    assert "<td>50.00%</td><td>15.00% to 85.00%</td><td>0.00%</td><td>0.00%</td>" in text
     worse = {**figures.live, "bias_only_rmse": 0.5, "popular_hit_rate": 0.75}
     told = said(replace(figures, live=worse))
     assert "Live ratings are NOT predicted better than by the bias-only baseline: RMSE 1.000 against 0.500" in told
@@ -179,11 +181,15 @@ def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None
 
 
 def test_minutes_with_few_ratings_share_a_point() -> None:
-    def row(at: int, ratings: int, rmse: float | None) -> dict[str, Any]:
-        return {"ended_at": f"2026-01-01T00:{at:02}:00+00:00", "ratings": ratings, "rmse": rmse, "bias_only_rmse": 2.0}
+    def row(at: int, ratings: int, rmse: float) -> dict[str, Any]:
+        sums = dict.fromkeys(SUMS, 0.0) | {"ratings": ratings, "squared_error": ratings * rmse**2}
+        return {"ended_at": f"2026-01-01T00:{at:02}:00+00:00", **sums}
+
+    def _points(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return module._points(rows, "ratings")
 
     assert _points([]) == []
-    assert _points([row(0, 0, None)]) == []
+    assert _points([row(0, 0, 0.0)]) == []
     [one] = _points([row(0, 30_000, 1.0), row(1, 1, 5.0)])
     assert (one["ratings"], one["ended_at"][14:16]) == (30_001, "01")
     assert one["rmse"] == pytest.approx(((30_000 + 25) / 30_001) ** 0.5)

@@ -57,6 +57,16 @@ def test_hits_are_counted_rating_by_rating(tmp_path: Path) -> None:
     )
 
 
+def test_settings_are_searched_on_what_came_before(tmp_path: Path) -> None:
+    csv, tuned = write_csv(tmp_path / "ratings.csv", shuffled()), {"REELSTREAM_SELF_TUNING": "true"}
+    options = (csv, "--refit-every", 300, "--peers", "popularity")
+
+    found = figures("prequential", *options, env=tuned)
+
+    assert found["changed_settings"], "the camps want other settings than MovieLens"
+    assert figures("prequential", *options, "--no-self-tuning", env=tuned)["changed_settings"] == {}
+
+
 @pytest.mark.parametrize("protocol", ["five-stars", "last-out"])
 def test_other_protocols_score_other_ratings(tmp_path: Path, protocol: str) -> None:
     csv, plot = write_csv(tmp_path / "ratings.csv", shuffled()), tmp_path / "plot.png"

@@ -51,6 +51,17 @@ def test_a_file_is_split_and_measured_for_each_seed(tmp_path: Path) -> None:
         assert mean == pytest.approx(np.mean([first[name], second[name]]), abs=1e-4)
 
 
+def test_a_search_and_what_follows_it_stand_beside_the_plain_refits() -> None:
+    tuned = {"REELSTREAM_SELF_TUNING": "true"}
+    found = figures("refit", "--synthetic", 1500, "--rounds", 1, env=tuned)
+
+    assert [row["of"] for row in found["search"]["tried"]] == ["rating model", "ranking model", "fold-in"]
+    assert "search for better settings" in found["search"]["seconds"]
+    settled = found["settled"]
+    assert settled["times"] == pytest.approx(settled["with_neighbours_s"] / settled["without_s"], abs=0.006)
+    assert "search" not in figures("refit", "--synthetic", 1500, "--rounds", 1, "--no-self-tuning", env=tuned)
+
+
 @pytest.mark.parametrize(
     "wrong", [["--peers", "mllib,none"], ["--equal", "64"], ["--ratings", "a", "--synthetic", "9"]]
 )

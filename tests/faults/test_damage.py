@@ -154,7 +154,6 @@ FILES: dict[str, Look] = {
     "models/version=*/model.json": model,
     "models/version=*/measured/users.parquet": measured,
     "models/version=*/measured/movies.parquet": measured,
-    "models/version=*/measured/transitions.parquet": measured,
     "models/version=*/measured/model.json": measured,
     "movies/CURRENT": titles,
     "movies/movies-*.parquet": titles,

@@ -58,6 +58,7 @@ def alive(settings: Settings) -> None:
     import os
 
     one = {"ratings": 5, "rmse": 0.8, "bias_only_rmse": 0.9, "liked": 2, "hit_rate": 0.5, "popular_hit_rate": 0.1}
+    one |= {"recent_hit_rate": 0.2, "ndcg_at_10": 0.3, "popular_ndcg_at_10": 0.05, "recent_ndcg_at_10": 0.15}
     stream = {"state": "running", "lag_events": 3, "events_per_s": 1.5, "restarts": 0, "error": None}
     steps = dict.fromkeys((f"{step}_s" for step in ("queue", "read", "store", "score", "fold_in", "publish")), 0.01)
     batch = {"micro_batches": 1, "events": 2, **steps}

@@ -123,6 +123,7 @@ def test_it_holds_what_the_model_says_and_nothing_else(warehouse: Path) -> None:
         "ndcg_at_10_popularity": metrics["baselines"]["popularity"]["ndcg_at_10"],
         "coverage": metrics["coverage"],
         "refit_s": said["seconds"]["all"],
+        "tuning": {"how": "off", "tried": []},
     }
 
 

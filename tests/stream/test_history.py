@@ -114,3 +114,11 @@ def test_however_many_micro_batches_a_look_up_searches_few_arrays() -> None:
     assert most <= 10  # each has more than twice the rows of the next, and there are 550 in all
     assert of(history, 7) == [(7, 1, 3.0), *((7, 100 + number, 4.0) for number in range(500))]
     assert of(history, 6, 8) == [(6, 1, 3.0), (8, 1, 3.0)]
+
+
+def test_the_newest_movies_come_from_all_parts_and_none_that_was_taken_back() -> None:
+    history = History(ratings((1, 7, 5.0), (2, 8, 4.0), rated_at_ms=1_000))
+    history.append(ratings((3, 9, 1.0), rated_at_ms=500))
+    history.append(ratings((1, 10, np.nan), (2, 11, 2.0), rated_at_ms=3_000))
+    assert history.newest(10).tolist() == [9, 7, 8, 11]
+    assert history.newest(2).tolist() == [11]

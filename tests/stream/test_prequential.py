@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from reelstream.store.rating_rows import in_order, latest
 from reelstream.stream import prequential as module
 from reelstream.stream.history import History
 from reelstream.stream.prequential import Scores, score
+from reelstream.stream.recent_popularity import HALF_LIFE, RecentPopularity
 from tests.fixtures.rating_data import movielens, tastes
 from tests.fixtures.rows import ratings
 
@@ -25,6 +26,7 @@ Row = tuple[int, int, float]
 MODEL = ModelSettings(rating_rank=5, ranking_rank=6, rating_prior_count=2, ranking_regularization=0.006)
 NEW_USER, NEW_MOVIE = 5000, 6000
 NONE = Scores()
+NOBODY = RecentPopularity(np.empty(0, np.int64))
 
 
 @cache
@@ -45,7 +47,8 @@ def stored(*more: Row) -> list[Row]:
 def scored(batch: list[Row], before: list[Row]) -> Scores:
     newest = in_order(latest(ratings(*batch), taken_back=True))
     user, movie, stars = (newest[name].to_numpy() for name in ("user_id", "movie_id", "rating"))
-    return score((user, movie, stars), History(ratings(*before)).of(np.unique(user)), version())
+    recent = RecentPopularity(np.array([movie for _, movie, _ in before], np.int64))
+    return score((user, movie, stars), History(ratings(*before)).of(np.unique(user)), version(), recent)
 
 
 def by_hand(batch: list[Row], before: list[Row]) -> Scores:
@@ -56,11 +59,19 @@ def by_hand(batch: list[Row], before: list[Row]) -> Scores:
     for user, movie, stars in batch:
         newest.pop((user, movie), None)
         newest[user, movie] = stars
+    lately = dict.fromkeys(ids, 0.0)
+    for at, (_, movie, _) in enumerate(before):
+        lately[movie] = lately.get(movie, 0.0) + 2.0 ** ((at - len(before)) / HALF_LIFE)
     by_popularity = sorted(range(len(ids)), key=lambda m: (-factors.movie_sums[m], factors.movie_counts[m], m))
-    ratings = liked = hits = popular_hits = 0
-    squared_error = bias_only_squared_error = 0.0
+    ratings = liked = done = 0
+    squared_error = squares = bias_only_squared_error = 0.0
+    gains: list[tuple[float, float, float]] = []
     for number, ((user, movie), stars) in enumerate(newest.items()):
         history = {m: s for u, m, s in before if u == user}
+        by_late = sorted(range(len(ids)), key=lambda m: (-lately[ids[m]], m))
+        if not np.isnan(stars):
+            lately[movie] = lately.get(movie, 0.0) + 2.0 ** (done / HALF_LIFE)
+            done += 1
         if np.isnan(stars) or movie in history:
             continue
         for (u, m), s in [*newest.items()][:number]:
@@ -89,6 +100,7 @@ def by_hand(batch: list[Row], before: list[Row]) -> Scores:
         biases = factors.mean + sum(left) / (len(left) + BIAS_DAMPING) + (bias[at] if at is not None else 0)
         ratings += 1
         squared_error += (min(max(predicted, 0.5), 5.0) - stars) ** 2
+        squares += (min(max(predicted, 0.5), 5.0) - stars) ** 4
         bias_only_squared_error += (min(max(biases, 0.5), 5.0) - stars) ** 2
 
         if stars >= 4:
@@ -96,21 +108,33 @@ def by_hand(batch: list[Row], before: list[Row]) -> Scores:
             best = sorted(set(range(len(ids))) - set(seen), key=lambda m: (-order[m], m))[:10]
             most_popular = [m for m in by_popularity if m not in seen][:10]
             liked += 1
-            hits += at in (best if seen else most_popular)
-            popular_hits += at in most_popular
-    return Scores(ratings, squared_error, bias_only_squared_error, liked, hits, popular_hits)
+            late = [m for m in by_late if m not in seen][:10]
+            gains.append(tuple(gain(at, among) for among in (best if seen else most_popular, most_popular, late)))
+    ours, popular, recent = zip(*gains, strict=True) if gains else ((), (), ())
+    return Scores(
+        ratings=ratings,
+        squared_error=squared_error,
+        squared_error_squares=squares,
+        bias_only_squared_error=bias_only_squared_error,
+        liked=liked,
+        hits=sum(one > 0 for one in ours),
+        gain=sum(ours),
+        gain_squares=sum(one**2 for one in ours),
+        popular_hits=sum(one > 0 for one in popular),
+        popular_gain=sum(popular),
+        recent_hits=sum(one > 0 for one in recent),
+        recent_gain=sum(recent),
+    )
+
+
+def gain(movie: int | None, best: list[int]) -> float:
+    return 1 / np.log2(best.index(movie) + 2) if movie in best else 0.0
 
 
 def close(scores: Scores) -> Scores:
-    """To compare with: whole numbers as they are, sums of errors nearly."""
-    return Scores(
-        scores.ratings,
-        pytest.approx(scores.squared_error, rel=1e-4),
-        pytest.approx(scores.bias_only_squared_error, rel=1e-4),
-        scores.liked,
-        scores.hits,
-        scores.popular_hits,
-    )
+    """To compare with: whole numbers as they are, sums of other numbers nearly."""
+    sums = asdict(scores).items()
+    return Scores(**{name: value if isinstance(value, int) else pytest.approx(value, rel=1e-4) for name, value in sums})
 
 
 def random_batch(seed: int) -> list[Row]:
@@ -164,7 +188,9 @@ def test_a_movie_rated_before_and_a_rating_taken_back_are_not_scored() -> None:
 
     assert scored([(user, movie, 5.0)], stored()) == NONE
     nobody = np.zeros(0, np.int64)
-    assert score((nobody, nobody, nobody.astype(np.float32)), (nobody, nobody, np.float32([])), version()) == NONE
+    assert (
+        score((nobody, nobody, nobody.astype(np.float32)), (nobody, nobody, np.float32([])), version(), NOBODY) == NONE
+    )
     assert scored([(user, NEW_MOVIE, 5.0)], stored((user, NEW_MOVIE, 1.0))) == NONE
     assert scored([(user, movie, np.nan), (NEW_USER, movie, np.nan)], stored()) == NONE
 
@@ -183,19 +209,39 @@ def test_a_new_user_gets_the_popular_list_and_the_bias_of_the_movie() -> None:
     scores = scored([(NEW_USER, int(factors.movie_ids[best]), 4.0)], stored())
 
     assert (scores.liked, scores.hits, scores.popular_hits) == (1, 1, 1)
-    assert scores.rmse == pytest.approx(abs(factors.mean + factors.movie_bias[best] - 4), abs=1e-5)
+    assert scores.figures()["rmse"] == pytest.approx(abs(factors.mean + factors.movie_bias[best] - 4), abs=1e-5)
     unknown = scored([(NEW_USER, NEW_MOVIE, 4.0)], stored())
-    assert unknown.rmse == unknown.bias_only_rmse == pytest.approx(abs(factors.mean - 4), abs=1e-6)
+    assert (
+        unknown.figures()["rmse"]
+        == unknown.figures()["bias_only_rmse"]
+        == pytest.approx(abs(factors.mean - 4), abs=1e-6)
+    )
     assert (unknown.liked, unknown.hits) == (1, 0)
 
 
 def test_scores_add_up_and_what_is_not_defined_is_none() -> None:
-    some, more = Scores(2, 1.0, 4.0, 1, 1, 0), Scores(2, 7.0, 12.0, 3, 1, 1)
+    some = Scores(ratings=2, squared_error=1.0, bias_only_squared_error=4.0, liked=1, hits=1, gain=1.0)
+    more = Scores(ratings=2, squared_error=7.0, bias_only_squared_error=12.0, liked=3, hits=1, gain=0.5, popular_hits=1)
 
     assert some + more - some == more
-    assert ((some + more).rmse, (some + more).bias_only_rmse) == (2**0.5, 2.0)
-    assert ((some + more).hit_rate, (some + more).popular_hit_rate) == (0.5, 0.25)
-    assert (NONE.rmse, NONE.bias_only_rmse, NONE.hit_rate, NONE.popular_hit_rate) == (None,) * 4
+    both = (some + more).figures()
+    assert (both["rmse"], both["bias_only_rmse"]) == (2**0.5, 2.0)
+    assert (both["hit_rate"], both["popular_hit_rate"], both["ndcg_at_10"]) == (0.5, 0.25, 0.375)
+    assert {*NONE.figures().values()} == {None}
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng, held = np.random.default_rng(2), np.zeros(3)
+    for _ in range(400):
+        errors, hits = rng.exponential(1.0, 300), rng.random(300) < 0.1
+        gains = hits / np.log2(rng.integers(2, 12, 300))
+        sums = {"ratings": 300, "squared_error": errors.sum(), "squared_error_squares": (errors**2).sum()}
+        ranked = {"liked": 300, "hits": int(hits.sum()), "gain": gains.sum(), "gain_squares": (gains**2).sum()}
+        found = Scores(**sums, **ranked).figures()
+        truth = {"rmse": 1.0, "hit_rate": 0.1, "ndcg_at_10": 0.1 * np.mean(1 / np.log2(np.arange(2, 12)))}
+        held += [found[f"{name}_low"] <= true <= found[f"{name}_high"] for name, true in truth.items()]  # type: ignore[operator]
+    assert (held / 400 > 0.91).all()
+    assert (held / 400 < 0.99).all()
 
 
 @pytest.mark.parametrize(("liked_from", "liked"), [(None, 2), (4.5, 1), (3.0, 3)])
@@ -203,7 +249,7 @@ def test_a_movie_is_liked_from_the_stars_on_of_the_setting(liked_from: float | N
     factors = version().factors
     fold_in = FoldIn(replace(factors, settings=replace(factors.settings, liked_from=liked_from)))
     rated = (np.full(3, NEW_USER), factors.movie_ids[:3], np.array([3.0, 4.0, 5.0], np.float32))
-    assert score(rated, History(ratings()).of(np.array([NEW_USER])), fold_in).liked == liked
+    assert score(rated, History(ratings()).of(np.array([NEW_USER])), fold_in, NOBODY).liked == liked
 
 
 def test_real_ratings_both_models_beat_their_baselines() -> None:
@@ -216,8 +262,9 @@ def test_real_ratings_both_models_beat_their_baselines() -> None:
     found = NONE
     for part in np.array_split(rows, 4):
         batch = (user[part], movie[part], stars[part])
-        found += score(batch, history.of(np.unique(user[part])), fold_in)
+        found += score(batch, history.of(np.unique(user[part])), fold_in, NOBODY)
 
     assert found.ratings == 6000
-    assert (found.rmse or np.nan) < (found.bias_only_rmse or np.nan) - 0.01
-    assert (found.hit_rate or np.nan) > 1.5 * (found.popular_hit_rate or np.nan)
+    figures = found.figures()
+    assert (figures["rmse"] or np.nan) < (figures["bias_only_rmse"] or np.nan) - 0.01
+    assert (figures["hit_rate"] or np.nan) > 1.5 * (figures["popular_hit_rate"] or np.nan)

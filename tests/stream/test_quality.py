@@ -6,18 +6,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from reelstream.cli import options
 from reelstream.cli.status_quality import print_quality
+from reelstream.store import pointer
 from reelstream.store.quality import QualityStore
+from reelstream.store.schemas import QUALITY
 from reelstream.stream import quality as module
 from reelstream.stream.prequential import Scores
 from reelstream.stream.quality import Quality
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SCORES = Scores(ratings=4, squared_error=4.0, bias_only_squared_error=16.0, liked=2, hits=1, popular_hits=0)
-UNDEFINED = {"rmse": None, "bias_only_rmse": None, "hit_rate": None, "popular_hit_rate": None}
+UNDEFINED = Scores().figures()
 
 
 def at(seconds: float) -> datetime:
@@ -45,7 +48,10 @@ def test_a_row_is_written_a_minute_after_its_first_rating(warehouse: Path) -> No
     row = {"started_at": at(0), "ended_at": at(30), "version": "000001", "ratings": 8, "squared_error": 8.0}
     row |= {"bias_only_squared_error": 32.0, "liked": 4, "hits": 2, "popular_hits": 0}
     row |= {"rmse": 1.0, "bias_only_rmse": 2.0, "hit_rate": 0.5, "popular_hit_rate": 0.0}
-    assert rows(warehouse) == [row]
+    found = rows(warehouse)
+    assert [row | found[0]] == found
+    assert {*found[0]} == {*QUALITY.names}
+    row = found[0]
     quality.flush(at(120))
     assert rows(warehouse) == [row]
     quality.add(SCORES, "000001", at(125))
@@ -129,14 +135,29 @@ def test_totals_and_the_sliding_figures_survive_a_restart(warehouse: Path, monke
     assert before["sliding"]["since"] == at(120).isoformat()
     again.add(SCORES, "000002", at(400))
     again.close()
-    assert Quality(warehouse).summary()["total"] == {
-        "ratings": 24,
-        "liked": 12,
-        "rmse": 1.0,
-        "bias_only_rmse": 2.0,
-        "hit_rate": 0.5,
-        "popular_hit_rate": 0.0,
-    }
+    whole = SCORES + SCORES + SCORES + SCORES + SCORES + SCORES
+    assert Quality(warehouse).summary()["total"] == {"ratings": 24, "liked": 12, **whole.figures()}
+    assert (whole.figures()["rmse"], whole.figures()["hit_rate"]) == (1.0, 0.5)
+
+
+def test_rows_of_an_older_reelstream_stay_for_themselves(warehouse: Path) -> None:
+    """Such a row has no sums for some figures: it can be read, and merged, and does not count in totals."""
+    quality = Quality(warehouse)
+    quality.add(SCORES, "000001", at(0))
+    quality.close()
+    [file] = (warehouse / "quality").glob("*.parquet")
+    old = pq.read_table(file).drop_columns(["gain", "gain_squares", "recent_hits", "ndcg_at_10", "hit_rate_low"])
+    pointer.write_table(old, file)
+
+    again = Quality(warehouse)
+
+    assert again.summary()["total"]["ratings"] == 0
+    assert [(row["ratings"], row["gain"], row["rmse"]) for row in rows(warehouse)] == [(4, None, 1.0)]
+    for minute in range(1, 6):
+        again.add(SCORES, "000002", at(60 * minute))
+        again.flush(at(60 * minute + 60))
+    assert Quality(warehouse).summary()["total"]["ratings"] == 20
+    assert [row["gain"] for row in rows(warehouse)] == [None, *[0.0] * 5]
 
 
 def test_what_cannot_be_written_is_written_later_and_once(warehouse: Path) -> None:
@@ -190,19 +211,25 @@ def test_status_shows_both_models_beside_their_baselines(
     monkeypatch.setattr(module, "SLIDING_RATINGS", 1)
     quality = Quality(warehouse)
     print_quality(quality.summary())
-    quality.add(Scores(1500, 1500.0, 6000.0, 1000, 250, 100), "000001", at(0))
-    quality.add(Scores(1, 0.25, 1.0), "000001", at(1))
+    errors = {"squared_error": 1500.0, "squared_error_squares": 3000.0, "bias_only_squared_error": 6000.0}
+    lists = {"liked": 1000, "hits": 250, "gain": 130.0, "gain_squares": 80.0, "popular_hits": 100, "popular_gain": 50.0}
+    quality.add(Scores(ratings=1500, **errors, **lists, recent_hits=120, recent_gain=60.0), "000001", at(0))
+    quality.add(Scores(ratings=1, squared_error=0.25, bias_only_squared_error=1.0), "000001", at(1))
 
     print_quality(quality.summary())
 
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
         "No live rating was scored yet: that takes a published version, and a movie new to its user.",
         "Live quality",
-        "              total  the newest",
-        "     ratings  1,501           1",
-        "        RMSE  1.000       0.500",
-        " biases only  2.000       1.000",
-        " hit rate@10  0.250           —",
-        "popularity's  0.100           —",
-        "Each rating was scored before it was learned from.",
+        "                                    total  the newest",
+        "             ratings                1,501           1",
+        "                RMSE  1.000 (0.974–1.025)       0.500",
+        "         biases only                2.000       1.000",
+        "         hit rate@10  0.250 (0.224–0.278)           —",
+        "          popularity                0.100           —",
+        "  popularity of late                0.120           —",
+        "             nDCG@10  0.130 (0.114–0.146)           —",
+        "          popularity                0.050           —",
+        "  popularity of late                0.060           —",
+        "Each rating was scored before it was learned from; intervals are of 95 %.",
     ]
