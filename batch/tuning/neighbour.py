@@ -16,7 +16,6 @@ from reelstream.als.fit import Model, fit_one
 from reelstream.als.fold_in import FoldIn
 from reelstream.batch.tuning.folds import Fold
 from reelstream.batch.tuning.search import (
-    FOLD_IN_STEPS,
     STEPS,
     Found,
     beyond_chance,
@@ -68,11 +67,11 @@ def _fold_in_neighbours(fold: Fold, factors: Factors, turn: int, rows: list[dict
     few = fold.of_users(FOLDED_USERS)
     if len(few.held_out.users):
         fold_in = FoldIn(factors)
-        names = [*FOLD_IN_STEPS]
+        names = [*STEPS["fold-in"]]
         name = names[turn % len(names)]
         base = factors.settings
         before = _folded(few, fold_in, base)
-        for settings in neighbours(base, {name: FOLD_IN_STEPS[name]}):
+        for settings in neighbours(base, {name: STEPS["fold-in"][name]}):
             row, won = _compared("fold-in", base, settings, before, _folded(few, fold_in, settings), few)
             rows.append(row)
             if won:

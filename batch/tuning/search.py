@@ -11,7 +11,7 @@ give the same settings on every machine.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -49,6 +49,8 @@ RANGES = {
         "rating_regularization=0.02..0.2",
         "rating_prior_count=2..200",
         "rating_bias_regularization=0.5..20",
+        "rating_recency_span=10..200",
+        "rating_recency_floor=0.01..1",
     ),
     "ranking": (
         "ranking_rank=16,32,64",
@@ -71,6 +73,9 @@ STEPS: dict[str, Steps] = {
         "rating_regularization": ("×", 1.3),
         "rating_prior_count": ("×", 1.5),
         "rating_bias_regularization": ("×", 1.5),
+        "rating_recency_span": ("×", 1.5),
+        "rating_recency_floor": ("×", 1.5),
+        "rating_recency_boost": ("×", 1.3),
     },
     "ranking": {
         "ranking_regularization": ("×", 1.4),
@@ -78,16 +83,15 @@ STEPS: dict[str, Steps] = {
         "ranking_power": ("+", 0.5),
         "ranking_nu": ("+", 0.05),
     },
+    "fold-in": {
+        "ranking_user_power": ("+", 0.5),
+        "ranking_recency_span": ("×", 1.4),
+        "ranking_recency_floor": ("×", 1.5),
+        "ranking_recency_boost": ("×", 1.4),
+        "ranking_transition_weight": ("×", 1.4),
+    },
 }
-"""How far a neighbour is, of the settings that a fit needs."""
-FOLD_IN_STEPS: Steps = {
-    "ranking_user_power": ("+", 0.5),
-    "ranking_recency_span": ("×", 1.4),
-    "ranking_recency_floor": ("×", 1.5),
-    "ranking_recency_boost": ("×", 1.4),
-    "ranking_transition_weight": ("×", 1.4),
-}
-"""The same of those of the users' last half-step and of the lists."""
+"""How far a neighbour is; those of fold-in need no fit."""
 ROUNDS = 3
 """Times that each setting's neighbours are tried, at the most."""
 
@@ -118,13 +122,14 @@ def search(
     if not parts:
         return Found(base, [])
     few = parts if n <= FEW_RATINGS else parts[:1]
-    run = _Search(max(LEAST_WORK, REFITS * n * (base.rating_rank + base.ranking_rank)), progress)
+    work = max(LEAST_WORK, REFITS * n * (base.rating_rank + base.ranking_rank))
+    run = _Search(work, matrix.by_user.ages is not None, progress)
     settings = base
     if fits:
-        settings = run.best("rating model", _Ratings(few), settings, _draws("rating", settings), STEPS["rating"])
-        settings = run.best("ranking model", _Rankings(few), settings, _draws("ranking", settings), STEPS["ranking"])
+        settings = run.best("rating model", _Ratings(few), settings, "rating")
+        settings = run.best("ranking model", _Rankings(few), settings, "ranking")
     folded = _FoldIns(parts, settings)
-    settings = run.best("fold-in", folded, settings, _draws("fold-in", settings), FOLD_IN_STEPS)
+    settings = run.best("fold-in", folded, settings, "fold-in")
     return Found(settings, run.rows)
 
 
@@ -222,15 +227,21 @@ class _FoldIns(_Rankings):
 
 
 class _Search:
-    def __init__(self, work: float, progress: StepProgress) -> None:
+    def __init__(self, work: float, with_ages: bool, progress: StepProgress) -> None:
+        """with_ages: without, settings that weigh by the order of the ratings do nothing, and are left alone."""
         self.rows: list[dict[str, Any]] = []
+        self._with_ages = with_ages
         self._work = work
         self._ends_s = time.monotonic() + SECONDS_AT_MOST
         self._progress = progress
 
-    def best(
-        self, of: str, by: _Comparison, base: ModelSettings, draws: Iterable[ModelSettings], steps: Steps
-    ) -> ModelSettings:
+    def _counts(self, setting: str) -> bool:
+        return self._with_ages or not any(word in setting for word in ("_recency_", "_transition_"))
+
+    def best(self, name: str, by: _Comparison, base: ModelSettings, of: str) -> ModelSettings:
+        """of: a key of RANGES and STEPS."""
+        steps = {name: step for name, step in STEPS[of].items() if self._counts(name)}
+        ranges = [words for words in RANGES[of] if self._counts(words)]
         before = by.losses(base)
         best, least, trials, left = base, before, 0, self._work
 
@@ -238,19 +249,19 @@ class _Search:
             nonlocal best, least, trials, left
             losses = by.losses(one)
             trials, left = trials + 1, left - by.work(one)
-            self._progress(f"tune the {of}", trials, 0)
+            self._progress(f"tune the {name}", trials, 0)
             better = bool(losses.sum() < least.sum())
             if better:
                 best, least = one, losses
             return better
 
-        for draw in draws:
+        for draw in _draws(ranges, [base.seed, [*RANGES].index(of)], base):
             if left > self._work / 2 and time.monotonic() < self._ends_s:
                 is_better(draw)
         for _ in range(ROUNDS):
             since = best
-            for name, step in steps.items():
-                for one in neighbours(best, {name: step}):
+            for setting, step in steps.items():
+                for one in neighbours(best, {setting: step}):
                     if left <= 0 or time.monotonic() > self._ends_s or is_better(one):
                         break
             if best == since:
@@ -258,7 +269,7 @@ class _Search:
         found = best if beyond_chance(before, least) else base
         self.rows.append(
             {
-                "of": of,
+                "of": name,
                 "trials": trials,
                 "figure": by.figure,
                 "before": by.value(before),
@@ -269,10 +280,9 @@ class _Search:
         return found
 
 
-def _draws(of: str, base: ModelSettings) -> Iterator[ModelSettings]:
-    seed = [base.seed, [*RANGES].index(of)]
-    for drawn in combinations(parse(RANGES[of]), MOST_DRAWS, seed):
+def _draws(ranges: list[str], seed: list[int], base: ModelSettings) -> Iterator[ModelSettings]:
+    for drawn in combinations(parse(ranges), MOST_DRAWS, seed):
         values: dict[str, Any] = dict(drawn)
-        if of == "ranking":
+        if "ranking_power" in values:
             values["ranking_user_power"] = values["ranking_power"]
         yield replace(base, **values)

@@ -65,12 +65,13 @@ def expected_without(factors: Factors, history: Csr) -> F64:
     """
     _check_one(history)
     settings = factors.settings
-    _, targets, regularization, bias = rating_system(history, factors.mean, factors.movie_bias, settings)
+    system = rating_system(history, factors.mean, factors.movie_bias, settings, for_users=True)
+    w, targets, regularization, bias = (array.astype(np.float64) for array in system)
     q = factors.rating_movie[history.indices].astype(np.float64)  # [L, Kr]
     z = np.column_stack([q, np.ones(len(q))])  # [L, Kr + 1]
     penalty = np.full(z.shape[1], float(regularization[0]))  # [Kr + 1]
     penalty[-1] = float(bias[0])
-    solved = np.linalg.solve(z.T @ z + np.diag(penalty), z.T)  # [Kr + 1, L]
+    solved = np.linalg.solve((z * w[:, None]).T @ z + np.diag(penalty), z.T * w)  # [Kr + 1, L]
     leverage = np.einsum("lk,kl->l", z, solved)  # [L], the h of each rating
     left_out = (targets - z @ (solved @ targets)) / (1 - leverage)  # [L]
     expected: F64 = np.clip(history.values - left_out, settings.rating_min, settings.rating_max)

@@ -72,6 +72,13 @@ class ModelSettings:
     """n₀ of the rating model: each row is regularised as if it had so many ratings more; 0 or more."""
     rating_bias_regularization: float = 2.0
     """λ_b: ratings' worth of "no bias" that each bias is drawn to; above 0."""
+    rating_recency_span: float = 60.0
+    """τ of the rating model: a user's own factors and bias count the newest ratings more, by floor + boost · exp(−age / τ);
+    above 0."""
+    rating_recency_floor: float = 0.03
+    """What an old rating counts there; above 0."""
+    rating_recency_boost: float = 2.0
+    """How much more the newest one counts there; 0 counts all alike."""
     rating_iterations: int = 10
     """Passes over users and movies of the rating model, at the most."""
     ranking_rank: int = 64
@@ -113,6 +120,7 @@ class ModelSettings:
             "rating_rank": 0,
             "rating_prior_count": 0,
             "rating_iterations": 1,
+            "rating_recency_boost": 0,
             "ranking_rank": 1,
             "ranking_iterations": 1,
             "ranking_nu": 0,
@@ -126,6 +134,8 @@ class ModelSettings:
         above_zero = (
             "rating_regularization",
             "rating_bias_regularization",
+            "rating_recency_span",
+            "rating_recency_floor",
             "ranking_regularization",
             "ranking_recency_span",
             "ranking_recency_floor",
@@ -160,13 +170,18 @@ class ModelSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSettings:
-        """The inverse of `to_dict`; a missing key takes its default, but the p of the users' last half-step that of all
-        others, as it once was. Raises UsageError for an unknown key."""
+        """The inverse of `to_dict`; a missing key takes its default. Settings of an older version have the p of all half-steps
+        for the users' last one, and no recency in the rating model. Raises UsageError for an unknown key."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise UsageError(f"unknown model settings {', '.join(unknown)}; a newer reelstream may have written them.")
-        if "ranking_power" in values:
-            values = {"ranking_user_power": values["ranking_power"], **values}
+        if "ranking_user_power" not in values and "ranking_power" in values:
+            once = {
+                "ranking_user_power": values["ranking_power"],
+                "rating_recency_floor": 1.0,
+                "rating_recency_boost": 0.0,
+            }
+            values = {**once, **values}
         return cls(**values)
 
 

@@ -12,8 +12,10 @@ Ranking model, for the order of a list:
     Σ_observed w (1 − p_u·q_i)² + α₀ Σ_all pairs (p_u·q_i)² + λ Σ_rows (n + α₀ N)^ν ‖·‖²,  w = (r / r_max)^p
   with N the number of rows of the other side (Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on
   Item Recommendation Benchmarks", RecSys 2022).
-  What to watch next depends on what was rated last: in the last half-step, which gives the users' vectors, w has a p of
-  its own and is times floor + boost · exp(−age / τ), with age the number of the user's newer ratings.
+Recency. Tastes, and the habit of rating high or low, drift (Koren, "Collaborative Filtering with Temporal Dynamics", KDD
+2009), and what to watch next depends on what was rated last. So the last half-step of both models, which gives the users'
+vectors, weighs a rating by floor + boost · exp(−age / τ) as well, with age the number of the user's newer ratings; that of
+the ranking model has a p of its own, too.
 Half-steps go on from the rows' last vectors (`kernel`). Both models end with the users' half-step, solved to the end, so
 folding in a user's full history gives the very factors that the fit gave.
 """
@@ -21,6 +23,7 @@ folding in a user's full history gives the very factors that the fit gave.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -122,14 +125,23 @@ def movie_sums(by_movie: Csr) -> F64:
     return np.bincount(row, weights=by_movie.values, minlength=by_movie.n_rows).astype(np.float64)
 
 
-def rating_system(rows: Csr, mean: float, other_bias: F32, settings: ModelSettings) -> tuple[F32, F32, F32, F32]:
-    """The rating model's half-step: (weights float32[nnz], targets [nnz], reg [R], bias reg [R])."""
+def rating_system(
+    rows: Csr, mean: float, other_bias: F32, settings: ModelSettings, *, for_users: bool = False
+) -> tuple[F32, F32, F32, F32]:
+    """The rating model's half-step: (weights float32[nnz], targets [nnz], reg [R], bias reg [R]).
+
+    for_users: the one that gives the users' own vectors and biases: it has recency weights where the rows have ages.
+    """
     targets = (rows.values - np.float32(mean)) - other_bias[rows.indices]  # [nnz]
     strength = np.maximum(rows.counts() + settings.rating_prior_count, 1)
     width = min(max((settings.rating_max - settings.rating_min) / WIDTH, 1e-3), 1e3)
     regularization = (settings.rating_regularization * width * strength).astype(np.float32)
     bias = np.full(rows.n_rows, settings.rating_bias_regularization, np.float32)
-    return np.ones(len(targets), np.float32), targets, regularization, bias
+    weights = np.ones(len(targets), np.float32)
+    if for_users and rows.ages is not None:
+        recent = np.exp(-rows.ages / np.float32(settings.rating_recency_span))
+        weights = (settings.rating_recency_floor + settings.rating_recency_boost * recent).astype(np.float32)
+    return weights, targets, regularization, bias
 
 
 def ranking_system(
@@ -162,17 +174,18 @@ def _fit_rating(
     known = None if start is None else start.rating_movie
     factors = _first_movies(matrix.movie_ids, start, known, settings.rating_rank, settings.seed)
 
-    def system(rows: Csr, other: F32) -> System:
-        weights, targets, regularization, bias_regularization = rating_system(rows, mean, other[:, -1], settings)
+    def system(rows: Csr, other: F32, *, for_users: bool = False) -> System:
+        weighted = rating_system(rows, mean, other[:, -1], settings, for_users=for_users)
         vectors = other.copy()
         vectors[:, -1] = 1
-        return System(vectors, weights, targets, regularization, bias_regularization)
+        return System(vectors, *weighted)
 
     movie = np.column_stack([factors, bias])
     last = None if start is None else np.column_stack([start.rating_user, start.user_bias])
     user = _last_users(matrix.user_ids, start, last, movie.shape[1])
     passes = (WARM_PASSES if start else RATING_PASSES, settings.rating_iterations)
-    user, movie = run.alternate("rating model", passes, system, movie, user)
+    last_step = partial(system, for_users=True)
+    user, movie = run.alternate("rating model", passes, system, movie, user, last_step)
     plain = np.ascontiguousarray
     return plain(user[:, -1]), plain(user[:, :-1]), plain(movie[:, -1]), plain(movie[:, :-1])
 

@@ -66,8 +66,13 @@ class FoldIn:
         others.
         Raises UsageError if a position lies outside the movies, or for a rating that is not finite.
         """
-        rating = self._movies.rating(histories, threads)
+        rating = self.rating(histories, self.factors.settings, threads=threads)
         return FoldedUsers(*rating, self.ranking(histories, self.factors.settings, threads=threads))
+
+    def rating(self, histories: Csr, settings: ModelSettings, *, threads: int | None = None) -> tuple[F32, F32]:
+        """The rating model's (biases float32[R], vectors float32[R, Kr]) alone, as they were with other settings of the users'
+        last half-step. Else as `solve`."""
+        return self._movies.rating(histories, settings, threads, for_users=True)
 
     def ranking(self, histories: Csr, settings: ModelSettings, *, threads: int | None = None) -> F32:
         """The ranking model's vectors alone, float32[R, K], as they were with other settings of the users' last half-step and
@@ -88,7 +93,7 @@ class MovieFoldIn:
         histories: R rows over the positions in `factors.user_ids`, with the latest rating of each user in stars; what
         `FoldIn.solve` says holds here too.
         """
-        rating = self._users.rating(histories, threads)
+        rating = self._users.rating(histories, self.factors.settings, threads)
         return FoldedMovies(*rating, self._users.ranking(histories, self.factors.settings, threads))
 
 
@@ -138,16 +143,18 @@ class _Side:
     """The side that stays as it is, prepared for any number of half-steps of the other."""
 
     def __init__(self, factors: Factors, bias: F32, rating: F32, ranking: F32) -> None:
-        self._mean, self._settings = factors.mean, factors.settings
+        self._mean = factors.mean
         self._bias = bias
         augmented = np.column_stack([rating, np.ones(len(rating), np.float32)])  # [C, Kr + 1]
         self._solve_rating = _solver(augmented, 0.0)
         self._solve_ranking = _solver(ranking, factors.settings.ranking_alpha0)
 
-    def rating(self, histories: Csr, threads: int | None) -> tuple[F32, F32]:
+    def rating(
+        self, histories: Csr, settings: ModelSettings, threads: int | None, *, for_users: bool = False
+    ) -> tuple[F32, F32]:
         """(bias [R], rating factors [R, Kr])."""
         histories.check_columns(len(self._bias))
-        system = rating_system(histories, self._mean, self._bias, self._settings)
+        system = rating_system(histories, self._mean, self._bias, settings, for_users=for_users)
         solved = self._solve_rating(histories, *system, threads=threads)  # [R, Kr + 1]
         return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(solved[:, :-1])
 

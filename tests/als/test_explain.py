@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,13 +72,16 @@ def test_without_ratings_there_are_no_parts(factors: Factors) -> None:
 
 def test_what_is_expected_is_what_the_other_ratings_alone_give(factors: Factors) -> None:
     rated = history((3, 5.0), (10, 0.5), (21, 4.0), (44, 3.0), (60, 4.5))
+    rated = replace(rated, ages=np.array([4, 0, 3, 1, 2], np.int32))
     expected = expected_without(factors, rated)
-    _, _, regularization, bias = rating_system(rated, factors.mean, factors.movie_bias, factors.settings)
+    solving = (factors.mean, factors.movie_bias, factors.settings)
+    _, _, regularization, bias = rating_system(rated, *solving, for_users=True)
+    assert rated.ages is not None
     augmented = np.column_stack([factors.rating_movie, np.ones(len(factors.rating_movie), np.float32)])
     for i in range(5):
         others = np.arange(5) != i
-        rest = Csr(np.array([0, 4], np.int64), rated.indices[others], rated.values[others])
-        weights, targets, _, _ = rating_system(rest, factors.mean, factors.movie_bias, factors.settings)
+        rest = Csr(np.array([0, 4], np.int64), rated.indices[others], rated.values[others], rated.ages[others])
+        weights, targets, _, _ = rating_system(rest, *solving, for_users=True)
         x = reference.half_step(rest, augmented, weights, targets, regularization, bias_regularization=bias)[0]
         at = rated.indices[i]
         alone = factors.mean + factors.movie_bias[at] + augmented[at] @ x

@@ -132,6 +132,7 @@ def test_what_counts_as_liked_is_the_same_share_of_every_scale(
 
 
 def test_settings_of_an_older_version_have_one_p_for_all_half_steps() -> None:
-    assert ModelSettings.from_dict({"ranking_power": 2.0}).ranking_user_power == 2.0
+    old = ModelSettings.from_dict({"ranking_power": 2.0})
+    assert (old.ranking_user_power, old.rating_recency_floor, old.rating_recency_boost) == (2.0, 1.0, 0.0)
     assert ModelSettings.from_dict({"ranking_power": 2.0, "ranking_user_power": 1.0}).ranking_user_power == 1.0
     assert ModelSettings().changed_in(ModelSettings(ranking_rank=9)) == {"ranking_rank": 9}

@@ -13,7 +13,7 @@ from reelstream.als.fit import fit, fit_one
 from reelstream.batch.tuning import search as module
 from reelstream.batch.tuning.folds import NEWEST_FIFTH, Fold, Rule, folds
 from reelstream.batch.tuning.neighbour import try_neighbours
-from reelstream.batch.tuning.search import FOLD_IN_STEPS, STEPS, Found, beyond_chance, neighbours, search
+from reelstream.batch.tuning.search import STEPS, Found, beyond_chance, neighbours, search
 from tests.batch.small import SMALL
 from tests.fixtures.rating_data import tastes
 
@@ -149,7 +149,7 @@ def test_of_ratings_that_say_nothing_nothing_is_learned(quick: None) -> None:
 def test_an_engine_of_its_own_has_only_what_needs_no_fit_searched(quick: None) -> None:
     found = search(in_order(), SMALL, fits=False)
     assert [row["of"] for row in found.tried] == ["fold-in"]
-    assert {*SMALL.changed_in(found.settings)} <= {*FOLD_IN_STEPS}
+    assert {*SMALL.changed_in(found.settings)} <= {*STEPS["fold-in"]}
 
 
 def test_a_search_without_time_left_keeps_what_it_has(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_what_chance_could_do_is_no_gain() -> None:
 
 def test_a_neighbour_differs_in_one_setting_by_one_step() -> None:
     base = ModelSettings(ranking_power=0.2)
-    every = {**STEPS["rating"], **STEPS["ranking"], **FOLD_IN_STEPS}
+    every = {**STEPS["rating"], **STEPS["ranking"], **STEPS["fold-in"]}
     found = [base.changed_in(one) for one in neighbours(base, every)]
     assert all(len(changed) == 1 for changed in found)
     assert {name for changed in found for name in changed} == {*every}
@@ -191,7 +191,7 @@ def measured(settings: ModelSettings) -> tuple[Fold, Factors]:
 
 def test_a_neighbour_that_wins_is_taken_and_the_fit_goes_on_from_it() -> None:
     fold, factors = measured(replace(SMALL, rating_bias_regularization=0.02))
-    each = [try_neighbours(fold, factors, turn, fits=True) for turn in range(12)]
+    each = [try_neighbours(fold, factors, turn, fits=True) for turn in range(22)]
     [(found, further)] = [one for one in each if "rating_bias_regularization" in one[0].tried[0]["adopted"]]
     row = found.tried[0]
     assert row["adopted"] == row["tried"] == {"rating_bias_regularization": 0.03}
@@ -204,10 +204,10 @@ def test_a_neighbour_that_wins_is_taken_and_the_fit_goes_on_from_it() -> None:
 
 def test_each_turn_tries_one_fit_and_the_neighbours_of_one_setting_of_fold_in() -> None:
     fold, factors = measured(SMALL)
-    tried = [try_neighbours(fold, factors, turn, fits=True)[0].tried for turn in range(14)]
+    tried = [try_neighbours(fold, factors, turn, fits=True)[0].tried for turn in range(22)]
     fits = [rows[0]["tried"] for rows in tried]
     assert {name for changed in fits for name in changed} == {*STEPS["rating"], *STEPS["ranking"]}
     assert all(row["of"] == "fold-in" for rows in tried for row in rows[1:])
-    assert {name for rows in tried for row in rows[1:] for name in row["tried"]} == {*FOLD_IN_STEPS}
+    assert {name for rows in tried for row in rows[1:] for name in row["tried"]} == {*STEPS["fold-in"]}
     alone = try_neighbours(fold, factors, 0, fits=False)[0].tried
     assert all(row["of"] == "fold-in" for row in alone)
