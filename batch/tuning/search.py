@@ -127,9 +127,10 @@ def search(
     settings = base
     if fits:
         settings = run.best("rating model", _Ratings(few), settings, "rating")
-        settings = run.best("ranking model", _Rankings(few), settings, "ranking")
-    folded = _FoldIns(parts, settings)
-    settings = run.best("fold-in", folded, settings, "fold-in")
+    if all(len(part.held_out.users) for part in parts):  # else there is nobody to compare lists for
+        if fits:
+            settings = run.best("ranking model", _Rankings(few), settings, "ranking")
+        settings = run.best("fold-in", _FoldIns(parts, settings), settings, "fold-in")
     return Found(settings, run.rows)
 
 
@@ -240,7 +241,7 @@ class _Search:
 
     def best(self, name: str, by: _Comparison, base: ModelSettings, of: str) -> ModelSettings:
         """of: a key of RANGES and STEPS."""
-        steps = {name: step for name, step in STEPS[of].items() if self._counts(name)}
+        steps = {setting: step for setting, step in STEPS[of].items() if self._counts(setting)}
         ranges = [words for words in RANGES[of] if self._counts(words)]
         before = by.losses(base)
         best, least, trials, left = base, before, 0, self._work

@@ -146,6 +146,19 @@ def test_of_ratings_that_say_nothing_nothing_is_learned(quick: None) -> None:
     assert not any(name.startswith("ranking_") for name in SMALL.changed_in(found.settings))
 
 
+def test_where_nobody_likes_anything_only_stars_are_searched(quick: None) -> None:
+    user, movie, stars = tastes()
+    ages = ages_of(np.unique(user, return_inverse=True)[1].astype(np.int64), np.arange(len(user)))
+    disliked = RatingMatrix.from_triples(user, movie, np.minimum(stars, 3), ages)
+    assert [row["of"] for row in search(disliked, SMALL).tried] == ["rating model"]
+
+
+def test_without_an_order_what_weighs_by_it_is_left_alone(quick: None) -> None:
+    changed = POOR.changed_in(search(in_order(with_ages=False), POOR).settings)
+    assert changed
+    assert not any("recency" in name or "transition" in name for name in changed)
+
+
 def test_an_engine_of_its_own_has_only_what_needs_no_fit_searched(quick: None) -> None:
     found = search(in_order(), SMALL, fits=False)
     assert [row["of"] for row in found.tried] == ["fold-in"]
