@@ -2,11 +2,14 @@
 
     python -m bench.freshness --rate 10 --seconds 60 --json
     python -m bench.freshness --rate 10 --seconds 60 --background 1000
+    python -m bench.freshness --rate 10 --seconds 30 --searching
 
 A pipeline with the 100,004 real ratings and a published version takes live ratings, of known and of new users in turn, with
 `--background` while a replay of so many events a second runs. Each list is read as a reader would, and must be a folded-in
-one without the movie just rated. `where` says where the time of a micro-batch with events goes, as medians: queue (in Kafka,
-until the micro-batch begins), read (Spark and Kafka, with parsing), store, score (live quality), fold_in and publish.
+one without the movie just rated. With `--searching` the refit that searches for better settings runs meanwhile; `beside` says
+what the newest refit was at when the last rating was sent. `where` says where the time of a micro-batch with events goes, as
+medians: queue (in Kafka, until the micro-batch begins), read (Spark and Kafka, with parsing), store, score (live quality),
+fold_in and publish.
 """
 
 from __future__ import annotations
@@ -35,14 +38,16 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=10, help="live ratings a second")
     parser.add_argument("--seconds", type=float, default=60, help="how long to send")
     parser.add_argument("--background", type=float, default=0, help="events a second that a replay sends meanwhile")
+    parser.add_argument("--searching", action="store_true", help="beside the refit that searches for better settings")
     run("freshness", parser, freshness)
 
 
 def freshness(asked: argparse.Namespace) -> Figures:
-    with real_pipeline() as (live, csv):
+    with real_pipeline(self_tuning=asked.searching) as (live, csv):
         with replaying(live, csv, asked.background) if asked.background else nullcontext() as replay:
             time.sleep(LEAD_IN_S if replay else 0)
             figures = measure(live, asked.rate, asked.seconds)
+            beside = (run_files.read(live.warehouse, "refit") or {}).get("step")
             where = (run_files.read(live.warehouse, "stream") or {})["median_batch"]
             if replay and replay.poll() is not None:
                 raise SystemExit("the replay ended before the live ratings; ask for fewer --seconds or --background")
@@ -50,7 +55,7 @@ def freshness(asked: argparse.Namespace) -> Figures:
     if late := figures.pop("not_counted"):
         raise SystemExit(f"{late} ratings did not count within {WAIT_S} s")
     of_all, rates = figures.pop("all"), {"rate_per_s": asked.rate, "background_per_s": asked.background}
-    return {**rates, "all": of_all, "by_user": figures, "where": where, "micro_batches": batches}
+    return {**rates, "beside": beside, "all": of_all, "by_user": figures, "where": where, "micro_batches": batches}
 
 
 def measure(

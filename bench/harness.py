@@ -43,7 +43,7 @@ from tests.fixtures.processes import stream_runs
 
 Figures = dict[str, Any]
 PACKAGES = ("reelstream", "pyspark", "kafka-python", "pyarrow", "numpy", "numba", "lz4")
-NEVER = {"refit_after_ratings": 10**9, "refit_after_minutes": 10**6}
+NEVER = {"refit_after_ratings": 10**9, "refit_after_minutes": 10**6, "self_tuning": False}
 """Settings by which the pipeline refits only when it is asked to."""
 START_S, STOP_S, LEAD_IN_S = 180.0, 90.0, 5.0
 
