@@ -54,8 +54,14 @@ def measure(
     rows = data.user_id[test], data.movie_id[test], data.rating[test]
     held_out = HeldOut.of(train, *rows, model.liked_stars)
     factors = fit(train, model, settings, start=last)
-    before = metrics.measure(_today(last, factors, train), held_out, 10).figures if last else None
-    return GateMeasurement(factors, metrics.with_baselines(factors, held_out), before, held_out)
+    found = metrics.with_baselines(factors, held_out)
+    before = None
+    if last:
+        before = {
+            **metrics.measure(_today(last, factors, train), held_out, 10).figures,
+            "test_rows": found["test_rows"],
+        }
+    return GateMeasurement(factors, found, before, held_out)
 
 
 def _today(last: Factors, factors: Factors, train: RatingMatrix) -> Factors:

@@ -31,7 +31,7 @@ Reelstream = Callable[..., Answer]
 def reelstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reelstream:
     """The command, as its console script runs it: 80 columns wide, in an empty directory, no variable of ours set."""
     for name in list(os.environ):
-        if name.startswith("REELSTREAM_"):
+        if name.startswith("REELSTREAM_") and name != "REELSTREAM_SELF_TUNING":
             monkeypatch.delenv(name)
     directory = tmp_path / "cwd"
     directory.mkdir()

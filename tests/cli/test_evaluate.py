@@ -156,3 +156,15 @@ def test_mistakes_are_told(reelstream: Reelstream, csv: Path, tmp_path: Path) ->
     absent = reelstream("evaluate", csv, "--warehouse", tmp_path / "none")
     assert (absent.code, absent.out) == (3, "")
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_settings_are_searched_where_that_is_asked_for(
+    reelstream: Reelstream, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reelstream.batch.tuning import search
+
+    monkeypatch.setattr(search, "MOST_DRAWS", 2)
+    monkeypatch.setattr(search, "ROUNDS", 0)
+    tried = reelstream("evaluate", csv, "--json", "--self-tuning").json["tuning"]["tried"]
+    assert [(row["of"], row["trials"]) for row in tried] == [("rating model", 2), ("ranking model", 2), ("fold-in", 2)]
+    assert reelstream("evaluate", csv, "--json", "--no-self-tuning").json["tuning"]["tried"] == []

@@ -82,9 +82,9 @@ def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) 
             1,
             "pulp fiction",
             [
-                "4.67 stars for Pulp Fiction (1994) by user 1",
+                "4.70 stars for Pulp Fiction (1994) by user 1",
                 "  from 2 ratings of the user and 2 of the movie",
-                "  4.00 mean of all +0.08 this user +0.50 this movie +0.09 taste  (version 000001)",
+                "  4.00 mean of all +0.10 this user +0.50 this movie +0.10 taste  (version 000001)",
                 "  The user gave it 5.",
             ],
         ),
@@ -101,9 +101,9 @@ def test_recommend_for_an_unknown_user(reelstream: Reelstream, published: Path) 
             1,
             99,
             [
-                "4.08 stars for movie 99 by user 1",
+                "4.10 stars for movie 99 by user 1",
                 "  the movie has no rating yet; from 2 ratings of the user",
-                "  4.00 mean of all +0.08 this user +0.00 this movie +0.00 taste  (version 000001)",
+                "  4.00 mean of all +0.10 this user +0.00 this movie +0.00 taste  (version 000001)",
             ],
         ),
         (

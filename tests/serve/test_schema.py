@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from reelstream.kafka_io.topic import ensure_topic
 from reelstream.serve.app import make_app
@@ -22,6 +23,11 @@ from tests.serve.conftest import no_broker, publish, served
 
 SCHEMA = schemathesis.openapi.from_dict(make_app(load(), no_broker).openapi())
 OPERATIONS = {operation.label: operation for operation in (found.ok() for found in SCHEMA.get_all_operations())}
+
+LEFT_OUT = {
+    GenerationMode.POSITIVE: [],
+    GenerationMode.NEGATIVE: [positive_data_acceptance],  # what was made wrong may by chance fit the schema still
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def test_every_answer_is_as_described(url: str, label: str, mode: GenerationMode
     def asked(case: schemathesis.Case) -> None:
         if label == "GET /v1/events":
             case.query = {**(case.query or {}), "most": 1}  # it goes on as long as the client listens
-        case.call_and_validate(base_url=url, timeout=30)
+        case.call_and_validate(base_url=url, timeout=30, excluded_checks=LEFT_OUT[mode])
 
     try:
         asked()
