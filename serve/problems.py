@@ -47,7 +47,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-READ = documented(404, 422, 503)
+READ = documented(404, 414, 422, 503)
 """What a question to the model may meet."""
 
 

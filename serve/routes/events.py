@@ -87,7 +87,7 @@ def _fresh_s(stream: dict[str, Any]) -> float | None:
     "/events",
     responses={
         200: {"description": "Events until the client goes.", "content": {"text/event-stream": {}}},
-        **documented(422, 503),
+        **documented(414, 422, 503),
     },
     response_class=StreamingResponse,
 )

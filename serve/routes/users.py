@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1")
 ListQuery = Annotated[schema.ListQuery, Query()]
 GroupQuery = Annotated[schema.GroupQuery, Query()]
 BODY = documented(400, 413)
-WRITE = {**documented(422, 503), **BODY}
+WRITE = {**documented(414, 422, 503), **BODY}
 
 
 @router.get(

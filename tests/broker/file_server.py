@@ -11,11 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FileServer:
-    """`files` are path → content; `cut` paths end after half of it, as a connection that breaks."""
+    """`files` are path → content; `cut` paths end after half of it, as a connection that breaks;
+    `late` ones are not there when they are first asked for."""
 
     def __init__(self, files: dict[str, bytes], certificate: ssl.SSLContext | None) -> None:
         self.files = files
         self.cut: set[str] = set()
+        self.late: set[str] = set()
         self.asked: Counter[str] = Counter()
         ours = self
 
@@ -23,7 +25,7 @@ class FileServer:
             def do_GET(self) -> None:
                 ours.asked[self.path] += 1
                 content = ours.files.get(self.path)
-                if content is None:
+                if content is None or (self.path in ours.late and ours.asked[self.path] == 1):
                     self.send_error(404)
                     return
                 self.send_response(200)

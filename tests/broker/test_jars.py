@@ -101,12 +101,10 @@ def test_half_a_download_is_not_used_and_the_whole_jars_are_kept(cache: Path, re
 
 
 def test_a_failure_that_passes_is_retried(repository: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = dict(repository.files)
-    del repository.files[PATHS["kafka-clients"]]
-    threading.Timer(0.2, lambda: repository.files.update(whole)).start()
-    monkeypatch.setattr(jars, "RETRY_S", (0.1, 1.0))
+    repository.late.add(PATHS["kafka-clients"])
+    monkeypatch.setattr(jars, "RETRY_S", (0.1,))
     assert names(jars.kafka_broker_jars()) == ["kafka-clients-1.0.jar", "kafka_2.13-1.0.jar"]
-    assert repository.asked[PATHS["kafka-clients"]] > 1
+    assert repository.asked[PATHS["kafka-clients"]] == 2
 
 
 def test_a_jar_that_is_not_the_locked_one_is_refused(cache: Path, repository: FileServer) -> None:
