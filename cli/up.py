@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -99,7 +100,7 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
             text=True,
         )
         if RecommendationsStore(settings.warehouse).current_or_none():  # else everybody waits for it
-            os.setpriority(os.PRIO_PROCESS, child.pid, REFIT_NICENESS)
+            lower_priority(child.pid)
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
         reader.start()
@@ -115,6 +116,13 @@ def refit_in_child(settings: Settings) -> Callable[[threading.Event], None]:
             raise ReelstreamError(last or f"the refit ended with exit code {child.returncode}")
 
     return refit
+
+
+def lower_priority(pid: int) -> None:
+    """Linux may share time between sessions and look at niceness only within each: then the session is told too (sched(7))."""
+    os.setpriority(os.PRIO_PROCESS, pid, REFIT_NICENESS)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(REFIT_NICENESS))
 
 
 def line(report: BatchReport) -> str:
