@@ -27,6 +27,7 @@ from reelstream.als.arrays import F32, Csr
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.fit import WIDTH, movie_sums, transitions
 from reelstream.als.fold_in import FoldIn
+from reelstream.als.prior import learned
 from reelstream.errors import UsageError
 from reelstream.settings import Settings
 from reelstream.spark_session import open_session
@@ -85,6 +86,7 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
         movie_counts=matrix.by_movie.counts(),
         movie_sums=movie_sums(matrix.by_movie),
         settings=model,
+        rating_prior=learned(ranking_user, rating_user),
         transitions=transitions(matrix),
     )
     users = FoldIn(factors).solve(by_user)  # as every later fold-in has them, by the order of their ratings too

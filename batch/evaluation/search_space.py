@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from reelstream.als.factors import ModelSettings
+from reelstream.als.fit import Model
 from reelstream.errors import UsageError
 
-MODELS = ("rating", "ranking")
+MODELS: tuple[Model, ...] = ("rating", "ranking")
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[str, ...]] = {
     model: tuple(
         name
         for name in ModelSettings().to_dict()

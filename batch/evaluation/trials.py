@@ -2,8 +2,8 @@
 
 In: the settings to search. Out: trials, and a row of TRIALS for each that has run. Next:
 `reelstream.batch.evaluation.tune` runs them over Spark and compares the rows.
-A trial fits one of the two models with the settings in question, and the other one as cheaply as can be: the models do
-not know of each other, so the trials of both are a sum, not a product.
+A trial fits one of the two models with the settings in question. The ranking model does not know of the other one, and the
+rating model is fitted beside the ranking model in use, so the trials of both are a sum, not a product.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reelstream.als.arrays import F32, I64
-from reelstream.als.factors import ModelSettings, RatingMatrix
-from reelstream.als.fit import fit
+from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
+from reelstream.als.fit import Model, fit_one
 from reelstream.als.metrics import evaluate
 from reelstream.batch.evaluation.search_space import DEFAULTS, MODELS, SETTINGS, WHOLE, Space, combinations
 from reelstream.errors import DamagedStore, ReelstreamError, UsageError
@@ -31,11 +31,6 @@ from reelstream.store import pointer
 FIGURES = {"rating": ("rmse", "mae"), "ranking": ("ndcg_at_10", "recall_at_10")}
 """What a model is measured by; the first figure decides."""
 NAMES = {"rmse": "RMSE", "mae": "MAE", "ndcg_at_10": "nDCG@10", "recall_at_10": "recall@10"}
-
-_CHEAPEST: dict[str, dict[str, Any]] = {
-    "rating": {"rating_rank": 0, "rating_iterations": 1},
-    "ranking": {"ranking_rank": 1, "ranking_iterations": 1},
-}
 
 TRIALS = pa.schema(
     [
@@ -56,7 +51,7 @@ TRIALS = pa.schema(
 class Trial:
     id: str
     """A hash of all that the figures depend on: settings, ratings and split."""
-    model: str
+    model: Model
     """rating or ranking: the model that is measured."""
     settings: dict[str, Any]
     """For ModelSettings, by name; not checked yet."""
@@ -80,8 +75,10 @@ def trials(
             continue
         (other,) = set(MODELS) - {model}
         for values in [{}, *combinations(own, n_random, [seed, number])]:
-            mine = {name: value for name, value in base.to_dict().items() if name not in SETTINGS[other]}
-            settings = mine | values | _CHEAPEST[other]
+            beside = (
+                base if model == "rating" else ModelSettings()
+            )  # a ranking model is fitted without a look at the other
+            settings = base.to_dict() | {name: getattr(beside, name) for name in SETTINGS[other]} | values
             text = json.dumps([model, settings, data, split], sort_keys=True)
             name = hashlib.sha256(text.encode()).hexdigest()[:16]
             found.setdefault(name, Trial(name, model, settings, data, split))
@@ -93,6 +90,8 @@ class Material:
     """What every trial of a tune is fitted on, and T ratings that it is measured on."""
 
     train: RatingMatrix
+    known: Factors
+    """Both models fitted with the settings in use; each trial fits one of them anew."""
     user_id: I64
     movie_id: I64
     rating: F32
@@ -104,7 +103,7 @@ def run(trial: Trial, material: Material) -> dict[str, Any]:
     try:
         settings = ModelSettings(**trial.settings)
         since = time.perf_counter()
-        factors = fit(material.train, settings, threads=1)
+        factors = fit_one(trial.model, material.known, material.train, settings, None, threads=1)
         fit_seconds = time.perf_counter() - since
         figures = evaluate(factors, material.train, material.user_id, material.movie_id, material.rating)
         figures = {name: figures[name] for name in FIGURES[trial.model]}

@@ -94,14 +94,15 @@ def tune(
         kept = len(rows)
         progress(None, kept, len(found))
         missing = [trial for trial in found if trial.id not in rows]
-        material = Material(matrix_for(fitted, held_out), held_out.user_id, held_out.movie_id, held_out.rating)
-        for new in over_spark(missing, material, settings, out) if missing else ():
+        for new in over_spark(missing, _material(fitted, held_out, base), settings, out) if missing else ():
             write(new, out)
             failpoint("trial-written")
             rows[new["trial"]] = new
             progress(new, len(rows), len(found))
     ordered = [rows[trial.id] for trial in found]
-    best = {model: best_of(ordered, model) for model in MODELS if any(row["model"] == model for row in ordered)}
+    best: dict[str, dict[str, Any]] = {
+        model: best_of(ordered, model) for model in MODELS if any(row["model"] == model for row in ordered)
+    }
     winner = base
     for model, row in best.items():
         winner = replace(winner, **{name: row[name] for name in SETTINGS[model]})
@@ -114,6 +115,11 @@ def tune(
         _measure(known, test, {"winner": winner, "in_use": base}),
         {"data": data, "split": str(by), "ratings": len(ratings), "test_ratings": len(test)},
     )
+
+
+def _material(fitted: RatingColumns, held_out: RatingColumns, base: ModelSettings) -> Material:
+    matrix = matrix_for(fitted, held_out)
+    return Material(matrix, fit(matrix, base), held_out.user_id, held_out.movie_id, held_out.rating)
 
 
 def fingerprint(ratings: RatingColumns, by: SplitRule) -> str:

@@ -126,7 +126,7 @@ def search(
     run = _Search(work, matrix.by_user.ages is not None, progress)
     settings = base
     if fits:
-        settings = run.best("rating model", _Ratings(few), settings, "rating")
+        settings = run.best("rating model", _Ratings(few, settings), settings, "rating")
     if all(len(part.held_out.users) for part in parts):  # else there is nobody to compare lists for
         if fits:
             settings = run.best("ranking model", _Rankings(few), settings, "ranking")
@@ -172,12 +172,16 @@ class _Comparison(Protocol):
 class _Ratings:
     figure = "rmse"
 
-    def __init__(self, parts: list[Fold]) -> None:
+    """Each beside the same ranking model."""
+
+    def __init__(self, parts: list[Fold], settings: ModelSettings) -> None:
         self._parts = parts
+        self._ranked = [fit_one("ranking", part.unfitted, part.train, settings, None) for part in parts]
         self._n = sum(len(part.held_out.rating) for part in parts)
 
     def losses(self, settings: ModelSettings) -> F64:
-        fitted = ((part, fit_one("rating", part.unfitted, part.train, settings, None)) for part in self._parts)
+        known = zip(self._parts, self._ranked, strict=True)
+        fitted = ((part, fit_one("rating", factors, part.train, settings, None)) for part, factors in known)
         return np.concatenate([part.rating_losses(factors) for part, factors in fitted])
 
     def value(self, losses: F64) -> float:

@@ -64,9 +64,8 @@ class Alternation:
         system: Callable[[Csr, F32], System],
         movie: F32,
         user: F32 | None,
-        last: Callable[[Csr, F32], System] | None = None,
     ) -> tuple[F32, F32]:
-        """(users' vectors, movies' vectors) after the last half-step, the users', which is that of `last` where given.
+        """(users' vectors, movies' vectors) after the last half-step, the movies'.
 
         passes: how many at the least and at the most; between these it ends once the objective is flat. movie: where to
         start; user: what the first half-step may go on from.
@@ -86,8 +85,12 @@ class Alternation:
             fall, fall_before = before - after, fall
             if done >= least and self._is_flat(fall, fall_before, after):
                 break
-        user, _ = self._solve(by_user, (last or system)(by_user, movie))
+        assert user is not None  # there is at least one pass
         return user, movie
+
+    def users(self, system: System) -> F32:
+        """The users' vectors by a half-step that is solved to the end."""
+        return self._solve(self.matrix.by_user, system)[0]
 
     def _is_flat(self, fall: float, last: float, objective: float) -> bool:
         """True once what all further passes would still take from the objective is below the tolerance.

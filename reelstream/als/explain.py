@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reelstream.als.arrays import F64, Csr
+from reelstream.als.arrays import F32, F64, Csr
 from reelstream.als.factors import Factors
 from reelstream.als.fit import ranking_system, rating_system
 from reelstream.als.list_scores import list_scores
@@ -55,11 +55,12 @@ def score_parts(factors: Factors, history: Csr, position: int, movies_gram: F64)
     return ScoreParts(taste / scores.scale[0], share * float(extra[positions == position].sum()))
 
 
-def expected_without(factors: Factors, history: Csr) -> F64:
+def expected_without(factors: Factors, history: Csr, drawn_to: F32 | None = None) -> F64:
     """The stars that the rating model expects of each rating of the history had it not been given, float64[L], clipped.
 
-    history: one row over the positions in `factors.movie_ids`. The user is solved from all other ratings by the
-    leave-one-out identity of ridge regression, y − (y − ŷ) / (1 − h), with the regularisation of the whole history:
+    history: one row over the positions in `factors.movie_ids`. drawn_to: what `FoldIn.drawn_to` says, float32[1, Kr]. The user
+    is solved from all other ratings by the leave-one-out identity of ridge regression, y − (y − ŷ) / (1 − h), with the
+    regularisation of the whole history, and drawn to where that is:
     Allen, "The Relationship between Variable Selection and Data Augmentation and a Method for Prediction", Technometrics
     16 (1974). Raises UsageError if the history is not one row.
     """
@@ -68,6 +69,8 @@ def expected_without(factors: Factors, history: Csr) -> F64:
     system = rating_system(history, factors.mean, factors.movie_bias, settings, for_users=True)
     w, targets, regularization, bias = (array.astype(np.float64) for array in system)
     q = factors.rating_movie[history.indices].astype(np.float64)  # [L, Kr]
+    if drawn_to is not None:
+        targets = targets - q @ drawn_to[0].astype(np.float64)
     z = np.column_stack([q, np.ones(len(q))])  # [L, Kr + 1]
     penalty = np.full(z.shape[1], float(regularization[0]))  # [Kr + 1]
     penalty[-1] = float(bias[0])

@@ -216,6 +216,9 @@ class Factors:
     movie_sums: F64
     """float64[M]: sum of those ratings, in stars."""
     settings: ModelSettings
+    rating_prior: F32 | None = None
+    """float32[K, Kr]: where a user's rating vector is expected by their ranking vector, see `reelstream.als.prior`; None where
+    it is drawn to 0."""
     transitions: Transitions | None = None
     """Over movies of its own, in its own order; None where the order of the ratings is not known."""
 

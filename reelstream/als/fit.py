@@ -16,6 +16,8 @@ Recency. Tastes, and the habit of rating high or low, drift (Koren, "Collaborati
 2009), and what to watch next depends on what was rated last. So the last half-step of both models, which gives the users'
 vectors, weighs a rating by floor + boost · exp(−age / τ) as well, with age the number of the user's newer ratings; that of
 the ranking model has a p of its own, too.
+Which movies a user rated. The last half-step of the rating model draws a user's vector not to 0 but to where those who rated
+such movies are (`prior`).
 Half-steps go on from the rows' last vectors (`kernel`). Both models end with the users' half-step, solved to the end, so
 folding in a user's full history gives the very factors that the fit gave.
 """
@@ -23,12 +25,12 @@ folding in a user's full history gives the very factors that the fit gave.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reelstream.als import prior
 from reelstream.als.alternate import Alternation, HalfStep, StepProgress, System
 from reelstream.als.arrays import F32, F64, I64, Csr, index_of
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
@@ -69,45 +71,41 @@ def fit(
     counts, sums = matrix.by_movie.counts(), movie_sums(matrix.by_movie)  # [M], [M]
     mean = float(sums.sum() / counts.sum())
     run = Alternation(matrix, settings.tolerance, threads, half_step, progress)
-    user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, settings, mean, start, run)
     ranking_user, ranking_movie = _fit_ranking(matrix, settings, start, run)
+    rating = _fit_rating(matrix, settings, mean, start, run, ranking_user)
     return Factors(
         user_ids=matrix.user_ids,
         movie_ids=matrix.movie_ids,
         mean=mean,
-        user_bias=user_bias,
-        movie_bias=movie_bias,
-        rating_user=rating_user,
-        rating_movie=rating_movie,
         ranking_user=ranking_user,
         ranking_movie=ranking_movie,
         movie_counts=counts,
         movie_sums=sums,
         settings=settings,
         transitions=transitions(matrix, threads),
+        **rating,
     )
 
 
 def fit_one(
-    model: Model, factors: Factors, matrix: RatingMatrix, settings: ModelSettings, start: Factors | None
+    model: Model,
+    factors: Factors,
+    matrix: RatingMatrix,
+    settings: ModelSettings,
+    start: Factors | None,
+    *,
+    threads: int | None = None,
 ) -> Factors:
     """The factors with one model fitted anew, with other settings; those of the other one and the transitions stay.
 
-    factors: of the matrix. start: factors to go on from.
+    factors: of the matrix. start: factors to go on from. threads: as in `fit`.
     """
     from reelstream.als import kernel  # importing numba takes a moment, and reading factors needs none
 
-    run = Alternation(matrix, settings.tolerance, None, kernel.half_step, None)
+    run = Alternation(matrix, settings.tolerance, threads, kernel.half_step, None)
     if model == "rating":
-        user_bias, rating_user, movie_bias, rating_movie = _fit_rating(matrix, settings, factors.mean, start, run)
-        return replace(
-            factors,
-            user_bias=user_bias,
-            rating_user=rating_user,
-            movie_bias=movie_bias,
-            rating_movie=rating_movie,
-            settings=settings,
-        )
+        rating = _fit_rating(matrix, settings, factors.mean, start, run, factors.ranking_user)
+        return replace(factors, settings=settings, **rating)
     ranking_user, ranking_movie = _fit_ranking(matrix, settings, start, run)
     return replace(factors, ranking_user=ranking_user, ranking_movie=ranking_movie, settings=settings)
 
@@ -152,7 +150,8 @@ def ranking_system(
     for_users: the one that gives the users' vectors: it has a p of its own, and recency weights where the rows have ages.
     """
     power = settings.ranking_user_power if for_users else settings.ranking_power
-    weights = np.maximum(rows.values / np.float32(settings.rating_max), 0) ** np.float32(power)
+    with np.errstate(over="ignore"):  # what is no number then is found by the half-step
+        weights = np.maximum(rows.values / np.float32(settings.rating_max), 0) ** np.float32(power)
     if for_users and rows.ages is not None:
         recent = np.exp(-rows.ages / np.float32(settings.ranking_recency_span))
         weights = weights * (settings.ranking_recency_floor + settings.ranking_recency_boost * recent)
@@ -162,9 +161,14 @@ def ranking_system(
 
 
 def _fit_rating(
-    matrix: RatingMatrix, settings: ModelSettings, mean: float, start: Factors | None, run: Alternation
-) -> tuple[F32, F32, F32, F32]:
-    """(user_bias [U], p [U, Kr], movie_bias [M], q [M, Kr])."""
+    matrix: RatingMatrix,
+    settings: ModelSettings,
+    mean: float,
+    start: Factors | None,
+    run: Alternation,
+    ranking_user: F32,
+) -> dict[str, Any]:
+    """The rating model's arrays, by the names that Factors has for them. ranking_user: [U, K], of the ranking model."""
     counts = matrix.by_movie.counts()
     deviation = movie_sums(matrix.by_movie) - counts * mean  # [M]
     bias = (deviation / (counts + settings.rating_bias_regularization)).astype(np.float32)
@@ -181,13 +185,23 @@ def _fit_rating(
         return System(vectors, *weighted)
 
     movie = np.column_stack([factors, bias])
-    last = None if start is None else np.column_stack([start.rating_user, start.user_bias])
-    user = _last_users(matrix.user_ids, start, last, movie.shape[1])
+    known_users = None if start is None else np.column_stack([start.rating_user, start.user_bias])
+    user = _last_users(matrix.user_ids, start, known_users, movie.shape[1])
     passes = (WARM_PASSES if start else RATING_PASSES, settings.rating_iterations)
-    last_step = partial(system, for_users=True)
-    user, movie = run.alternate("rating model", passes, system, movie, user, last_step)
+    user, movie = run.alternate("rating model", passes, system, movie, user)
+    prior_map = prior.learned(ranking_user, user[:, :-1])
+    drawn_to = prior.expected(ranking_user, prior_map)  # [U, Kr]
+    last = system(matrix.by_user, movie, for_users=True)
+    left = prior.left_over(last.targets, matrix.by_user, movie[:, :-1], drawn_to)
+    user = run.users(replace(last, targets=left))
     plain = np.ascontiguousarray
-    return plain(user[:, -1]), plain(user[:, :-1]), plain(movie[:, -1]), plain(movie[:, :-1])
+    return {
+        "user_bias": plain(user[:, -1]),
+        "rating_user": user[:, :-1] + drawn_to,
+        "movie_bias": plain(movie[:, -1]),
+        "rating_movie": plain(movie[:, :-1]),
+        "rating_prior": prior_map,
+    }
 
 
 def _fit_ranking(
@@ -203,14 +217,11 @@ def _fit_ranking(
         weighted = by_user if rows is matrix.by_user else by_movie
         return System(other, *weighted, alpha0=settings.ranking_alpha0)
 
-    def last(rows: Csr, other: F32) -> System:
-        return System(
-            other, *ranking_system(rows, len(other), settings, for_users=True), alpha0=settings.ranking_alpha0
-        )
-
     user = _last_users(matrix.user_ids, start, start.ranking_user if start else None, settings.ranking_rank)
     passes = (WARM_PASSES if start else RANKING_PASSES, settings.ranking_iterations)
-    return run.alternate("ranking model", passes, system, factors, user, last)
+    _, movie = run.alternate("ranking model", passes, system, factors, user)
+    last = ranking_system(matrix.by_user, len(movie), settings, for_users=True)
+    return run.users(System(movie, *last, alpha0=settings.ranking_alpha0)), movie
 
 
 def _first_movies(movie_ids: I64, start: Factors | None, known: F32 | None, rank: int, seed: int) -> F32:

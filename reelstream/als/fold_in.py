@@ -14,6 +14,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from reelstream.als import prior
 from reelstream.als.arrays import F32, F64, I64, Csr
 from reelstream.als.explain import gram
 from reelstream.als.factor_rows import MOVIES, USERS, rows_at, with_rows
@@ -66,13 +67,15 @@ class FoldIn:
         others.
         Raises UsageError if a position lies outside the movies, or for a rating that is not finite.
         """
-        rating = self.rating(histories, self.factors.settings, threads=threads)
-        return FoldedUsers(*rating, self.ranking(histories, self.factors.settings, threads=threads))
+        settings = self.factors.settings
+        ranking = self.ranking(histories, settings, threads=threads)
+        rating = self._movies.rating(histories, settings, threads, self.drawn_to(ranking), for_users=True)
+        return FoldedUsers(*rating, ranking)
 
-    def rating(self, histories: Csr, settings: ModelSettings, *, threads: int | None = None) -> tuple[F32, F32]:
-        """The rating model's (biases float32[R], vectors float32[R, Kr]) alone, as they were with other settings of the users'
-        last half-step. Else as `solve`."""
-        return self._movies.rating(histories, settings, threads, for_users=True)
+    def drawn_to(self, ranking: F32) -> F32 | None:
+        """Where the rating vectors float32[R, Kr] of users with these ranking vectors are drawn to; None is 0."""
+        known = self.factors.rating_prior
+        return None if known is None else prior.expected(ranking, known)
 
     def ranking(self, histories: Csr, settings: ModelSettings, *, threads: int | None = None) -> F32:
         """The ranking model's vectors alone, float32[R, K], as they were with other settings of the users' last half-step and
@@ -145,18 +148,28 @@ class _Side:
     def __init__(self, factors: Factors, bias: F32, rating: F32, ranking: F32) -> None:
         self._mean = factors.mean
         self._bias = bias
+        self._rating = rating
         augmented = np.column_stack([rating, np.ones(len(rating), np.float32)])  # [C, Kr + 1]
         self._solve_rating = _solver(augmented, 0.0)
         self._solve_ranking = _solver(ranking, factors.settings.ranking_alpha0)
 
     def rating(
-        self, histories: Csr, settings: ModelSettings, threads: int | None, *, for_users: bool = False
+        self,
+        histories: Csr,
+        settings: ModelSettings,
+        threads: int | None,
+        drawn_to: F32 | None = None,
+        *,
+        for_users: bool = False,
     ) -> tuple[F32, F32]:
-        """(bias [R], rating factors [R, Kr])."""
+        """(bias [R], rating factors [R, Kr]). drawn_to: [R, Kr]; None is 0."""
         histories.check_columns(len(self._bias))
-        system = rating_system(histories, self._mean, self._bias, settings, for_users=for_users)
-        solved = self._solve_rating(histories, *system, threads=threads)  # [R, Kr + 1]
-        return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(solved[:, :-1])
+        weights, targets, *rest = rating_system(histories, self._mean, self._bias, settings, for_users=for_users)
+        if drawn_to is not None:
+            targets = prior.left_over(targets, histories, self._rating, drawn_to)
+        solved = self._solve_rating(histories, weights, targets, *rest, threads=threads)  # [R, Kr + 1]
+        factors = solved[:, :-1] if drawn_to is None else solved[:, :-1] + drawn_to
+        return np.ascontiguousarray(solved[:, -1]), np.ascontiguousarray(factors)
 
     def ranking(self, histories: Csr, settings: ModelSettings, threads: int | None, *, for_users: bool = False) -> F32:
         """Ranking factors [R, K]."""

@@ -76,10 +76,10 @@ def basis(other: F32, alpha0: float, *, threads: int | None = None) -> Basis:
     if alpha0 == 0.0:
         nothing = np.zeros((0, 0), np.float32)
         return Basis(vectors, np.zeros(n_factors, np.float32), nothing, nothing)
-    gram = _gram(vectors, threads)[:n_factors, :n_factors].copy()
-    if not np.isfinite(gram).all():
+    products = gram(other, threads=threads)
+    if not np.isfinite(products).all():
         raise UsageError(NOT_FINITE)
-    eigenvalues, Qt = compiled.eigen(gram)  # [K], [K, K]
+    eigenvalues, Qt = compiled.eigen(products)  # [K], [K, K]
     diagonal = (alpha0 * eigenvalues).astype(np.float32)
     turn, turned = _padded(Qt), np.zeros_like(vectors)  # [K, Kp], [C, Kp]
     ends = np.arange(1, len(other) + 1) * n_factors * n_factors
@@ -151,17 +151,18 @@ def _padded(matrix: np.ndarray) -> F32:
     return padded
 
 
-def _gram(vectors: F32, threads: int | None) -> F64:
-    """VᵀV, float64[Kp, Kp]. Summed in parts of a fixed size, so that the number of threads does not change it."""
-    n_parts = -(-len(vectors) // _GRAM_ROWS)
-    size = vectors.shape[1]
+def gram(vectors: F32, *, threads: int | None = None) -> F64:
+    """VᵀV, float64[K, K], of float32[C, K]. Summed in parts of a fixed size: the same bit by bit for any number of threads."""
+    padded, n_factors = _padded(vectors), vectors.shape[1]
+    n_parts = -(-len(padded) // _GRAM_ROWS)
+    size = padded.shape[1]
     parts = np.zeros((n_parts, size, size), np.float32)
 
     def work(start: int, stop: int) -> None:
         for part in range(start, stop):
-            compiled.gram_part(vectors, part * _GRAM_ROWS, min((part + 1) * _GRAM_ROWS, len(vectors)), parts[part])
+            compiled.gram_part(padded, part * _GRAM_ROWS, min((part + 1) * _GRAM_ROWS, len(padded)), parts[part])
 
     blocks.run(work, np.arange(1, n_parts + 1) * _GRAM_ROWS * size * size, threads, _WORTH)
     lower = np.tril(parts.sum(axis=0, dtype=np.float64))  # [Kp, Kp]
-    gram: F64 = lower + np.tril(lower, -1).T
-    return gram
+    full: F64 = lower + np.tril(lower, -1).T
+    return full[:n_factors, :n_factors].copy()

@@ -42,7 +42,8 @@ def because(now: Snapshot, ratings: StarsByMovie, movie_id: int) -> Because:
 def surprises(now: Snapshot, ratings: StarsByMovie, n: int) -> Rows[Surprise]:
     """The n ratings that are furthest from what all the others let expect."""
     history = history_of(now, ratings)
-    expected = expected_without(now.factors, history)  # [L]
+    drawn_to = now.fold_in.drawn_to(now.fold_in.ranking(history, now.factors.settings))
+    expected = expected_without(now.factors, history, drawn_to)  # [L]
     off = history.values - expected  # [L]
     ids, stars = now.factors.movie_ids[history.indices].tolist(), history.values.tolist()
     return Rows(

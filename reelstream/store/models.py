@@ -1,5 +1,5 @@
-"""The model of a version on disk: `models/version=…/users.parquet`, `movies.parquet`, `transitions.parquet` and
-`model.json`.
+"""The model of a version on disk: `models/version=…/users.parquet`, `movies.parquet`, `rating_prior.parquet`,
+`transitions.parquet` and `model.json`.
 
 A version is current when `recommendations/CURRENT` names it: models and tables move together, by one pointer.
 """
@@ -23,6 +23,7 @@ from reelstream.store.rating_rows import Offsets
 
 USERS = "users.parquet"
 TRANSITIONS = "transitions.parquet"
+RATING_PRIOR = "rating_prior.parquet"
 MEASURED = "measured"
 """Directory within a version's: the fit that its metrics are of, from which the next refit goes on."""
 
@@ -41,8 +42,11 @@ def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factor
     pointer.write_table(movies_table(factors), path / "movies.parquet")
     if factors.transitions is not None:
         pointer.write_table(_transitions_table(factors.transitions), path / TRANSITIONS)
+    if factors.rating_prior is not None:
+        pointer.write_table(pa.table({"rating_factors": _vectors(factors.rating_prior)}), path / RATING_PRIOR)
     model = {
         "mean": factors.mean,
+        "rating_prior": factors.rating_prior is not None,
         "transitions": factors.transitions is not None,
         "settings": factors.settings.to_dict(),
         **info,
@@ -63,6 +67,9 @@ def load(path: Path) -> Factors:
         rating_user=_matrix(users["rating_factors"]),
         ranking_user=_matrix(users["ranking_factors"]),
         settings=ModelSettings.from_dict(model["settings"]),
+        rating_prior=_matrix(pointer.read_table(path / RATING_PRIOR)["rating_factors"])
+        if model.get("rating_prior")
+        else None,
         transitions=_load_transitions(path / TRANSITIONS) if model.get("transitions") else None,
         **movie_arrays(movies),
     )

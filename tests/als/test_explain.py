@@ -73,7 +73,11 @@ def test_without_ratings_there_are_no_parts(factors: Factors) -> None:
 def test_what_is_expected_is_what_the_other_ratings_alone_give(factors: Factors) -> None:
     rated = history((3, 5.0), (10, 0.5), (21, 4.0), (44, 3.0), (60, 4.5))
     rated = replace(rated, ages=np.array([4, 0, 3, 1, 2], np.int32))
-    expected = expected_without(factors, rated)
+    fold_in = FoldIn(factors)
+    drawn_to = fold_in.drawn_to(fold_in.ranking(rated, factors.settings))
+    assert drawn_to is not None
+    assert drawn_to.any()
+    expected = expected_without(factors, rated, drawn_to)
     solving = (factors.mean, factors.movie_bias, factors.settings)
     _, _, regularization, bias = rating_system(rated, *solving, for_users=True)
     assert rated.ages is not None
@@ -82,7 +86,9 @@ def test_what_is_expected_is_what_the_other_ratings_alone_give(factors: Factors)
         others = np.arange(5) != i
         rest = Csr(np.array([0, 4], np.int64), rated.indices[others], rated.values[others], rated.ages[others])
         weights, targets, _, _ = rating_system(rest, *solving, for_users=True)
+        targets = targets - factors.rating_movie[rest.indices] @ drawn_to[0]
         x = reference.half_step(rest, augmented, weights, targets, regularization, bias_regularization=bias)[0]
+        x[:-1] += drawn_to[0]
         at = rated.indices[i]
         alone = factors.mean + factors.movie_bias[at] + augmented[at] @ x
 

@@ -39,7 +39,7 @@ def test_is_the_movies_half_step_of_the_fit() -> None:
         return solved[-1]
 
     factors = fit(ratings, MODEL, half_step=recorded)
-    rating, ranking = solved[: 2 * 6 + 1], solved[2 * 6 + 1 :]  # users, movies, …, users; of each model
+    ranking, rating = solved[: 2 * 5 + 1], solved[2 * 5 + 1 :]  # users, movies, …, users; of each model
     before = replace(  # the users as they were when the movies were solved last
         factors, user_bias=rating[-3][:, -1], rating_user=rating[-3][:, :-1], ranking_user=ranking[-3]
     )
