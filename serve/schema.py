@@ -241,6 +241,36 @@ class Versions(BaseModel):
     history: list[dict[str, Any]] = Field(description="A row for each refit, oldest first.")
 
 
+class LiveFigures(BaseModel):
+    """Of ratings that were scored by what was known before each; null where not defined. `popular_` is what popularity does,
+    `recent_` popularity of late, `bias_only_` biases only; `_low` and `_high` are the ends of 95 % intervals."""
+
+    ratings: int
+    liked: int = Field(description="Ratings of a movie that was liked: these have a hit rate and an nDCG.")
+    rmse: float | None = None
+    rmse_low: float | None = None
+    rmse_high: float | None = None
+    bias_only_rmse: float | None = None
+    hit_rate: float | None = None
+    hit_rate_low: float | None = None
+    hit_rate_high: float | None = None
+    popular_hit_rate: float | None = None
+    recent_hit_rate: float | None = None
+    ndcg_at_10: float | None = None
+    ndcg_at_10_low: float | None = None
+    ndcg_at_10_high: float | None = None
+    popular_ndcg_at_10: float | None = None
+    recent_ndcg_at_10: float | None = None
+
+
+class QualityPoint(LiveFigures):
+    ended_at: datetime
+
+
+class Quality(LiveFigures):
+    over_time: list[QualityPoint] = Field(description="Oldest first; each has its share of the ratings.")
+
+
 class Well(BaseModel):
     status: Literal["ok"] = "ok"
 

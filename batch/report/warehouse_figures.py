@@ -23,8 +23,7 @@ from reelstream.settings import Settings
 from reelstream.store import version_history
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
-from reelstream.store.quality_figures import SUMS
-from reelstream.store.quality_figures import figures as quality_figures
+from reelstream.store.quality_figures import over_time
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 
@@ -71,7 +70,7 @@ def gather(settings: Settings, user_ids: Sequence[int] = ()) -> WarehouseFigures
         warehouse=str(settings.warehouse),
         came_in=_came_in(status, ratings, store.read_rejects()),
         versions=[{**row, "settings": _settings(row["tuning"])} for row in version_history.read(settings.warehouse)],
-        live=_live(QualityStore(settings.warehouse).read()),
+        live=over_time(QualityStore(settings.warehouse).read()),
         freshness=_freshness(status),
         catalogue=catalogue,
         examples=examples,
@@ -110,21 +109,6 @@ def _settings(tuning: dict[str, Any] | None) -> str:
 def _counts(values: pa.ChunkedArray) -> list[list[Any]]:
     """[value, how often it stands there], ascending."""
     return sorted([row["values"], row["counts"]] for row in pc.value_counts(values).to_pylist())
-
-
-def _live(quality: pa.Table) -> dict[str, Any] | None:
-    """The figures of all rows, and the sums of each, over time. Rows of an older reelstream, which lack sums, are left out."""
-    quality = quality.filter(pc.is_valid(quality["gain"]))
-    if not quality.num_rows:
-        return None
-    sums = {name: pc.sum(quality[name]).as_py() for name in SUMS}
-    over_time = quality.select(["ended_at", *SUMS]).to_pylist()
-    return {
-        "ratings": sums["ratings"],
-        "liked": sums["liked"],
-        **quality_figures(sums),
-        "over_time": [{**row, "ended_at": row["ended_at"].isoformat()} for row in over_time],
-    }
 
 
 def _freshness(status: dict[str, Any]) -> dict[str, Any]:

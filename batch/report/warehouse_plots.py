@@ -6,21 +6,17 @@ In: `WarehouseFigures`. Out: `Plot`s, SVG as text. Next: `reelstream.batch.repor
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from reelstream.batch.report.svg_plot import MODEL, OTHER, Plot, bars, label, lines, svg
 from reelstream.batch.report.warehouse_figures import WarehouseFigures
-from reelstream.store.quality_figures import SUMS
-from reelstream.store.quality_figures import figures as quality_figures
+from reelstream.store.quality_figures import points
 
 NOTHING = "There is nothing to draw yet."
 LABELS = 6
 """Words below an axis, at the most."""
-POINTS = 30
-"""Points of a line over time, about, at the most."""
 
 
 def all_plots(figures: WarehouseFigures) -> dict[str, list[Plot]]:
@@ -116,16 +112,16 @@ def _live(figures: WarehouseFigures, title: str, unit: str, ours: str, baselines
     if not value:
         why = "No live rating was scored yet: that takes a published version, and a movie new to its user."
         return Plot(title, "", why)
-    points = _points(value["over_time"], "ratings" if ours == "rmse" else "liked")
-    if len(points) < 2:
+    over = points(value["over_time"], "ratings" if ours == "rmse" else "liked")
+    if len(over) < 2:
         return Plot(title, "", "There are too few minutes with live ratings for a line.")
-    times = [datetime.fromisoformat(point["ended_at"]).timestamp() for point in points]
+    times = [datetime.fromisoformat(point["ended_at"]).timestamp() for point in over]
 
     def draw(axes: Axes) -> None:
-        low, high = ([_drawn(point[f"{ours}_{end}"]) for point in points] for end in ("low", "high"))
+        low, high = ([_drawn(point[f"{ours}_{end}"]) for point in over] for end in ("low", "high"))
         axes.fill_between(times, low, high, color=MODEL, alpha=0.2, linewidth=0)
         names = {"this model": ours, **baselines}
-        lines(axes, times, {name: [_drawn(point[field]) for point in points] for name, field in names.items()}, ".")
+        lines(axes, times, {name: [_drawn(point[field]) for point in over] for name, field in names.items()}, ".")
         at = np.linspace(times[0], times[-1], 3)
         axes.set_xticks(at, [datetime.fromtimestamp(time, UTC).strftime("%d %b %H:%M") for time in at])
         axes.set(ylabel=unit)
@@ -135,7 +131,7 @@ def _live(figures: WarehouseFigures, title: str, unit: str, ours: str, baselines
     interval = f"95 % interval {_said(value[f'{ours}_low'])} to {_said(value[f'{ours}_high'])}"
     reading = (
         f"{better} is better. {unit.split(' in ')[0]} {_said(value[ours])} in all, {interval}; {beside}. Each point is of "
-        f"{value['ratings'] / len(points):,.0f} ratings on average, with its interval."
+        f"{value['ratings'] / len(over):,.0f} ratings on average, with its interval."
     )
     return Plot(title, svg(draw, f"live-{ours}", f"{unit} over time. {reading}"), reading)
 
@@ -146,26 +142,6 @@ def _drawn(value: float | None) -> float:
 
 def _said(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
-
-
-def _points(rows: list[dict[str, Any]], counted: str) -> list[dict[str, Any]]:
-    """Figures of rows put together until each point has its share: a minute with one rating says nothing by itself."""
-    rows = [row for row in rows if row[counted]]
-    least = sum(row[counted] for row in rows) / POINTS
-    points: list[dict[str, Any]] = []
-    for row in rows:
-        if points and points[-1][counted] < least:
-            points[-1] = _together(points[-1], row)
-        else:
-            points.append(row)
-    if len(points) > 1 and points[-1][counted] < least:
-        last = points.pop()
-        points[-1] = _together(points[-1], last)
-    return [{**point, **quality_figures(point)} for point in points]
-
-
-def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {"ended_at": other["ended_at"], **{name: one[name] + other[name] for name in SUMS}}
 
 
 def catalogue(figures: WarehouseFigures) -> Plot:

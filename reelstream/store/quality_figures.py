@@ -1,14 +1,21 @@
 """What sums of scored ratings come to: rates, errors, and their intervals.
 
-In: sums of the table `quality`. Out: figures by name. Next: the stream writes them, `status` and the report show them.
+In: sums of the table `quality`. Out: figures by name. Next: the stream writes them; `status`, the report and the page show
+them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 SIGMAS = 1.96
 """Standard errors from the middle of a 95 % interval to its ends."""
+POINTS = 30
+"""Points of a line over time, about, at the most."""
 SUMS = (
     "ratings",
     "squared_error",
@@ -52,6 +59,45 @@ def figures(sums: Mapping[str, float]) -> dict[str, float | None]:
         "ndcg_at_10_low": gains[0],
         "ndcg_at_10_high": gains[1],
     }
+
+
+def over_time(quality: pa.Table) -> dict[str, Any] | None:
+    """ratings, liked and the figures of all rows, and as over_time `ended_at` and the sums of each; None without a row.
+
+    quality: the table. Rows of an older reelstream, which lack sums, are left out.
+    """
+    quality = quality.filter(pc.is_valid(quality["gain"]))
+    if not quality.num_rows:
+        return None
+    sums = {name: pc.sum(quality[name]).as_py() for name in SUMS}
+    rows = quality.select(["ended_at", *SUMS]).to_pylist()
+    return {
+        "ratings": sums["ratings"],
+        "liked": sums["liked"],
+        **figures(sums),
+        "over_time": [{**row, "ended_at": row["ended_at"].isoformat()} for row in rows],
+    }
+
+
+def points(rows: list[dict[str, Any]], counted: str) -> list[dict[str, Any]]:
+    """The rows of `over_time` put together until each has its share of what is counted, and the figures of these, POINTS at
+    the most: a minute with one rating says nothing by itself."""
+    rows = [row for row in rows if row[counted]]
+    least = sum(row[counted] for row in rows) / POINTS
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if found and found[-1][counted] < least:
+            found[-1] = _together(found[-1], row)
+        else:
+            found.append(row)
+    if len(found) > 1 and found[-1][counted] < least:
+        last = found.pop()
+        found[-1] = _together(found[-1], last)
+    return [{**point, **figures(point)} for point in found]
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {"ended_at": other["ended_at"], **{name: one[name] + other[name] for name in SUMS}}
 
 
 Ends = tuple[float | None, float | None]

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { failed } from "./alert.js";
-import { chart } from "./chart.js";
+import { BY_TIME, chart } from "./chart.js";
 import { ago, h } from "./dom.js";
 import { onPipeline, onVersion } from "./live.js";
 
@@ -15,11 +15,13 @@ export async function pipeline(main) {
   };
   const cells = Object.fromEntries(Object.keys(names).map((key) => [key, h("dd", { id: `live-${key}` }, "…")]));
   const charts = h("div", { class: "charts", id: "charts" });
+  const live = h("div", { class: "charts", id: "live-quality" });
   const trouble = h("p", { class: "trouble", role: "status" });
   main.replaceChildren(
     h("h1", { tabindex: "-1" }, "Pipeline"),
     trouble,
     h("dl", { class: "tiles" }, Object.entries(names).map(([key, name]) => h("div", {}, h("dt", {}, name), cells[key]))),
+    h("section", {}, h("h2", {}, "Live ratings, scored before they are learned from"), live),
     h("section", {}, h("h2", {}, "Every version so far"), charts),
   );
   const show = (now) => {
@@ -38,15 +40,40 @@ export async function pipeline(main) {
     const { history } = await api.get("/versions");
     charts.replaceChildren(
       chart("RMSE on held-out ratings (lower is better)", "stars", history, [
-        { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", other: true }]),
+        { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", kind: "other" }]),
       chart("nDCG@10 on held-out ratings (higher is better)", "nDCG", history, [
-        { name: "this model", field: "ndcg_at_10" }, { name: "popularity", field: "ndcg_at_10_popularity", other: true }]),
-      chart("How long the refit took", "seconds", history, [{ name: "refit", field: "refit_s" }], true),
+        { name: "this model", field: "ndcg_at_10" }, { name: "popularity", field: "ndcg_at_10_popularity", kind: "other" }]),
+      chart("How long the refit took", "seconds", history, [{ name: "refit", field: "refit_s" }], { from0: true }),
     );
   };
-  const stops = [onPipeline(show), onVersion(() => draw().catch(failed))];
+  let scored = null;
+  const score = async (now) => {
+    if (now.ratings?.accepted === scored) return;
+    scored = now.ratings?.accepted;
+    const found = await api.get("/quality");
+    live.replaceChildren(...quality(found));
+  };
+  const stops = [onPipeline((now) => { show(now); score(now).catch(failed); }), onVersion(() => draw().catch(failed))];
   draw().catch(failed);
   return () => stops.forEach((stop) => stop());
+}
+
+function quality(found) {
+  if (!found.ratings) return [h("p", { class: "note" }, "No live rating was scored yet: that takes a published version, and a movie new to its user.")];
+  const both = (field) => ({ name: "this model", field, band: [`${field}_low`, `${field}_high`] });
+  const lists = (field) => [both(field),
+    { name: "popularity", field: `popular_${field}`, kind: "other" }, { name: "popularity of late", field: `recent_${field}`, kind: "third" }];
+  const over = (title, unit, field, lines) => chart(title, unit, found.over_time, lines, { along: BY_TIME, note: said(found, field) });
+  return [
+    over("RMSE (lower is better)", "stars", "rmse", [both("rmse"), { name: "biases only", field: "bias_only_rmse", kind: "other" }]),
+    over("Hit rate@10 (higher is better)", "share", "hit_rate", lists("hit_rate")),
+    over("nDCG@10 (higher is better)", "nDCG", "ndcg_at_10", lists("ndcg_at_10")),
+  ];
+}
+
+function said(found, field) {
+  const [value, low, high] = [found[field], found[`${field}_low`], found[`${field}_high`]].map((one) => one?.toFixed(3) ?? "–");
+  return `${value} in all, 95 % interval ${low} to ${high}`;
 }
 
 function next(now) {

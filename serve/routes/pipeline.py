@@ -15,6 +15,8 @@ from reelstream.serve.problems import documented
 from reelstream.serve.service import service_of
 from reelstream.settings import Settings
 from reelstream.store import version_history
+from reelstream.store.quality import QualityStore
+from reelstream.store.quality_figures import over_time, points
 from reelstream.store.recommendations import RecommendationsStore
 
 router = APIRouter(tags=["pipeline"])
@@ -44,6 +46,15 @@ def versions(request: Request) -> Response:
             "history": version_history.read(settings_of(request).warehouse),
         }
     )
+
+
+@router.get("/v1/quality", response_model=schema.Quality, responses=documented(503))
+def quality(request: Request) -> Response:
+    """How well live ratings were predicted before they were learned from: in all, and over time."""
+    found = over_time(QualityStore(settings_of(request).warehouse).read())
+    if found is None:
+        return json_response({"ratings": 0, "liked": 0, "over_time": []})
+    return json_response({**found, "over_time": points(found["over_time"], "ratings")})
 
 
 @router.get("/v1/settings", response_model=schema.Scale)

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 import reelstream
 from reelstream.batch.refit import refit
-from reelstream.batch.report import warehouse_plots as module
 from reelstream.batch.report.warehouse_figures import WarehouseFigures, gather
 from reelstream.batch.report.warehouse_page import page
 from reelstream.cli.main import app
@@ -26,7 +25,7 @@ from reelstream.settings import Settings, load
 from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
-from reelstream.store.quality_figures import SUMS
+from reelstream.store.quality_figures import SUMS, points
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.schemas import QUALITY, RATINGS
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
@@ -185,15 +184,12 @@ def test_minutes_with_few_ratings_share_a_point() -> None:
         sums = dict.fromkeys(SUMS, 0.0) | {"ratings": ratings, "squared_error": ratings * rmse**2}
         return {"ended_at": f"2026-01-01T00:{at:02}:00+00:00", **sums}
 
-    def _points(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return module._points(rows, "ratings")
-
-    assert _points([]) == []
-    assert _points([row(0, 0, 0.0)]) == []
-    [one] = _points([row(0, 30_000, 1.0), row(1, 1, 5.0)])
+    assert points([], "ratings") == []
+    assert points([row(0, 0, 0.0)], "ratings") == []
+    [one] = points([row(0, 30_000, 1.0), row(1, 1, 5.0)], "ratings")
     assert (one["ratings"], one["ended_at"][14:16]) == (30_001, "01")
     assert one["rmse"] == pytest.approx(((30_000 + 25) / 30_001) ** 0.5)
-    many = _points([row(at, 1, 1.0) for at in range(60)] * 10)
+    many = points([row(at, 1, 1.0) for at in range(60)] * 10, "ratings")
     assert sum(point["ratings"] for point in many) == 600
     assert min(point["ratings"] for point in many) >= 20
     assert len(many) <= 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +10,11 @@ import pytest
 
 import reelstream
 from reelstream.settings import Settings
+from reelstream.store.quality import QualityStore
+from reelstream.store.quality_figures import POINTS
 from tests.fixtures.camps import FIRST_MOVIE, own_camp
+from tests.fixtures.live_quality import minutes
+from tests.serve.conftest import publish, served
 
 
 def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
@@ -157,3 +162,22 @@ def test_versions_settings_and_health(client: httpx.Client) -> None:
     assert [row["version"] for row in versions["history"]] == ["000001"]
     assert get(client, "/v1/settings") == {"rating_min": 0.5, "rating_max": 5.0, "rating_step": 0.5}
     assert get(client, "/live") == get(client, "/ready") == {"status": "ok"}
+
+
+def test_the_live_quality_is_told_in_all_and_over_time(tmp_path: Path) -> None:
+    settings = publish(tmp_path)
+    with served(settings) as url, httpx.Client(base_url=url) as client:
+        assert get(client, "/v1/quality")["over_time"] == []
+        QualityStore(settings.warehouse).append(minutes(40))
+
+        found = get(client, "/v1/quality")
+
+        assert found["ratings"] == sum(10 + i for i in range(40)) == sum(one["ratings"] for one in found["over_time"])
+        assert found["rmse"] == pytest.approx(0.8**0.5)
+        assert found["bias_only_rmse"] == pytest.approx(0.9**0.5)
+        assert 2 <= len(found["over_time"]) <= POINTS
+        for one in (found, *found["over_time"]):
+            for name in ("rmse", "hit_rate", "ndcg_at_10"):
+                assert one[f"{name}_low"] <= one[name] <= one[f"{name}_high"]
+        times = [one["ended_at"] for one in found["over_time"]]
+        assert times == sorted(times)

@@ -13,14 +13,16 @@ from playwright.sync_api import Browser, Page, expect
 
 from reelstream.broker.loopback import choose_ports
 from reelstream.settings import Settings, load
+from reelstream.store.quality import QualityStore
 from tests.fixtures.camps import FIRST_MOVIE
+from tests.fixtures.live_quality import minutes
 from tests.fixtures.processes import reelstream, wait_until
 from tests.serve.conftest import publish, served
 from tests.serve.test_errors import TOKEN
 from tools.chromium import chromium
 
 WAIT_MS = 30_000
-VIEWS = {"#/": "#recommendations li", f"#/movie/{FIRST_MOVIE}": "#similar li", "#/pipeline": "#charts svg"}
+VIEWS = {"#/": "#recommendations li", f"#/movie/{FIRST_MOVIE}": "#similar li", "#/pipeline": "#live-quality svg"}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,7 @@ def broken(settings: Settings) -> Iterator[str]:
 
 @pytest.fixture
 def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
+    QualityStore(warehouse).append(minutes(8))
     return publish(warehouse, bootstrap_servers=bootstrap_servers, topic=topic)
 
 
@@ -126,6 +129,10 @@ def test_a_new_user_rates_five_movies_before_a_running_pipeline(settings: Settin
         expect(page.locator("#live-state")).to_have_text("running")
         expect(page.locator("#live-accepted")).to_have_text(re.compile(r"^\d,\d{3}$|^\d{3}$"))
         expect(page.locator("#charts svg")).to_have_count(3)
+        expect(page.locator("#live-quality svg")).to_have_count(3)
+        expect(page.locator("#live-quality figcaption").nth(0)).to_have_text(
+            re.compile(r"RMSE.*95 % interval 0\.\d+ to")
+        )
     assert process.returncode == 0
 
 
