@@ -165,7 +165,10 @@ def broker(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A MovieLens ratings.csv: userId, movieId, rating, timestamp.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Ratings as CSV, JSON lines or Parquet, also packed; or a directory or zip of MovieLens."),
+    ],
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
@@ -177,18 +180,36 @@ def replay(
         bool, typer.Option(help="Continue after the last acknowledged row of an earlier replay.")
     ] = False,
     strict: Annotated[bool, typer.Option(help="Stop at the first bad row.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the file is, and send nothing.")] = False,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between columns: , ; | :: or tab. \\[default: found out]")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Such as cp1252. \\[default: found out]")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=NAME", help="The column of user_id, movie_id, rating or rated_at."),
+    ] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Of times: s, ms, us or ns. \\[default: found out]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a ratings.csv as events, in time order.
+    """Send a file of ratings as events, in time order.
 
-    Bad rows are shown and left out; the exit code is 8 then. Examples: `reelstream replay ratings.csv` ·
-    `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay ratings.csv --speed 86400`
+    What the file is found to be is said before anything is sent. Bad rows are shown and left out; the exit code is 8
+    then. Examples: `reelstream replay ratings.csv` · `reelstream replay ml-1m.zip --dry-run` ·
+    `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay shop.tsv --column user_id=customer`
     """
     from reelstream.cli import replay as replaying
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
+    form = replaying.form_of(file, delimiter, encoding, column or [], time_unit)
+    if dry_run:
+        if replaying.dry_run(settings, file, form, as_json=as_json):
+            raise typer.Exit(BAD_ROWS)
+        return
+    if not as_json:
+        err.print(str(form), soft_wrap=True, markup=False)
     result = replaying.replay_file(
-        settings, file, rate=rate, speed=speed, limit=limit, resume=resume, strict=strict, quiet=as_json
+        settings, file, rate=rate, speed=speed, limit=limit, resume=resume, strict=strict, quiet=as_json, form=form
     )
     replaying.show(result, as_json=as_json)
     if result.bad_rows:

@@ -1,6 +1,6 @@
-"""A ratings.csv as arrays, for the commands that need all of it at once.
+"""A file of ratings as arrays, for the commands that need all of it at once.
 
-In: a CSV file. Out: `RatingsFile`, its bad rows counted. Next: `reelstream.batch.evaluation.evaluate` splits and measures.
+In: a path. Out: `RatingsFile`, its bad rows counted. Next: `reelstream.batch.evaluation.evaluate` splits and measures.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import numpy as np
 
 from reelstream.batch.evaluation.evaluate import RatingColumns
 from reelstream.errors import UsageError
+from reelstream.producer.bad_rows import BadRows
+from reelstream.producer.file_form import detect
+from reelstream.producer.file_lines import ratings_file
 from reelstream.producer.ratings_csv import BadRow, read_blocks
-from reelstream.producer.send import FIRST_BAD_KEPT
 from reelstream.settings import Settings
 
 _TYPES = {"user_id": np.int64, "movie_id": np.int64, "rating": np.float32, "rated_at_ms": np.int64}
@@ -36,25 +38,26 @@ def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -
     """Reads by the rules of `reelstream.producer.ratings_csv`; about 100 bytes of memory a row at the peak.
 
     progress: called with (bytes read, bytes in all).
-    Raises UsageError if there is no such file, no header that fits or no good row.
+    Raises UsageError if there is no such file, it has no form that is known, or most of its rows are bad.
     """
-    bad_rows, first_bad = 0, list[BadRow]()
-
-    def on_bad(row: BadRow) -> None:
-        nonlocal bad_rows
-        bad_rows += 1
-        if len(first_bad) < FIRST_BAD_KEPT:
-            first_bad.append(row)
-
+    path = ratings_file(path)
+    form, bad = detect(path), BadRows(path)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _TYPES}
-    scale = {"rating_min": settings.rating_min, "rating_max": settings.rating_max}
-    for block in read_blocks(path, **scale, now_ms=time.time_ns() // 1_000_000, on_bad=on_bad):
+    for block in read_blocks(
+        path,
+        rating_min=settings.rating_min,
+        rating_max=settings.rating_max,
+        now_ms=time.time_ns() // 1_000_000,
+        on_bad=bad.add,
+        form=form,
+    ):
         for name, dtype in _TYPES.items():
             parts[name].append(block.rows[name].astype(dtype))
         progress(block.bytes_read, path.stat().st_size)
     n_rows = sum(map(len, parts["rating"]))
+    bad.refuse_if_most(n_rows, form)
     if not n_rows:
-        first = f"; line {first_bad[0].line_number}: {first_bad[0].reason}" if first_bad else ""
+        first = f"; line {bad.first[0].line_number}: {bad.first[0].reason}" if bad.first else ""
         raise UsageError(f"{path} has no good rating{first}. Give a ratings.csv with ratings below its header.")
     ratings = RatingColumns(*(np.concatenate(parts.pop(name)) for name in _TYPES)).latest()
-    return RatingsFile(ratings, n_rows - len(ratings), bad_rows, first_bad)
+    return RatingsFile(ratings, n_rows - len(ratings), bad.count, bad.first)

@@ -1,12 +1,20 @@
-"""`replay`: a ratings.csv into Kafka with a progress bar."""
+"""`replay`: a file of ratings into Kafka with a progress bar."""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from reelstream.cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
+from reelstream.errors import UsageError
 from reelstream.kafka_io.topic import prepare_topic
+from reelstream.producer.bad_rows import BadRows
+from reelstream.producer.csv_line import UNITS
+from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Form, Said, detect
+from reelstream.producer.ratings_csv import read_blocks
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
 from reelstream.settings import Settings
@@ -22,6 +30,7 @@ def replay_file(
     resume: bool,
     strict: bool,
     quiet: bool,
+    form: Form | None = None,
 ) -> ReplayResult:
     """Sends the file to the warehouse's broker, or to the one in the settings. See `reelstream.producer.send.replay`."""
     address = broker_address(settings)
@@ -44,10 +53,58 @@ def replay_file(
             limit=limit,
             resume=resume,
             strict=strict,
+            form=form,
             state_path=resume_state(settings, file),
             progress=progress,
             notice=lambda text: err.print(text, soft_wrap=True, markup=False),
         )
+
+
+def form_of(file: Path, delimiter: str | None, encoding: str | None, columns: list[str], unit: str | None) -> Form:
+    """What the file is found to be, beside what the options say. Raises UsageError for an option that says nothing."""
+    named = {one.partition("=")[0]: one.partition("=")[2] for one in columns}
+    if wrong := [name for name in named if name not in SYNONYMS or not named[name]]:
+        raise UsageError(f"--column {wrong[0]} is unknown; say FIELD=COLUMN, the field one of {', '.join(SYNONYMS)}.")
+    if unit is not None and unit not in UNITS:
+        raise UsageError(f"--time-unit {unit} is unknown; say one of {', '.join(UNITS)}.")
+    mark = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
+    if mark and mark not in DELIMITERS:
+        raise UsageError(f"--delimiter {delimiter} is unknown; say one of , ; | :: or tab.")
+    if encoding and not _is_encoding(encoding):
+        raise UsageError(f"--encoding {encoding} is unknown; say for instance utf-8, utf-16 or cp1252.")
+    return detect(file, Said(mark, encoding, named, unit))
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return bool(codecs.lookup(name))
+    except LookupError:
+        return False
+
+
+def dry_run(settings: Settings, file: Path, form: Form, *, as_json: bool) -> int:
+    """Says what the file is and what would be sent; the number of bad rows."""
+    bad, good, first_ms, last_ms = BadRows(file), 0, None, None
+    now_ms = time.time_ns() // 1_000_000
+    scale = settings.rating_min, settings.rating_max
+    for block in read_blocks(file, rating_min=scale[0], rating_max=scale[1], now_ms=now_ms, on_bad=bad.add, form=form):
+        good += len(block.rows)
+        if len(times := block.rows["rated_at_ms"]):
+            first_ms = min(int(times.min()), int(times.min()) if first_ms is None else first_ms)
+            last_ms = max(int(times.max()), int(times.max()) if last_ms is None else last_ms)
+    bad.refuse_if_most(good, form)
+    if as_json:
+        print_json({"form": str(form), "rows": good, "bad_rows": bad.count, "first_ms": first_ms, "last_ms": last_ms})
+        return bad.count
+    out.print(str(form), soft_wrap=True, markup=False)
+    span = f", rated from {_day(first_ms)} to {_day(last_ms)}" if first_ms is not None and last_ms is not None else ""
+    out.print(f"{good:,} ratings would be sent{span}. Nothing was sent.", soft_wrap=True)
+    show_bad_rows(bad.count, bad.first)
+    return bad.count
+
+
+def _day(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
 
 
 def resume_state(settings: Settings, file: Path) -> Path:

@@ -7,14 +7,42 @@ Next: `reelstream.producer.ratings_csv` uses it for the lines that its fast way 
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
 from reelstream.errors import BadRating
 from reelstream.events import RatingEvent
 
 MAX_LINE_BYTES = 10_000
 MAX_FIELD_CHARACTERS = 40
+EXACT_DIGITS = 15
+"""Of a number with an exponent: a spreadsheet writes no more, and what it left out is lost."""
+DATE = re.compile(
+    r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AaPp][Mm])?)?$", re.ASCII
+)
+"""Two numbers of which one is the day and one the month, the year, and a time of 24 or of 12 hours."""
+
+_NOTHING = ("null", "none", "na", "n/a", "\\n", "-")
+"""Words for a rating that was not given."""
+Dates = Literal["day first", "month first"] | None
+
+
+class Unit(NamedTuple):
+    """So many units are `ms` milliseconds times 1 / `per`."""
+
+    name: str
+    ms: int
+    per: int
+
+
+UNITS = {
+    "s": Unit("seconds", 1000, 1),
+    "ms": Unit("milliseconds", 1, 1),
+    "us": Unit("microseconds", 1, 1000),
+    "ns": Unit("nanoseconds", 1, 1_000_000),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +54,12 @@ class Header:
     movie_id: int
     rating: int
     rated_at: int | None
-    ms_per_unit: int
+    unit: str = "s"
+    """Of times that are numbers: a key of UNITS."""
+    dates: Dates = None
+    """How dates are written that do not begin with the year."""
+    delimiter: str = ","
+    decimal_comma: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +84,20 @@ def parse_line(line: bytes, rules: Rules) -> RatingEvent:
         raise BadRating("not_utf8", "bytes that are not UTF-8") from None
     if "\0" in text:
         raise BadRating("not_csv", "a NUL byte")
-    fields = _unquoted(text) if '"' in text else text.split(",")
+    fields = _unquoted(text, header.delimiter) if '"' in text else text.split(header.delimiter)
     if len(fields) != header.width:
         raise BadRating("not_csv", f"{len(fields)} fields where the header has {header.width}")
     return RatingEvent(
         _integer("user_id", fields[header.user_id]),
         _integer("movie_id", fields[header.movie_id]),
-        _number("rating", fields[header.rating]),
-        rules.now_ms if header.rated_at is None else _time_ms(fields[header.rated_at], header.ms_per_unit),
+        _number("rating", fields[header.rating], header.decimal_comma),
+        rules.now_ms if header.rated_at is None else _time_ms(fields[header.rated_at], header),
     )
 
 
-def _unquoted(text: str) -> list[str]:
+def _unquoted(text: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration) as error:
         raise BadRating("not_csv", str(error)) from None
 
@@ -74,34 +107,60 @@ def _integer(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise BadRating("wrong_type", f"{name} {text!r} is not an integer") from None
+        pass
+    whole, _, zeros = text.partition(".")
+    if not zeros.strip("0") and whole.isdecimal():  # as a table with missing values writes whole numbers
+        return int(whole)
+    found = re.fullmatch(r"(\d)(?:\.(\d+))?[eE]\+?(\d{1,2})", text)
+    if found and len(found[2] or "") <= int(found[3]) < EXACT_DIGITS:
+        return int(found[1] + (found[2] or "").ljust(int(found[3]), "0"))
+    if found:
+        raise BadRating("wrong_type", f"{name} {text!r} has lost digits; write it out in full")
+    raise BadRating("wrong_type", f"{name} {text!r} is not an integer")
 
 
-def _number(name: str, text: str) -> float:
+def _number(name: str, text: str, decimal_comma: bool) -> float:
     text = _given(name, text)
+    if decimal_comma:
+        text = text.replace(",", ".")
+    if text.lower() in _NOTHING:
+        raise BadRating("missing_field", f"no {name}")
     try:
         return float(text)
     except ValueError:
         raise BadRating("wrong_type", f"{name} {text!r} is not a number") from None
 
 
-def _time_ms(text: str, ms_per_unit: int) -> int:
+def _time_ms(text: str, header: Header) -> int:
     text = _given("rated_at", text)
+    unit = UNITS[header.unit]
     try:
-        return int(text) * ms_per_unit
+        return int(text) * unit.ms // unit.per
     except ValueError:
         pass
     try:
-        return round(float(text) * ms_per_unit)
+        return round(float(text) * unit.ms / unit.per)
     except ValueError:
         pass
     except OverflowError:  # an infinity
         raise BadRating("bad_time", f"rated_at {text!r} is not a time") from None
     try:
-        date = datetime.fromisoformat(text)
+        date = (header.dates and _date(text, header.dates)) or datetime.fromisoformat(text)
         return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise BadRating("wrong_type", f"rated_at {text!r} is not a time") from None
+
+
+def _date(text: str, dates: Dates) -> datetime | None:
+    """Raises ValueError if there is no such day."""
+    found = DATE.match(text)
+    if found is None:
+        return None
+    first, second, year, hour, minute, second_of_minute = (int(number or 0) for number in found.groups()[:6])
+    day, month = (first, second) if dates == "day first" else (second, first)
+    if half := (found[7] or "").lower():
+        hour = hour % 12 + (12 if half == "pm" else 0)
+    return datetime(year, month, day, hour, minute, second_of_minute, tzinfo=UTC)
 
 
 def _given(name: str, text: str) -> str:

@@ -15,7 +15,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_io.connection import connect
 from reelstream.kafka_io.properties import kafka_python_options
+from reelstream.producer.file_form import Form
 from reelstream.store import pointer
 
 FORMAT = 1
@@ -41,6 +42,8 @@ class FileIdentity:
     head_sha256: str
     rating_min: float
     rating_max: float
+    form: str = ""
+    """What was found of it; empty in the state of an older reelstream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class ReplayState:
     offsets: Mapping[int, int]
 
 
-def identify(path: Path, *, rating_min: float, rating_max: float) -> FileIdentity:
+def identify(path: Path, form: Form, *, rating_min: float, rating_max: float) -> FileIdentity:
     """Raises UsageError if there is no such file."""
     try:
         status = path.stat()
@@ -64,7 +67,7 @@ def identify(path: Path, *, rating_min: float, rating_max: float) -> FileIdentit
             head = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} can't be read ({error.strerror}); give the path of a ratings.csv.") from None
-    return FileIdentity(status.st_size, status.st_mtime_ns, head, rating_min, rating_max)
+    return FileIdentity(status.st_size, status.st_mtime_ns, head, rating_min, rating_max, str(form))
 
 
 def load(state_path: Path, csv_path: Path, file: FileIdentity) -> ReplayState | None:
@@ -88,7 +91,7 @@ def load(state_path: Path, csv_path: Path, file: FileIdentity) -> ReplayState | 
             f"the last replay of {csv_path} took ratings from {saved.rating_min:g} to {saved.rating_max:g}; "
             "use that scale again, or replay from the start, without --resume."
         )
-    if saved != file:
+    if replace(saved, form=saved.form or file.form) != file:
         raise UsageError(f"{csv_path} has changed since the last replay; replay from the start, without --resume.")
     return state
 

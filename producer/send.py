@@ -17,13 +17,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice, starmap
 from pathlib import Path
 
-from reelstream.errors import BrokerUnavailable, UsageError
+from reelstream.errors import BrokerUnavailable
 from reelstream.events import RatingEvent
 from reelstream.producer import resume as resuming
+from reelstream.producer.bad_rows import BadRows
+from reelstream.producer.file_form import Form, detect
+from reelstream.producer.file_lines import ratings_file
 from reelstream.producer.pace import check_pace, pace
 from reelstream.producer.rating_producer import DELIVERY_TIMEOUT_S, MAX_PENDING, RatingProducer, new_user_id
 from reelstream.producer.ratings_csv import BadRow, Block, read_blocks
@@ -37,7 +40,6 @@ SAVE_EVERY_S = 0.5
 SAVE_EVERY_EVENTS = 20_000
 MAX_AHEAD_OF_STATE = SAVE_EVERY_EVENTS + MAX_PENDING + CHECK_EVENTS
 """Most events that a killed replay has sent beyond what its state counts."""
-FIRST_BAD_KEPT = 20
 GC_THRESHOLD = 200_000
 
 
@@ -73,14 +75,15 @@ def replay(
     notice: Callable[[str], None] = lambda _text: None,
     memory_rows: int = MEMORY_ROWS,
     delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+    form: Form | None = None,
 ) -> ReplayResult:
-    """Sends the rows of a ratings.csv in time order, and returns when all of them are acknowledged.
+    """Sends the rows of a file of ratings in time order, and returns when all of them are acknowledged.
 
     `rate_per_s` and `speed` set the pace, see `reelstream.producer.pace`; `limit` is the most events to send.
     `progress` gets, a few times a second, the events acknowledged, the events to send, and the events per second since
     the start. `notice` gets lines of text for the user. `properties` are those of a Java client.properties (SASL, TLS).
     `memory_rows` is how many rows are sorted in memory; more are sorted on disk, beside `state_path`. An event that the
-    broker does not acknowledge within `delivery_timeout_s` has failed.
+    broker does not acknowledge within `delivery_timeout_s` has failed. form: None is found out.
 
     Without `resume` the first row is the first in time, and an older state is overwritten. With it, the rows that the
     state at `state_path` counts as acknowledged are left out, and those that an interrupted run sent after it wrote its
@@ -89,15 +92,18 @@ def replay(
     MAX_PENDING events, and harmless, since the latest rating of a (user, movie) counts. An acknowledged event that is
     equal to a row in every field counts as that row.
 
-    Raises UsageError for a file that is not a ratings.csv, a bad row if `strict` (before anything is sent), or a
-    file that changed before a resume; BrokerUnavailable as soon as a delivery failed; MissingRequirement if the disk is
-    full; Busy if another replay of the file runs. What was acknowledged by then is in the state.
+    Raises UsageError for a file of no form that is known, one that most rows of would be rejected, a bad row if `strict`
+    (all of it before anything is sent), or a file that changed before a resume; BrokerUnavailable as soon as a delivery
+    failed; MissingRequirement if the disk is full; Busy if another replay of the file runs. What was acknowledged by then is
+    in the state.
     """
     check_pace(rate_per_s, speed)
     started = time.perf_counter()
     properties = properties or {}
-    bad = _BadRows(csv_path, strict)
-    file = resuming.identify(csv_path, rating_min=rating_min, rating_max=rating_max)
+    csv_path = ratings_file(csv_path)
+    form = form or detect(csv_path)
+    bad = BadRows(csv_path, strict)
+    file = resuming.identify(csv_path, form, rating_min=rating_min, rating_max=rating_max)
     with exclusive(state_path.with_suffix(".lock"), f"a replay of {csv_path.name}"):  # 1
         state = resuming.load(state_path, csv_path, file) if resume else None  # 2
         there: Counter[bytes] = Counter()
@@ -112,7 +118,9 @@ def replay(
 
         def read() -> Iterator[Block]:
             bad.clear()
-            return read_blocks(csv_path, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms, on_bad=bad.add)
+            yield from read_blocks(
+                csv_path, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms, on_bad=bad.add, form=form
+            )
 
         with (
             in_time_order(  # 3
@@ -124,6 +132,7 @@ def replay(
             ) as order,
             RatingProducer(bootstrap_servers, topic, properties, delivery_timeout_s=delivery_timeout_s) as producer,
         ):
+            bad.refuse_if_most(order.total, form)
             to_send = max(order.total - state.acked_rows, 0)
             if limit is not None:
                 to_send = min(to_send, limit)
@@ -148,28 +157,6 @@ def replay(
         events_per_s=producer.acked / seconds,
         first_bad=bad.first,
     )
-
-
-@dataclass(slots=True)
-class _BadRows:
-    csv_path: Path
-    strict: bool
-    count: int = 0
-    first: list[BadRow] = field(default_factory=list)
-
-    def add(self, row: BadRow) -> None:
-        if self.strict:
-            raise UsageError(
-                f"{self.csv_path}, line {row.line_number}: {row.reason}: {row.text!r}; "
-                "correct it, or leave out --strict to skip bad rows. Nothing was sent."
-            )
-        self.count += 1
-        if len(self.first) < FIRST_BAD_KEPT:
-            self.first.append(row)
-
-    def clear(self) -> None:
-        self.count = 0
-        self.first.clear()
 
 
 def _not_there(events: Iterable[RatingEvent], there: Counter[bytes], producer: RatingProducer) -> Iterator[RatingEvent]:

@@ -136,7 +136,7 @@ def test_mistakes_are_told(reelstream: Reelstream, csv: Path, tmp_path: Path) ->
         (tmp_path / "none.csv",): f"there is no file {tmp_path}/none.csv",
         (empty,): f"{empty} is empty",
         (header,): f"{header} has no good rating. Give a ratings.csv",
-        (bad,): f"{bad} has no good rating; line 2: off_scale",
+        (bad,): f"1 of 1 rows of {bad} would be rejected, 1 of them as line 2: off_scale",
         (csv, "--test", strangers): "are these ratings of the same people and movies?",
         (csv, "--test", csv): "every test rating is one of the training ratings too",
         (csv, "--test", csv, "--split", "time"): "--test and --split exclude each other",

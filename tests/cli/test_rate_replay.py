@@ -46,6 +46,12 @@ def sent(bootstrap_servers: str, topic: str) -> Callable[[], list[tuple[int, int
     return look
 
 
+FOUND = (
+    "its columns parted by commas. Times are in seconds. Taken: user_id from userId, movie_id from movieId, rating from "
+    "rating, rated_at from timestamp."
+)
+
+
 def test_replay_sends_the_good_rows_and_shows_the_bad_ones(
     ask: Callable[..., Answer], csv: Path, sent: Callable[[], list[tuple[int, int, float]]]
 ) -> None:
@@ -54,6 +60,7 @@ def test_replay_sends_the_good_rows_and_shows_the_bad_ones(
     assert answer.code == 8
     assert answer.out.startswith("2 events acknowledged in ")
     assert answer.err.splitlines() == [
+        f"[red]ratings.csv is UTF-8 text, {FOUND}",
         "2 bad rows were left out:",
         "  line 3: off_scale: rating 9.5 is not between 0.5 and 5: '1,10,9.5,1147880045'",
         "  line 4: wrong_type: rating '[red]x[/]' is not a number: '2,296,[red]x[/],1147880046'",
@@ -89,7 +96,7 @@ def test_a_file_without_bad_rows_ends_with_0(ask: Callable[..., Answer], csv: Pa
 
     answer = ask("replay", csv)
 
-    assert (answer.code, answer.err) == (0, "")
+    assert (answer.code, answer.err) == (0, f"[red]ratings.csv is UTF-8 text, {FOUND}\n")
     assert answer.out.startswith("1 events acknowledged in ")
 
 
@@ -107,7 +114,56 @@ def test_a_file_that_is_not_there_is_wrong_usage(ask: Callable[..., Answer]) -> 
     answer = ask("replay", "no.csv")
 
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("reelstream: no.csv ")
+    assert answer.err == "reelstream: there is no file no.csv; give the path of a ratings.csv.\n"
+
+
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
+    ask: Callable[..., Answer], tmp_path: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    file = tmp_path / "shop.tsv"
+    file.write_text("customer\tproduct\tstars\n1\t296\t5\n2\t300\t3.5\n")
+    words = ("replay", file, "--column", "movie_id=product", "--dry-run")
+
+    answer = ask(*words)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(
+        "shop.tsv is UTF-8 text, its columns parted by tabs. Taken: user_id from customer, movie_id"
+    )
+    assert "It has no time column: each rating is taken as given now." in answer.out
+    assert "2 ratings would be sent, rated from " in answer.out
+    assert (ask(*words, "--json").json["rows"], sent()) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--column", "user=x"), "--column user is unknown; say FIELD=COLUMN, the field one of user_id, movie_id"),
+        (("--time-unit", "h"), "--time-unit h is unknown; say one of s, ms, us, ns."),
+        (("--delimiter", "x"), "--delimiter x is unknown"),
+        (("--encoding", "x"), "--encoding x is unknown; say for instance utf-8"),
+    ],
+)
+def test_an_option_that_says_nothing_is_wrong_usage(
+    ask: Callable[..., Answer], csv: Path, words: tuple[str, str], says: str
+) -> None:
+    answer = ask("replay", csv, *words)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert says in answer.err
+
+
+def test_a_file_on_another_scale_is_refused_and_the_setting_named(
+    ask: Callable[..., Answer], csv: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    csv.write_text("userId,movieId,rating\n1,2,80\n1,3,95\n2,2,4\n")
+
+    answer = ask("replay", csv)
+
+    assert answer.code == 2
+    assert "2 of 3 rows" in answer.err
+    assert "REELSTREAM_RATING_MAX=95" in answer.err
+    assert sent() == []
 
 
 def test_a_new_user_gets_an_id_and_the_popular_movies_until_a_stream_runs(

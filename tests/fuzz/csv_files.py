@@ -19,11 +19,14 @@ GOOD_HEADERS = (
     *("userId,movieId,rating", "x,userId,title,movieId,rating,timestamp,", "é,userId,movieId,rating,rated_at"),
 )
 BAD_HEADERS = (
-    *("", "1,296,5.0,1147880044", "userId,rating,timestamp", "userId;movieId;rating;timestamp", "userId\tmovieId\trating"),
-    *("userId,user_id,movieId,rating", "userId,movieId,rating,timestamp,rated_at", '"userId,movieId,rating', "x" * 20_000),
-    *("userId,movieId,rating\rx", "{", "PK\x03\x04", "usérId,movieId,rating", "userId::movieId::rating"),
-    '"userId"x,movieId,rating',
+    *("userId,rating,timestamp", "userId,user_id,movieId,rating", '"userId,movieId,rating', "x" * 20_000),
+    *("userId,movieId,rating\rx", "{", "PK\x03\x04", "usérId,movieId,rating", '"userId"x,movieId,rating'),
 )
+OTHER_HEADERS = (
+    *("", "1,296,5.0,1147880044", "userId;movieId;rating;timestamp", "userId\tmovieId\trating", "userId::movieId::rating"),
+    *("userId,movieId,rating,timestamp,rated_at", '{"userId": 1, "movieId": 2, "rating": 3}'),
+)
+"""What comes below them may or may not fit."""
 PLAIN_NUMBERS = (
     *("0", "1", "5", "5.0", "0.5", "007", "5.", ".5", ".", "..", "1.2.3", "3.50", "0" * 39 + "1", "0" * 40 + "1"),
     "0" * 90 + "4",
@@ -83,7 +86,8 @@ def _one(rng: random.Random, rows: int) -> File:
     header = rng.choice(GOOD_HEADERS)
     lines = body(rng, header, 0 if rng.random() < 0.01 else rows, plain=plain)
     if rng.random() < 0.03:
-        return File((rng.choice(BAD_HEADERS) + "\n" + lines).encode(), False)
+        header = rng.choice((*BAD_HEADERS, *OTHER_HEADERS))
+        return File((header + "\n" + lines).encode(), False if header in BAD_HEADERS else None)
     before = rng.choice(("", "", "", "\ufeff", "\n", " \r\n\n", "\n\n")) if not plain else ""
     content = (before + header + rng.choice(("\n", "\r\n")) + lines).encode()
     if plain or rng.random() < 0.4:

@@ -12,7 +12,9 @@ import pytest
 
 from reelstream.errors import UsageError
 from reelstream.events import REASONS, RatingEvent, check, from_json
-from reelstream.producer import ratings_csv
+from reelstream.producer import file_lines, ratings_csv
+from reelstream.producer.file_form import detect
+from reelstream.producer.file_lines import opened
 from reelstream.producer.ratings_csv import BadRow, read_blocks
 from tests.fixtures.csv_events import read
 from tests.fuzz.csv_files import GOOD_HEADERS, SEED, File, body, generate, shown
@@ -40,10 +42,12 @@ def read_all(path: Path, content: bytes) -> Read | None:
         return None
 
 
-def data_lines(content: bytes) -> list[int]:
-    """The numbers of the lines that are not blank, counted from 1, without the header."""
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    return [number for number, line in enumerate(lines, 1) if line.strip()][1:]
+def data_lines(path: Path) -> list[int]:
+    """The numbers of the lines that are not blank, counted from 1, without what comes before the first row."""
+    form = detect(path)
+    with opened(path, form.packing) as (file, _):
+        lines = file.read().split(b"\n")
+    return [number for number, line in enumerate(lines, 1) if line.strip() and number > form.lines_before]
 
 
 def line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +63,9 @@ def test_every_line_comes_out_once_as_a_rating_or_with_a_reason(tmp_path: Path) 
             reasons["refused"] += 1
             continue
         good, bad = result
-        assert sorted([line for line, _ in good] + [row.line_number for row in bad]) == data_lines(file.content), shown(
-            files(), at
-        )
+        assert sorted([line for line, _ in good] + [row.line_number for row in bad]) == data_lines(
+            tmp_path / "ratings.csv"
+        ), shown(files(), at)
         for _, event in good:
             assert check(event, **RULES) == event == from_json(event.to_json(), **RULES), shown(files(), at)
         reasons.update(row.reason.split(":")[0] for row in bad)
@@ -113,7 +117,7 @@ def test_the_size_of_a_block_changes_nothing(tmp_path: Path, monkeypatch: pytest
     content = f"{header}\n{''.join(body(rng, header, 10, plain=plain) for _ in range(600))}".encode()
     path = tmp_path / "ratings.csv"
     at_once = read_all(path, content)
-    monkeypatch.setattr(ratings_csv, "CHUNK_BYTES", 1 << 15)
+    monkeypatch.setattr(file_lines, "CHUNK_BYTES", 1 << 15)
     assert len(list(read_blocks(path, **RULES, on_bad=lambda _: None))) > 5
     in_blocks = read_all(path, content)
     line_by_line(monkeypatch)
@@ -121,4 +125,4 @@ def test_the_size_of_a_block_changes_nothing(tmp_path: Path, monkeypatch: pytest
 
     assert at_once is not None
     assert at_once == in_blocks == singly, f"body of seed {SEED}"
-    assert len(at_once[0]) + len(at_once[1]) == len(data_lines(content))
+    assert len(at_once[0]) + len(at_once[1]) == len(data_lines(path))

@@ -205,7 +205,7 @@ def test_new_user_ids_are_beyond_movielens_and_exact_in_a_double() -> None:
 
 
 def test_it_takes_a_missing_file_as_a_mistake_of_the_user(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none.csv can't be read \(No such file or directory\)"):
+    with pytest.raises(UsageError, match=r"there is no file .*none.csv"):
         replay(
             tmp_path / "none.csv",
             bootstrap_servers="127.0.0.1:1",
