@@ -33,9 +33,10 @@ from reelstream.cli.demo import real_ratings
 from reelstream.cli.ratings_file import read
 from reelstream.cli.replay import replay_file
 from reelstream.errors import Busy
+from reelstream.producer.movies_file import read_movies
 from reelstream.settings import Settings, load
 from reelstream.store import run_files
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import RATINGS, REJECTS
@@ -91,7 +92,7 @@ def ratings(csv: Path | None = None, synthetic: int | None = None) -> tuple[pa.T
     with tempfile.TemporaryDirectory() as directory:
         csv, movies = (csv, None) if csv else real_ratings(Path(directory))
         rows = read(csv, load(), lambda _done, _of: None).ratings
-        titles = read_csv(movies) if movies else None
+        titles = read_movies(movies).table if movies else None
     columns = {"user_id": rows.user_id, "movie_id": rows.movie_id, "rating": rows.rating, "rated_at": rows.rated_at_ms}
     return pa.table(columns), titles
 
@@ -162,7 +163,7 @@ def real_pipeline(*words: str, **given: object) -> Iterator[tuple[Settings, Path
         wait_until_running(settings, process)
         address = settings.bootstrap_servers or running_broker(settings.warehouse / "broker")
         live = settings.model_copy(update={"bootstrap_servers": address})
-        MoviesStore(live.warehouse).load(read_csv(movies))
+        MoviesStore(live.warehouse).load(read_movies(movies).table)
         wait_until_stored(live, replay_all(live, csv))
         with suppress(Busy):  # the stream's own first refit, where one comes so early
             refit(live)

@@ -31,8 +31,9 @@ from bench.harness import Figures, command, data_options, options, ratings, run,
 from bench.http_load import load, request
 from reelstream.batch.refit import refit
 from reelstream.cli.serve import READY
+from reelstream.producer.movies_file import read_movies
 from reelstream.settings import Settings
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 
 ROUNDS, REFITS, WARM_UP_S = 3, 4, 3.0
 RATINGS_OF_AN_ANONYMOUS_USER = 20
@@ -51,7 +52,7 @@ def main() -> None:
 def serve(asked: argparse.Namespace) -> Figures:
     table, titles = ratings(asked.ratings, asked.synthetic)
     if asked.movies:
-        titles = read_csv(asked.movies)
+        titles = read_movies(asked.movies).table
     users, movies = pc.unique(table["user_id"]).to_pylist(), pc.unique(table["movie_id"]).to_numpy()
     asks: dict[str, tuple[Any, ...]] = {
         "known": (known, users, asked.connections, asked.seconds),

@@ -24,8 +24,9 @@ from reelstream.cli.tables import show_recommendations
 from reelstream.cli.up import embedded_broker
 from reelstream.errors import MissingRequirement, ReelstreamError, UsageError
 from reelstream.extras import require
+from reelstream.producer.movies_file import read_movies
 from reelstream.settings import Settings
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.stream.run import Stream
@@ -44,7 +45,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
         ratings, movies = (ratings, movies) if ratings else real_ratings(directory)
         _say("Titles" if movies else "No titles: give --movies a movies.csv to see them", as_json)  # 1
         if movies:
-            MoviesStore(warehouse).load(read_csv(movies))
+            MoviesStore(warehouse).load(read_movies(movies).table)
 
         with _took(seconds, "start", "Kafka broker and Spark stream", as_json):  # 2
             broker = stack.enter_context(embedded_broker(settings))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from reelstream.cli.options import AsJson, Warehouse, out, print_json, settings_of
+from reelstream.cli.exit_codes import BAD_ROWS
+from reelstream.cli.options import AsJson, Warehouse, err, out, print_json, settings_of, show_bad_rows
 
 movies = typer.Typer(name="movies", help="Titles and genres of the movies.", no_args_is_help=True)
 
@@ -19,15 +20,28 @@ def _movies() -> None:
 
 @movies.command()
 def load(
-    file: Annotated[Path, typer.Argument(help="A MovieLens movies.csv: movieId, title, genres.")],
+    file: Annotated[
+        Path, typer.Argument(help="A movies.csv, movies.dat or u.item of MovieLens, or another CSV, also packed.")
+    ],
     warehouse: Warehouse = None,
     as_json: AsJson = False,
 ) -> None:
     """Load titles and genres, or change them: they show at once, also in lists that are there already.
 
+    Rows that are none are shown and left out; the exit code is 8 then.
     Example: `reelstream movies load ml-latest-small/movies.csv`
     """
-    from reelstream.store.movies import MoviesStore, read_csv
+    from reelstream.producer.movies_file import read_movies
+    from reelstream.store.movies import MoviesStore
 
-    titles = MoviesStore(settings_of(warehouse).warehouse).load(read_csv(file))
-    print_json({"titles": titles}) if as_json else out.print(f"{titles:,} titles.")
+    found = read_movies(file)
+    titles = MoviesStore(settings_of(warehouse).warehouse).load(found.table)
+    if as_json:
+        print_json({"titles": titles, "bad_rows": found.bad.count, "encoding": found.encoding})
+    else:
+        out.print(f"{titles:,} titles.")
+        if found.encoding not in ("utf-8", "utf-16-le", "utf-16-be"):
+            err.print(f"The file is not UTF-8; it was taken for {found.encoding}.")
+        show_bad_rows(found.bad.count, found.bad.first)
+    if found.bad.count:
+        raise typer.Exit(BAD_ROWS)

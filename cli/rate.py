@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 import reelstream
 from reelstream.api.results import Recommendation, Rows
 from reelstream.cli.options import broker_address, err, out, print_json
@@ -28,6 +30,8 @@ class Rated:
 
     user_id: int
     ratings: list[tuple[int, float | None]]
+    titles: list[str | None]
+    """Of the movies that were rated."""
     recommendations: list[Recommendation]
     fresh_after_s: float | None
 
@@ -46,8 +50,9 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     address = broker_address(settings)
     with rating_producer(settings, address) as producer:
         places = producer.rate_live(user_id, ratings)
+    titles = MoviesStore(settings.warehouse).titles().of(np.array([movie_id for movie_id, _ in ratings])).to_pylist()
     if not count:
-        return Rated(user_id, ratings, [], None)
+        return Rated(user_id, ratings, titles, [], None)
     acknowledged = time.perf_counter()
     fresh = wait_until_counted(settings, places)
     fresh_after_s = time.perf_counter() - acknowledged if fresh else None
@@ -55,7 +60,7 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
         movies = reelstream.open(settings.warehouse).recommend(user_id, count)
     except NotReady:
         movies = Rows()
-    return Rated(user_id, ratings, movies, fresh_after_s)
+    return Rated(user_id, ratings, titles, movies, fresh_after_s)
 
 
 def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, float | None]]:
@@ -109,7 +114,11 @@ def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
     if as_json:
         print_json(rated)
         return
-    out.print(f"User {rated.user_id}: {len(rated.ratings)} ratings are in Kafka.")
+    n = len(rated.ratings)
+    out.print(f"User {rated.user_id}: {n} {'rating is' if n == 1 else 'ratings are'} in Kafka:")
+    for (movie_id, stars), title in zip(rated.ratings, rated.titles, strict=True):
+        given = "taken back" if stars is None else f"{stars:g}"
+        out.print(f"  {title or f'movie {movie_id}'}: {given}", soft_wrap=True, markup=False, emoji=False)
     if rated.recommendations:
         if rated.fresh_after_s is None:
             err.print("The list does not count them yet: no stream runs on this warehouse, or it is behind.")

@@ -80,7 +80,7 @@ def packing(path: Path, encoding: str | None) -> Packing:
     """Raises UsageError if there is no such file, or it cannot be unpacked."""
     path = ratings_file(path)
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is not a file; give the path of a ratings.csv.")
+        raise UsageError(f"{path} is not a file; give the path of one.")
     with _readable(path):
         with path.open("rb") as file:
             head = file.read(8)
@@ -150,7 +150,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UsageError(f"there is no file {path}; give the path of a ratings.csv.") from None
+        raise UsageError(f"there is no file {path}; give the path of one.") from None
     except (pa.ArrowException, zipfile.BadZipFile, EOFError, NotImplementedError, LookupError) as error:
         raise UsageError(f"{path} can't be read: {error}.") from None
     except OSError as error:

@@ -66,7 +66,7 @@ def identify(path: Path, form: Form, *, rating_min: float, rating_max: float) ->
         with path.open("rb") as file:
             head = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
     except OSError as error:
-        raise UsageError(f"{path} can't be read ({error.strerror}); give the path of a ratings.csv.") from None
+        raise UsageError(f"{path} can't be read ({error.strerror}); give the path of one.") from None
     return FileIdentity(status.st_size, status.st_mtime_ns, head, rating_min, rating_max, str(form))
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIRECTORIES = ("reelstream", "producer", "stream", "batch", "serve", "cli", "bench", "tests", "docs", "ops")
 SUFFIXES = {".py", ".md", ".js", ".css", ".html", ".yml", ".json", ".sh", ".toml"}
 INSTEAD = {
-    r"film(?!id\b)": "movie",
+    r"film(?!id\b|-noir)": "movie",
     r"foret(ell|old)": "predict",
     r"(put|set|kept|turned)[ _]a(side|way)": "reject, or hold back",
     r"made anew": "recreate, or rebuild",

@@ -14,11 +14,12 @@ from pyspark.sql import SparkSession
 import reelstream
 from reelstream.batch.refit import refit
 from reelstream.events import RatingEvent
+from reelstream.producer.movies_file import read_movies
 from reelstream.producer.ratings_csv import Block, read_blocks
 from reelstream.producer.send import RatingProducer, replay
 from reelstream.producer.sort import in_time_order
 from reelstream.settings import Settings, load
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.stream.fold_in import FoldInStage
@@ -40,7 +41,7 @@ def test_one_rating_from_csv_to_recommendation(
     csv.write_text(f"userId,movieId,rating,timestamp\n{ROW}\n{others()}")
     movies = tmp_path / "movies.csv"
     movies.write_text("movieId,title,genres\n296,Pulp Fiction (1994),Crime\n")
-    MoviesStore(warehouse).load(read_csv(movies))
+    MoviesStore(warehouse).load(read_movies(movies).table)
 
     # 1. the CSV row is a row of a block
     now_ms = time.time_ns() // 1_000_000

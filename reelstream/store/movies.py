@@ -1,12 +1,11 @@
 """The movies table: titles and genres by movie id.
 
-In: a MovieLens movies.csv, or any table with the columns of MOVIES. Out: one Parquet file that `movies/CURRENT` names.
+In: tables of MOVIES, as `reelstream.producer.movies_file` makes of files. Out: one Parquet file that `movies/CURRENT` names.
 Next: the top-N tables and `reelstream rate` look titles up here.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.errors import AmbiguousTitle, UsageError
-from reelstream.events import MAX_ID, is_id
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
 from reelstream.store.locks import exclusive
 from reelstream.store.names import inside
 from reelstream.store.schemas import MOVIES
-
-_HEADERS = {"movieid": "movie_id", "movie_id": "movie_id", "title": "title", "genres": "genres"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Titles:
     def find(self, text: str) -> int:
         """The one movie that the text names: an exact title first, else the only one that holds the text.
 
-        Letter case, the year in brackets and "The" put last ("Matrix, The (1999)") do not matter.
+        Letter case and "The" put last ("Matrix, The (1999)") do not matter. A year in brackets may be one off, no more.
         Raises AmbiguousTitle with the candidates, or UsageError if there is none.
         """
         wanted = _plain(text)
@@ -66,6 +62,13 @@ class Titles:
             (i, t) for p, i, t in plain if p == wanted
         ]
         candidates = exact or [(i, t) for p, i, t in plain if wanted and wanted in p]
+        if candidates and (year := _year(text)) is not None:
+            of_year = [(i, t) for i, t in candidates if abs((_year(t) or year) - year) <= 1]
+            if not of_year:
+                raise UsageError(
+                    f"no movie called {text!r} is of that year; there is {_listed(candidates)}. Use its id."
+                )
+            candidates = of_year
         if not candidates:
             raise UsageError(f"no movie is called {text!r}; use its id, or load titles with `reelstream movies load`.")
         if len(candidates) > 1:
@@ -74,33 +77,6 @@ class Titles:
 
     def _pairs(self) -> list[tuple[int, str]]:
         return [(int(i), t) for i, t in zip(self.movie_ids, self.titles.to_pylist(), strict=True) if t]
-
-
-def read_csv(path: Path) -> pa.Table:
-    """A movies.csv (movieId, title, genres; any column order, BOM and CRLF are fine) as a table of MOVIES.
-
-    Raises UsageError that names the line when a row does not fit.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
-            header = [_HEADERS.get(name.strip().lower(), "") for name in next(rows, [])]
-            if "movie_id" not in header or "title" not in header:
-                raise UsageError(f"{path} needs the columns movieId and title in its first line.")
-            movie_ids: list[int] = []
-            columns: dict[str, list[str | None]] = {"title": [], "genres": []}
-            for row in rows:
-                if not row:
-                    continue
-                cells = dict(zip(header, row, strict=False))
-                if not is_id(cells.get("movie_id", "")) or not 0 < int(cells["movie_id"]) <= MAX_ID:
-                    raise UsageError(f"{path} line {rows.line_num}: movieId {cells.get('movie_id')!r} is not an id.")
-                movie_ids.append(int(cells["movie_id"]))
-                for name, column in columns.items():
-                    column.append(cells.get(name))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} can't be read: {error}") from None
-    return pa.table({"movie_id": pa.array(movie_ids, pa.int64()), **columns}).cast(MOVIES)
 
 
 class MoviesStore:
@@ -153,6 +129,15 @@ class MoviesStore:
 
     def titles(self) -> Titles:
         return Titles.of_table(self.read())
+
+
+def _year(title: str) -> int | None:
+    found = re.search(r"\((\d{4})\)\s*$", title)
+    return int(found[1]) if found else None
+
+
+def _listed(movies: list[tuple[int, str]]) -> str:
+    return ", ".join(f"{movie_id} = {title}" for movie_id, title in movies[:10])
 
 
 def _plain(title: str) -> str:

@@ -20,10 +20,11 @@ from reelstream.api.snapshot import Snapshots
 from reelstream.api.user_ratings import StoredRatings
 from reelstream.batch.refit import refit
 from reelstream.errors import AmbiguousTitle, NotReady, UsageError
+from reelstream.producer.movies_file import read_movies
 from reelstream.settings import load
 from reelstream.store import models, new_movies
 from reelstream.store.forget import from_version
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.updates import Updates
@@ -45,7 +46,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     warehouse = tmp_path_factory.mktemp("published")
     csv = warehouse / "movies.csv"
     csv.write_text(TITLES)
-    MoviesStore(warehouse).load(read_csv(csv))
+    MoviesStore(warehouse).load(read_movies(csv).table)
     fill(warehouse, camps())
     refit(load(warehouse=warehouse, top_n=12))
     return warehouse

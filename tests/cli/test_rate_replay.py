@@ -114,7 +114,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(ask: Callable[..., Answer]) -> 
     answer = ask("replay", "no.csv")
 
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == "reelstream: there is no file no.csv; give the path of a ratings.csv.\n"
+    assert answer.err == "reelstream: there is no file no.csv; give the path of one.\n"
 
 
 def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
@@ -177,7 +177,9 @@ def test_a_new_user_gets_an_id_and_the_popular_movies_until_a_stream_runs(
     assert events == [(user, PULP_FICTION, 5.0), (user, TOY_STORY, 3.5)]
     assert answer.code == 0
     assert [line.rstrip() for line in answer.out.splitlines()] == [
-        f"User {user}: 2 ratings are in Kafka.",
+        f"User {user}: 2 ratings are in Kafka:",
+        "  Pulp Fiction (1994): 5",
+        "  Toy Story (1995): 3.5",
         f"For user {user}",
         "rank  movie  title                      stars  score  source",
         "   1    296  Pulp Fiction (1994)         4.20   8.00  popular",
@@ -193,7 +195,7 @@ def test_rate_as_json(ask: Callable[..., Answer], warehouse: Path) -> None:
 
     value = ask("rate", 1, f"{MARKUP}=4", "-n", 2, "--json").json
 
-    assert set(value) == {"user_id", "ratings", "recommendations", "fresh_after_s"}
+    assert set(value) == {"user_id", "ratings", "titles", "recommendations", "fresh_after_s"}
     assert (value["user_id"], value["ratings"], value["fresh_after_s"]) == (1, [[MARKUP, 4.0]], None)
     assert [movie["movie_id"] for movie in value["recommendations"]] == [TOY_STORY, MARKUP]  # the list from before
 
@@ -202,12 +204,12 @@ def test_without_a_version_the_list_follows_later_and_without_a_wait_it_is_not_n
     ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
 ) -> None:
     warehouse.mkdir()
-    said = "User 42: 1 ratings are in Kafka.\n"
+    said = "User 42: 1 rating is in Kafka:\n  movie {}\n"
 
-    assert ask("rate", 42, "296=5", "-n", 0) == (0, said, "")
+    assert ask("rate", 42, "296=5", "-n", 0) == (0, said.format("296: 5"), "")
     answer = ask("rate", 42, "300=4")
 
-    assert (answer.code, answer.out) == (0, said)
+    assert (answer.code, answer.out) == (0, said.format("300: 4"))
     assert answer.err == "No version is published yet; the list follows with the first refit.\n"
     assert sent() == [(42, 296, 5.0), (42, 300, 4.0)]
 

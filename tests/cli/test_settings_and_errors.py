@@ -21,13 +21,23 @@ def test_movies_load_loads_titles_and_counts_them(reelstream: Reelstream, wareho
     csv.write_text('movieId,title,genres\n1,Toy Story (1995),Animation\n2,"Matrix, The (1999)",Action\n')
 
     assert reelstream("movies", "load", csv, "--warehouse", warehouse) == (0, "2 titles.\n", "")
-    assert reelstream("movies", "load", csv, "--json", "--warehouse", warehouse).json == {"titles": 2}
+    assert reelstream("movies", "load", csv, "--json", "--warehouse", warehouse).json == {
+        "titles": 2,
+        "bad_rows": 0,
+        "encoding": "utf-8",
+    }
     assert MoviesStore(warehouse).titles().find("the matrix") == 2
     csv.write_text("movieId,title\nx,Jaws\n")
     assert reelstream("movies", "load", csv, "--warehouse", warehouse) == (
         2,
         "",
-        f"reelstream: {csv} line 2: movieId 'x' is not an id.\n",
+        f"reelstream: {csv} has no movie: line 2: bad_id: 'x' is not the id of a movie: 'x,Jaws'.\n",
+    )
+    csv.write_bytes("movieId,title\n3,Amélie\nx,Jaws\n".encode("cp1252"))
+    answer = reelstream("movies", "load", csv, "--warehouse", warehouse)
+    assert (answer.code, answer.out) == (8, "3 titles.\n")
+    assert answer.err.startswith(
+        "The file is not UTF-8; it was taken for cp1252.\n1 bad row was left out:\n  line 3: bad_id"
     )
 
 
@@ -111,7 +121,11 @@ def test_a_refit_without_ratings_is_3(reelstream: Reelstream, warehouse: Path) -
 @pytest.mark.parametrize(
     "words", [["rate", 1, "296=5"], ["rate", 1, "296=5", "--json"], ["replay", "ratings.csv"], ["stream"]]
 )
-def test_without_a_broker_it_is_5(words: list[object], reelstream: Reelstream, warehouse: Path) -> None:
+def test_without_a_broker_it_is_5(
+    words: list[object], reelstream: Reelstream, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ratings.csv").write_text("userId,movieId,rating\n1,296,5\n")
     answer = reelstream(*words, "--warehouse", warehouse)
 
     assert (answer.code, answer.out) == (5, "")
@@ -146,7 +160,7 @@ def test_without_a_broker_it_is_5(words: list[object], reelstream: Reelstream, w
         (["similar", "Jaws"], "no movie is called 'Jaws'; use its id, or load titles with `reelstream movies load`."),
         (["recommend", 2**63], f"id {2**63} is beyond 64 bits; ids go up to 2^63 - 1."),
         (["predict", 1, 10**30], f"id {10**30} is beyond 64 bits; ids go up to 2^63 - 1."),
-        (["movies", "load", "no.csv"], "no.csv can't be read: [Errno 2] No such file or directory: 'no.csv'"),
+        (["movies", "load", "no.csv"], "there is no file no.csv; give the path of one."),
     ],
 )
 def test_what_does_not_fit_is_2_and_one_sentence(

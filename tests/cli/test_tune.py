@@ -157,7 +157,7 @@ def test_bad_rows_are_shown_and_left_out(
     answer = reelstream("tune", csv, "--param", "rating_rank=1", "--out", tmp_path / "out")
 
     assert answer.code == 8
-    assert "1 bad rows were left out:\n  line " in answer.err
+    assert "1 bad row was left out:\n  line " in answer.err
     as_json = reelstream("tune", csv, "--param", "rating_rank=1", "--out", tmp_path / "out", "--json")
     assert (as_json.code, as_json.json["bad_rows"], as_json.err) == (8, 1, "")
 

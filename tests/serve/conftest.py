@@ -13,10 +13,11 @@ import uvicorn
 
 from reelstream.batch.refit import refit
 from reelstream.errors import BrokerUnavailable
+from reelstream.producer.movies_file import read_movies
 from reelstream.serve.app import make_app
 from reelstream.serve.listener import listening, url_of
 from reelstream.settings import Settings, load
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
 
 TITLES = "movieId,title,genres\n" + "".join(
@@ -38,7 +39,7 @@ def publish(warehouse: Path, **settings: object) -> Settings:
     warehouse.mkdir(parents=True, exist_ok=True)
     csv = warehouse / "movies.csv"
     csv.write_text(TITLES)
-    MoviesStore(warehouse).load(read_csv(csv))
+    MoviesStore(warehouse).load(read_movies(csv).table)
     fill(warehouse, camps())
     whole = load(warehouse=warehouse, top_n=12, **settings)
     refit(whole)

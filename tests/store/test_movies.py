@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from reelstream.errors import AmbiguousTitle, Busy, UsageError
+from reelstream.producer.movies_file import read_movies
 from reelstream.store.locks import exclusive
-from reelstream.store.movies import MoviesStore, read_csv
+from reelstream.store.movies import MoviesStore
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def store(tmp_path: Path) -> MoviesStore:
     ]
     file.write_bytes("\ufeff".encode() + "\r\n".join(rows).encode())
     store = MoviesStore(tmp_path / "warehouse")
-    assert store.load(read_csv(file)) == 5
+    assert store.load(read_movies(file).table) == 5
     return store
 
 
@@ -50,11 +51,21 @@ def test_an_ambiguous_title_lists_the_candidates(store: MoviesStore) -> None:
         store.titles().find("Solaris")
 
 
+def test_a_year_that_is_given_must_fit(store: MoviesStore) -> None:
+    titles = store.titles()
+    assert titles.find("Toy Story (1996)") == 1, "one off is a premiere in another country"
+    assert titles.find("Emma (2019)") == 200
+    with pytest.raises(UsageError, match=r"'Story 2 \(2019\)' is of that year; there is 3114 = Toy Story 2 \(1999\)"):
+        titles.find("Story 2 (2019)")
+    with pytest.raises(UsageError, match="is of that year"):
+        titles.find("Matrix (2003)")
+
+
 def test_loading_again_adds_and_changes(store: MoviesStore, tmp_path: Path) -> None:
     more = tmp_path / "more.csv"
     more.write_text("genres,movieId,title\nDrama,5,Solaris (1972)\nComedy,1,Toy Story\n")
 
-    assert store.load(read_csv(more)) == 6
+    assert store.load(read_movies(more).table) == 6
     assert store.version() == 2
     assert store.titles().of(np.array([1, 5])).to_pylist() == ["Toy Story", "Solaris (1972)"]
 
@@ -69,15 +80,3 @@ def test_two_loads_at_once_do_not_lose_each_others_titles(store: MoviesStore) ->
     assert store.version() == 1
     assert store.load(before) == 5
     assert store.version() == 2
-
-
-def test_a_bad_file_is_named_with_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "movies.csv"
-    file.write_text("movieId,title\n1,Toy Story\nx,Jumanji\n")
-    with pytest.raises(UsageError, match="line 3: movieId 'x'"):
-        read_csv(file)
-    file.write_text("id,name\n")
-    with pytest.raises(UsageError, match="needs the columns movieId and title"):
-        read_csv(file)
-    with pytest.raises(UsageError, match="can't be read"):
-        read_csv(tmp_path / "none.csv")

@@ -1,0 +1,150 @@
+"""A file of movies: titles and genres, as MovieLens and others write them.
+
+In: a path. Out: a table of MOVIES, and the rows that did not fit. Next: `reelstream.store.movies` keeps them.
+
+    movieId,title,genres
+    1,Toy Story (1995),Adventure|Animation
+
+Also `movies.dat` and `u.item` of MovieLens, other delimiters and encodings, packed files, genres parted by commas, and lists of
+objects with a `name`, as TMDB writes them.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from reelstream.errors import UsageError
+from reelstream.events import MAX_ID, is_id
+from reelstream.producer.bad_rows import BadRows
+from reelstream.producer.file_form import DELIMITERS, SHOWN_CHARACTERS
+from reelstream.producer.file_lines import opened, packing
+from reelstream.producer.ratings_csv import BadRow
+from reelstream.store.schemas import MOVIES
+
+SYNONYMS = {
+    "movie_id": ("movieid", "itemid", "filmid", "id"),
+    "title": ("title", "name", "movietitle", "originaltitle"),
+    "genres": ("genres", "genre"),
+}
+"""Names of columns, without capitals, spaces and underscores; of several the first one counts."""
+GENRES_OF_ITEM = (
+    *(
+        "unknown",
+        "Action",
+        "Adventure",
+        "Animation",
+        "Children's",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Fantasy",
+    ),
+    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+"""The flags that end a row of MovieLens 100K's u.item."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoviesFile:
+    table: pa.Table
+    """Of MOVIES."""
+    bad: BadRows
+    encoding: str
+
+
+def read_movies(path: Path) -> MoviesFile:
+    """Raises UsageError if there is no such file, it has no form that is known, or no row of it fits."""
+    text, encoding = _text(path)
+    lines = text.splitlines(keepends=True)
+    first = next((line for line in lines if line.strip()), "")
+    mark, places, has_header = _columns(path, first)
+    bad, movie_ids = BadRows(path), list[int]()
+    columns: dict[str, list[str | None]] = {"title": [], "genres": []}
+    for number, row in islice(_rows(lines, mark), int(has_header), None):
+        try:
+            given = row[places["movie_id"]].strip()
+            title = row[places["title"]].strip()
+        except IndexError:
+            bad.add(BadRow(number, f"not_csv: {len(row)} fields", mark.join(row)[:SHOWN_CHARACTERS]))
+            continue
+        if not is_id(given) or not 0 < int(given) <= MAX_ID:
+            bad.add(BadRow(number, f"bad_id: {given!r} is not the id of a movie", mark.join(row)[:SHOWN_CHARACTERS]))
+            continue
+        movie_ids.append(int(given))
+        columns["title"].append(title or None)
+        columns["genres"].append(_genres(row, places))
+    if not movie_ids and bad.count:
+        worst = bad.first[0]
+        raise UsageError(f"{path} has no movie: line {worst.line_number}: {worst.reason}: {worst.text!r}.")
+    return MoviesFile(pa.table({"movie_id": pa.array(movie_ids, pa.int64()), **columns}).cast(MOVIES), bad, encoding)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    packed = packing(path, None)
+    if packed.parquet:
+        raise UsageError(f"{path} is a Parquet file; give a movies.csv.")
+    with opened(path, packed) as (file, _):
+        raw = file.read()
+    try:
+        return raw.decode(), packed.encoding
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace"), "cp1252"
+
+
+def _columns(path: Path, first: str) -> tuple[str, dict[str, int], bool]:
+    """(delimiter, places of the columns, whether the first line is a header)."""
+    for mark in DELIMITERS:
+        fields = next(csv.reader([first], delimiter=mark), []) if len(mark) == 1 else first.split(mark)
+        plain = [name.strip().lower().replace("_", "").replace(" ", "") for name in fields]
+        places = {
+            name: plain.index(found)
+            for name, synonyms in SYNONYMS.items()
+            if (found := next((one for one in synonyms if one in plain), None))
+        }
+        if {"movie_id", "title"} <= places.keys():
+            return mark, places, True
+    for mark, width, genres in (("::", 3, {"genres": 2}), ("|", 24, {"flags": 5})):  # movies.dat and u.item
+        fields = first.strip("\r\n").split(mark)
+        if len(fields) == width and is_id(fields[0]):
+            return mark, {"movie_id": 0, "title": 1, **genres}, False
+    begins = first.strip()[:SHOWN_CHARACTERS]
+    raise UsageError(f"{path} needs the columns movieId and title in its first line, which is {begins!r}.")
+
+
+def _rows(lines: Sequence[str], mark: str) -> Iterator[tuple[int, list[str]]]:
+    """(the line's number, its fields). A quoted field may hold line ends."""
+    if len(mark) > 1:
+        yield from ((number, line.strip("\r\n").split(mark)) for number, line in enumerate(lines, 1) if line.strip())
+        return
+    reader = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=mark)
+    try:
+        yield from ((reader.line_num, row) for row in reader if row)
+    except csv.Error as error:
+        raise UsageError(f"line {reader.line_num} of the movies can't be read: {error}.") from None
+
+
+def _genres(row: Sequence[str], places: dict[str, int]) -> str | None:
+    """As MovieLens writes them, parted by bars."""
+    if "flags" in places:
+        flags = row[places["flags"] :]
+        return "|".join(name for name, flag in zip(GENRES_OF_ITEM, flags, strict=False) if flag.strip() == "1") or None
+    at = places.get("genres")
+    text = row[at].strip() if at is not None and at < len(row) else ""
+    if text.startswith("["):
+        try:
+            found = ast.literal_eval(text)
+            return "|".join(str(one["name"]) for one in found) or None
+        except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+            return None
+    if "|" not in text and "," in text:
+        text = "|".join(part.strip() for part in text.split(","))
+    return text or None

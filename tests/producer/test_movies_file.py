@@ -1,0 +1,77 @@
+"""Files of movies, as MovieLens and others write them: the same titles and genres, and bad rows by their line."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from reelstream.errors import UsageError
+from reelstream.producer.movies_file import GENRES_OF_ITEM, read_movies
+
+AMELIE = {"movie_id": 1, "title": "Amélie (2001)", "genres": "Comedy|Romance"}
+HEAT = {"movie_id": 6, "title": "Heat (1995)", "genres": "Action"}
+FLAGS = "|".join("1" if name in ("Comedy", "Romance") else "0" for name in GENRES_OF_ITEM)
+ONE = "|".join("1" if name == "Action" else "0" for name in GENRES_OF_ITEM)
+FORMS = {
+    "MovieLens": "movieId,title,genres\n1,Amélie (2001),Comedy|Romance\n6,Heat (1995),Action\n",
+    "semicolons": "movieId;title;genres\n1;Amélie (2001);Comedy|Romance\n6;Heat (1995);Action\n",
+    "tabs, other names": "genre\tname\tid\nComedy|Romance\tAmélie (2001)\t1\nAction\tHeat (1995)\t6\n",
+    "genres by commas": 'movie_id,title,genres\n1,Amélie (2001),"Comedy, Romance"\n6,Heat (1995),Action\n',
+    "TMDB": "id,title,genres\n1,Amélie (2001),\"[{'id': 35, 'name': 'Comedy'}, {'name': 'Romance'}]\"\n"
+    "6,Heat (1995),\"[{'name': 'Action'}]\"\n",
+    "movies.dat": "1::Amélie (2001)::Comedy|Romance\n6::Heat (1995)::Action\n",
+    "u.item": f"1|Amélie (2001)|01-Jan-2001||http://x|{FLAGS}\n6|Heat (1995)|01-Jan-1995||http://y|{ONE}\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_movies(tmp_path: Path, form: str, encoding: str) -> None:
+    path = tmp_path / "movies"
+    for end in ("\n", "\r\n"):
+        path.write_bytes(gzip.compress(FORMS[form].replace("\n", end).encode(encoding)))
+        found = read_movies(path)
+        assert found.table.to_pylist() == [AMELIE, HEAT]
+        assert found.bad.count == 0
+
+
+def test_a_bad_row_is_left_out_and_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_text("movieId,title,genres\n1,Good (2001),Comedy\n1997-08-20,Bad,Drama\n0,None,\n7\n2,Other (2002),\n")
+
+    found = read_movies(path)
+
+    assert found.table["movie_id"].to_pylist() == [1, 2]
+    assert found.table["genres"].to_pylist() == ["Comedy", None]
+    assert [(row.line_number, row.reason) for row in found.bad.first] == [
+        (3, "bad_id: '1997-08-20' is not the id of a movie"),
+        (4, "bad_id: '0' is not the id of a movie"),
+        (5, "not_csv: 1 fields"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("key,label\n1,x\n", "needs the columns movieId and title in its first line, which is 'key,label'"),
+        ("movieId,title\nx,Jumanji\n", "has no movie: line 2: bad_id: 'x' is not the id of a movie"),
+        ("", "needs the columns movieId and title"),
+    ],
+)
+def test_what_is_no_file_of_movies_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=says):
+        read_movies(path)
+    with pytest.raises(UsageError, match="there is no file"):
+        read_movies(tmp_path / "none.csv")
+
+
+def test_a_title_may_hold_quotes_commas_and_a_line_end(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_text('movieId,title,genres\n1,"Matrix, The ""1999""\n(a)",Action\nx,bad,\n')
+    found = read_movies(path)
+    assert found.table["title"].to_pylist() == ['Matrix, The "1999"\n(a)']
+    assert found.bad.first[0].line_number == 4
