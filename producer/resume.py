@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnsupportedCodecError
 
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_io.connection import connect
@@ -129,7 +129,8 @@ class _Reader:
 
     def __init__(self, bootstrap_servers: str, topic: str, properties: Mapping[str, str]) -> None:
         self._bootstrap_servers = bootstrap_servers
-        options = {**kafka_python_options(bootstrap_servers, properties), "enable_auto_commit": False}
+        committed = {"enable_auto_commit": False, "isolation_level": "read_committed"}
+        options = {**kafka_python_options(bootstrap_servers, properties), **committed}
         self._consumer = connect(KafkaConsumer, options)
         try:
             numbers = self._consumer.partitions_for_topic(topic)
@@ -165,6 +166,11 @@ class _Reader:
                     give_up = time.monotonic() + READ_TIMEOUT_S
                 elif time.monotonic() > give_up:
                     raise KafkaTimeoutError(f"nothing came for {READ_TIMEOUT_S:g} s")
+        except UnsupportedCodecError:
+            raise UsageError(
+                "the topic has records that were compressed by snappy or zstd, for which a package is missing: "
+                "`pip install python-snappy zstandard`, then resume. The stream reads them as it is."
+            ) from None
         except KafkaError as error:
             raise self._unavailable(error) from error
         return values

@@ -17,13 +17,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from reelstream.errors import DamagedStore
 from reelstream.kafka_io.properties import spark_options
-from reelstream.kafka_io.topic import prepare_topic
+from reelstream.kafka_io.topic import cleanup_policy, prepare_topic
 from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
 from reelstream.store.ratings import Gap, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
 
 FETCH = {
+    "kafka.isolation.level": "read_committed",  # what a producer took back was never rated
     "kafka.fetch.max.wait.ms": "10",  # Kafka's 500 would hold back each small micro-batch
     "kafka.max.poll.records": "10000",  # a backlog drains in large polls
     "kafka.max.partition.fetch.bytes": str(8 * 2**20),
@@ -58,6 +59,11 @@ class TopicSource:
         Raises BrokerUnavailable if nothing answers, DamagedStore if the topic cannot be continued where the store ends.
         """
         properties = prepare_topic(self._settings, self._bootstrap_servers)
+        if not self._began and (policy := cleanup_policy(self._settings, self._bootstrap_servers)) != "delete":
+            self._notice(
+                f"topic {self._settings.topic} has cleanup.policy={policy}: of each key Kafka keeps the newest event alone, "
+                "and a key is a user here, so ratings are deleted before a stream that is behind takes them. Set it to delete."
+            )
         with closing(TopicOffsets(self._settings, self._bootstrap_servers)) as topic:
             starts = self._starts(*topic.first_and_end())
         reader = spark.readStream.format("kafka").options(**spark_options(self._bootstrap_servers, properties))

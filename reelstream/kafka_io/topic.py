@@ -51,6 +51,19 @@ def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties
         raise unreachable(error, bootstrap_servers) from None
 
 
+def cleanup_policy(settings: Settings, bootstrap_servers: str) -> str:
+    """The topic's `cleanup.policy`; Kafka's default where it is not told, or may not be asked for."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+    from kafka.errors import KafkaError
+
+    options = kafka_python_options(bootstrap_servers, load_command_config(settings.command_config))
+    asked = ConfigResource(ConfigResourceType.TOPIC, settings.topic, {"cleanup.policy": None})
+    with suppress(KafkaError, OSError, KeyError, ValueError), admin_client(options, CONNECT_TIMEOUT_MS) as admin:
+        [found] = admin.describe_configs([asked], config_filter="all").values()
+        return str(found[settings.topic]["cleanup.policy"]["value"])
+    return "delete"
+
+
 def _partitions(admin: Any, topic: str) -> int:
     """How many partitions the topic has; 0 if there is no such topic."""
     from kafka.errors import NoError, UnknownTopicOrPartitionError, for_code

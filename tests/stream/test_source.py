@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from pyspark.sql import SparkSession
 
 from reelstream.errors import DamagedStore
@@ -115,3 +118,18 @@ def test_a_topic_made_anew_is_refused_even_where_loss_is_accepted(
     took(warehouse, topic, {0: 9})
     with pytest.raises(DamagedStore, match=r"the topic was recreated\. Use another --topic"):
         source(accept_data_loss=True).records(spark)
+
+
+def test_a_compacted_topic_is_told(
+    source: Callable[..., TopicSource], spark: SparkSession, bootstrap_servers: str, topic: str
+) -> None:
+    said: list[str] = []
+    source(notice=said.append).records(spark)
+    assert said == []
+    with closing(KafkaAdminClient(bootstrap_servers=bootstrap_servers)) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": "compact"})])
+
+    source(notice=said.append).records(spark)
+
+    [told] = said
+    assert told.startswith(f"topic {topic} has cleanup.policy=compact: of each key Kafka keeps the newest event alone")

@@ -61,6 +61,36 @@ def test_poison_never_stops_the_stream_and_nothing_is_thrown_away(settings: Sett
     assert {int(p): o for p, o in status["offsets"].items()} == store.state().offsets[settings.topic]
 
 
+def test_what_a_producer_took_back_was_never_rated_and_is_no_lag(settings: Settings) -> None:
+    store = RatingsStore(settings.warehouse)
+    raw = KafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers,
+        acks="all",
+        transactional_id=settings.topic,
+        enable_idempotence=True,
+    )
+    raw.init_transactions()
+    for movies, commit in ((range(1, 4), True), (range(4, 9), False)):
+        raw.begin_transaction()
+        for movie_id in movies:
+            event = RatingEvent(1, movie_id, 4.0, 1_000)
+            raw.send(settings.topic, event.to_json(), key=event.key())
+        raw.flush()
+        raw.commit_transaction() if commit else raw.abort_transaction()
+    raw.close()
+
+    with reelstream(settings, "stream") as process:
+        wait_until(lambda: stream_runs(settings, process), "the stream runs", process)
+        wait_until(lambda: taken(store) == (3, 0), "what was committed is taken in", process)
+        wait_until(lambda: lag(settings) == 0, "neither marks nor what was taken back are lag", process)
+        with RatingProducer(settings.bootstrap_servers or "", settings.topic, {}) as ratings:
+            ratings.rate_live(1, [(7, 5.0)])
+        wait_until(lambda: taken(store) == (4, 0), "the stream goes on", process)
+        wait_until(lambda: lag(settings) == 0, "all is taken", process)
+
+    assert sorted(store.read()["movie_id"].to_pylist()) == [1, 2, 3, 7]
+
+
 def test_a_topic_that_was_made_anew_is_refused_with_what_to_do(settings: Settings) -> None:
     pointer = settings.warehouse / "ratings" / "CURRENT"
     pointer.parent.mkdir(parents=True)
