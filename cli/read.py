@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from reelstream.cli.options import AsJson, Bootstrap, Count, Warehouse, out, print_json, print_table, settings_of
+from reelstream.cli.options import AsJson, Bootstrap, Count, Warehouse, err, out, print_json, print_table, settings_of
 from reelstream.cli.tables import show_recommendations
 
 
@@ -27,6 +27,9 @@ def recommend(
     listed = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).recommend(user, count)
     if as_json:
         print_json(listed)
+        return
+    if not listed and count:
+        err.print(f"User {user} has rated every movie of this version; there is none left to recommend.")
         return
     show_recommendations(f"For user {user}", listed)
 

@@ -38,10 +38,7 @@ def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recomm
         return _placed(now, places, vectors, want, "refit", listed.as_of)
     if want.plain and listed and listed.source == "fold_in":
         return _going_on(now, ratings, want, listed)
-    if want.plain and not ratings:
-        return _popular(now, want)
-    rows = _computed(now, ratings, want)
-    return rows if rows or listed or not want.plain else _popular(now, want)
+    return _popular(now, want) if want.plain and not ratings else _computed(now, ratings, want)
 
 
 def published(now: Snapshot, user_id: int, want: Wanted) -> Rows[Recommendation] | None:
@@ -104,7 +101,7 @@ def popular(now: Snapshot, want: Wanted) -> Rows[PopularMovie]:
 
 
 def _popular(now: Snapshot, want: Wanted) -> Rows[Recommendation]:
-    """The same for whom there is no other: nothing is known of them, or they have rated every movie."""
+    """The same for somebody of whom nothing is known."""
     movies = popular(now, want)
     return _rows(
         now,

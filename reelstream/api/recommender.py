@@ -62,7 +62,8 @@ class Recommender:
         ratings: StarsByMovie | None = None,
         **filters: Unpack[ListFilter],
     ) -> Rows[Recommendation]:
-        """The best n movies after the first `offset`, best first; for a user with no rating the popular ones.
+        """The best n movies after the first `offset`, best first; for a user with no rating the popular ones, for one who has
+        rated every movie none.
 
         filters: see `ListFilter`. The published list answers as far as it reaches; further places, lists with a filter
         and those for given ratings are computed from the factors, in the same order.

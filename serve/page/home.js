@@ -94,7 +94,7 @@ function recommended() {
       if (!shown) { source.textContent = "Loading …"; more.hidden = true; return; }
       source.textContent = `${SOURCES[shown.source]} · version ${Number(shown.version)}, ${ago(shown.age_s)} old`;
       more.hidden = shown.movies.length < 20 + state.view.more;
-      if (!shown.movies.length) source.textContent = "No movie fits these filters.";
+      if (!shown.movies.length) source.textContent = "No movie that you have not rated fits.";
       keyed(list, shown.movies, (movie) => movie.movie_id, recommendedRow, (row, movie) => row.update(movie));
     },
   };

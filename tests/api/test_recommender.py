@@ -5,9 +5,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 import reelstream
 from reelstream.als.arrays import Csr
@@ -19,6 +21,7 @@ from reelstream.api.recommender import Recommender
 from reelstream.api.snapshot import Snapshots
 from reelstream.api.user_ratings import StoredRatings
 from reelstream.batch.refit import refit
+from reelstream.cli.main import app
 from reelstream.errors import AmbiguousTitle, NotReady, UsageError
 from reelstream.producer.movies_file import read_movies
 from reelstream.settings import load
@@ -31,6 +34,7 @@ from reelstream.store.updates import Updates
 from reelstream.top_lists import similar_of
 from tests.fixtures.camps import FIRST_MOVIE, add, camps, fill
 from tests.fixtures.rows import lists
+from tests.serve.conftest import served
 
 TITLES = """movieId,title,genres
 1000,"Matrix, The (1999)",Action
@@ -202,6 +206,27 @@ def test_an_answer_needs_a_user_or_ratings(recommender: Recommender) -> None:
     given = recommender.predict(ratings=recommender.stars(1), movie_id=FIRST_MOVIE)
     assert given.user_id is None
     assert given.predicted_rating == recommender.predict(1, FIRST_MOVIE).predicted_rating
+
+
+def test_who_has_rated_every_movie_gets_an_empty_list(warehouse: Path) -> None:
+    fill(warehouse, camps())
+    store = RatingsStore(warehouse)
+    movie_ids = np.unique(camps()[1]).tolist()
+    add(store, *((998, movie_id, 4.0) for movie_id in movie_ids))
+    refit(load(warehouse=warehouse, top_n=12))
+    recommender = reelstream.open(warehouse)
+    add(store, *((999, movie_id, 4.0) for movie_id in movie_ids))  # after the refit
+
+    for user in (998, 999):
+        assert recommender.recommend(user) == []
+        assert recommender.recommend(user, genre=None) == []
+    assert recommender.recommend(ratings=dict.fromkeys(movie_ids, 4.0)) == []
+    told = CliRunner().invoke(app, ["recommend", "998", "--warehouse", str(warehouse)])
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert "User 998 has rated every movie of this version; there is none left to recommend." in told.stderr
+    with served(load(warehouse=warehouse)) as url:
+        answer = httpx.get(f"{url}/v1/users/998/recommendations").json()
+    assert answer["movies"] == []
 
 
 def test_popular_movies_have_the_most_stars_in_all(recommender: Recommender) -> None:
