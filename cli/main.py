@@ -167,7 +167,9 @@ def broker(
 def replay(
     file: Annotated[
         Path,
-        typer.Argument(help="Ratings as CSV, JSON lines or Parquet, also packed; or a directory or zip of MovieLens."),
+        typer.Argument(
+            help="Ratings as CSV, JSON lines or Parquet, also compressed; or a directory or zip of MovieLens."
+        ),
     ],
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
@@ -180,21 +182,23 @@ def replay(
         bool, typer.Option(help="Continue after the last acknowledged row of an earlier replay.")
     ] = False,
     strict: Annotated[bool, typer.Option(help="Stop at the first bad row.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the file is, and send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Report the form of the file and its rows, and send nothing.")
+    ] = False,
     delimiter: Annotated[
-        str | None, typer.Option(help="Between columns: , ; | :: or tab. \\[default: found out]")
+        str | None, typer.Option(help="Between columns: , ; | :: or tab. \\[default: detected]")
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Such as cp1252. \\[default: found out]")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Such as cp1252. \\[default: detected]")] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="FIELD=NAME", help="The column of user_id, movie_id, rating or rated_at."),
     ] = None,
-    time_unit: Annotated[str | None, typer.Option(help="Of times: s, ms, us or ns. \\[default: found out]")] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Of times: s, ms, us or ns. \\[default: detected]")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a file of ratings as events, in time order.
 
-    What the file is found to be is said before anything is sent. Bad rows are shown and left out; the exit code is 8
+    The detected form of the file is reported before anything is sent. Bad rows are shown and left out; the exit code is 8
     then. Examples: `reelstream replay ratings.csv` · `reelstream replay ml-1m.zip --dry-run` ·
     `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay shop.tsv --column user_id=customer`
     """

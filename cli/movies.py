@@ -21,7 +21,7 @@ def _movies() -> None:
 @movies.command()
 def load(
     file: Annotated[
-        Path, typer.Argument(help="A movies.csv, movies.dat or u.item of MovieLens, or another CSV, also packed.")
+        Path, typer.Argument(help="A movies.csv, movies.dat or u.item of MovieLens, or another CSV, also compressed.")
     ],
     warehouse: Warehouse = None,
     as_json: AsJson = False,

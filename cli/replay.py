@@ -13,7 +13,7 @@ from reelstream.errors import UsageError
 from reelstream.kafka_io.topic import prepare_topic
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.csv_line import UNITS
-from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Form, Said, detect
+from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Form, Overrides, detect
 from reelstream.producer.ratings_csv import read_blocks
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
@@ -72,7 +72,7 @@ def form_of(file: Path, delimiter: str | None, encoding: str | None, columns: li
         raise UsageError(f"--delimiter {delimiter} is unknown; say one of , ; | :: or tab.")
     if encoding and not _is_encoding(encoding):
         raise UsageError(f"--encoding {encoding} is unknown; say for instance utf-8, utf-16 or cp1252.")
-    return detect(file, Said(mark, encoding, named, unit))
+    return detect(file, Overrides(mark, encoding, named, unit))
 
 
 def _is_encoding(name: str) -> bool:

@@ -73,4 +73,4 @@ def _advice(word: str, form: Form) -> str:
         return (
             "Ids are whole numbers from 1 on; if another column holds them, say --column user_id=NAME or movie_id=NAME."
         )
-    return "If the columns are parted by something else, say --delimiter; what was found:"
+    return "If the columns are separated by something else, say --delimiter; what was found:"

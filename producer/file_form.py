@@ -60,7 +60,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Names of columns by field, without capitals, spaces and underscores; of several the first one counts."""
 MOVIELENS = ("user_id", "movie_id", "rating", "rated_at")
 """The order of the columns of a file without a header."""
-DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", "::": "double colons"}
+DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", "::": "double colons"}
 EXPECTED = "expected a header line such as userId,movieId,rating,timestamp (comma-separated, columns in any order)"
 SINCE_MS = 631_152_000_000
 """1990-01-01: before that nobody rated movies by computer."""
@@ -71,8 +71,8 @@ Kind = Literal["delimited", "json", "parquet"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the user says of a file; None leaves it to be found."""
+class Overrides:
+    """What the user says of a file; None leaves it to be detected."""
 
     delimiter: str | None = None
     encoding: str | None = None
@@ -102,13 +102,13 @@ class Form:
         return " ".join((*self.sentences, *self.assumed))
 
 
-def detect(path: Path, said: Said | None = None) -> Form:
+def detect(path: Path, overrides: Overrides | None = None) -> Form:
     """Raises UsageError if there is no such file, it cannot be unpacked, or it is no form that is known; it says what was
     found."""
-    said = said or Said()
-    packed = packing(path, said.encoding)
+    overrides = overrides or Overrides()
+    packed = packing(path, overrides.encoding)
     if packed.parquet:
-        return _parquet(path, packed, said)
+        return _parquet(path, packed, overrides)
     lines, whole = sample(path, packed)
     first = next((i for i, line in enumerate(lines) if _matters(line)), None)
     if first is None:
@@ -121,24 +121,24 @@ def detect(path: Path, said: Said | None = None) -> Form:
         raise UsageError(f"{path} does not begin with a line of CSV; {EXPECTED}.")
     rows = [_text(line) for line in (lines if whole else lines[:-1])[first:] if _matters(line)][: SAMPLE_ROWS + 1]
     if text.startswith("{") and (record := _record(text)) is not None:
-        return _json(path, packed, record, rows, said)
-    return _delimited(path, packed, rows, first, said)
+        return _json(path, packed, record, rows, overrides)
+    return _delimited(path, packed, rows, first, overrides)
 
 
-def _delimited(path: Path, packed: Packing, rows: list[str], first: int, said: Said) -> Form:
-    tried = [said.delimiter] if said.delimiter else [*DELIMITERS]
+def _delimited(path: Path, packed: Packing, rows: list[str], first: int, overrides: Overrides) -> Form:
+    tried = [overrides.delimiter] if overrides.delimiter else [*DELIMITERS]
     headers = {mark: fields for mark in tried if (fields := split(rows[0], mark))}
     if not headers:
         raise UsageError(f"{path} does not begin with a line of CSV; {EXPECTED}.")
-    known = {mark: _places(path, fields, said, sure=False) for mark, fields in headers.items()}
+    known = {mark: _places(path, fields, overrides, sure=False) for mark, fields in headers.items()}
     mark = max(headers, key=lambda one: (len({*MOVIELENS[:3]} & {*known[one]}), len(headers[one])))
-    places = _places(path, headers[mark], said)
+    places = _places(path, headers[mark], overrides)
     names: tuple[str, ...] = (*headers[mark],)
     missing = [name for name in MOVIELENS[:3] if name not in places]
     assumed: list[str] = []
     if missing:
         bare = next((one for one in headers if _is_bare(rows, one)), None)
-        if bare is None or said.columns:
+        if bare is None or overrides.columns:
             begins = rows[0][:SHOWN_CHARACTERS]
             raise UsageError(f"{path} has no column {' or '.join(missing)} in its first line {begins!r}; {EXPECTED}.")
         mark, names = bare, ()
@@ -147,32 +147,32 @@ def _delimited(path: Path, packed: Packing, rows: list[str], first: int, said: S
         assumed.append("There is no header: the columns are taken in MovieLens' order, user, movie, rating, time.")
     width = len(names) or len(split(rows[0], mark))
     body = [fields for row in (rows[1:] if names else rows) if len(fields := split(row, mark)) == width]
-    said_of = [f"{path.name} is{packed} text, its columns parted by {DELIMITERS.get(mark, repr(mark))}."]
-    return _form("delimited", packed, names, places, body, first + bool(names), said_of, assumed, said, mark)
+    sentences = [f"{path.name} is{packed} text with columns separated by {DELIMITERS.get(mark, repr(mark))}."]
+    return _form("delimited", packed, names, places, body, first + bool(names), sentences, assumed, overrides, mark)
 
 
-def _json(path: Path, packed: Packing, record: dict[str, object], rows: list[str], said: Said) -> Form:
+def _json(path: Path, packed: Packing, record: dict[str, object], rows: list[str], overrides: Overrides) -> Form:
     names = tuple(record)
-    places = _needed(path, names, said)
+    places = _needed(path, names, overrides)
     chosen = [names[place] for place in places.values()]
     records = [found for row in rows if (found := _record(row)) is not None]
     body = [["" if found.get(name) is None else str(found[name]) for name in chosen] for found in records]
     packed_places = {name: at for at, name in enumerate(places)}
-    said_of = [f"{path.name} is{packed} JSON, an object a line."]
-    return _form("json", packed, names, packed_places, body, 0, said_of, [], said, ",", chosen)
+    sentences = [f"{path.name} is{packed} JSON, an object a line."]
+    return _form("json", packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
 
 
-def _parquet(path: Path, packed: Packing, said: Said) -> Form:
+def _parquet(path: Path, packed: Packing, overrides: Overrides) -> Form:
     schema = parquet_schema(path)
     names = tuple(schema.names)
-    places = _needed(path, names, said)
+    places = _needed(path, names, overrides)
     chosen = [names[place] for place in places.values()]
     body = [line.decode().split(",") for line in sample(path, packed, chosen)[0][:SAMPLE_ROWS] if line]
     packed_places = {name: at for at, name in enumerate(places)}
     if "rated_at" in places and pa.types.is_timestamp(schema.field(places["rated_at"]).type):
-        said = replace(said, time_unit="ms")  # `chunks` makes milliseconds of them
-    said_of = [f"{path.name} is a Parquet file."]
-    return _form("parquet", packed, names, packed_places, body, 0, said_of, [], said, ",", chosen)
+        overrides = replace(overrides, time_unit="ms")  # `chunks` makes milliseconds of them
+    sentences = [f"{path.name} is a Parquet file."]
+    return _form("parquet", packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
 
 
 def _form(
@@ -182,9 +182,9 @@ def _form(
     places: dict[str, int],
     body: list[list[str]],
     lines_before: int,
-    said_of: list[str],
+    sentences: list[str],
     assumed: list[str],
-    said: Said,
+    overrides: Overrides,
     delimiter: str,
     chosen: Sequence[str] = (),
 ) -> Form:
@@ -195,18 +195,18 @@ def _form(
         assumed.append("It has no time column: each rating is taken as given now.")
     else:
         name = of_columns[at] if of_columns else ""
-        unit, dates, how = _times([row[at].strip() for row in body if at < len(row)], name, said.time_unit)
-        said_of.append(how)
+        unit, dates, how = _times([row[at].strip() for row in body if at < len(row)], name, overrides.time_unit)
+        sentences.append(how)
     ratings = [row[places["rating"]].strip() for row in body if places["rating"] < len(row)]
     comma = delimiter != "," and any(re.fullmatch(r"-?\d+,\d+", one) for one in ratings)
     if comma:
-        said_of.append("Numbers have a decimal comma.")
+        sentences.append("Numbers have a decimal comma.")
     if of_columns:
-        said_of.append(
+        sentences.append(
             "Taken: " + ", ".join(f"{name} from {of_columns[place]}" for name, place in places.items()) + "."
         )
         if rest := [name for name in names if name not in {of_columns[place] for place in places.values()}]:
-            said_of.append(f"Left out: {', '.join(rest)}"[:SHOWN_CHARACTERS] + ".")
+            sentences.append(f"Ignored: {', '.join(rest)}"[:SHOWN_CHARACTERS] + ".")
     width = len(chosen) or len(names) or (len(body[0]) if body else len(places))
     header = Header(
         width,
@@ -222,24 +222,24 @@ def _form(
     packed = packed.of_columns(chosen, double_colons=delimiter == "::")
     numbers = [float(text) for one in ratings if re.fullmatch(r"-?\d+(\.\d*)?", text := one.replace(",", "."))]
     seen = (min(numbers), max(numbers)) if numbers else None
-    return Form(kind, packed, header, names, lines_before, tuple(said_of), tuple(assumed), seen)
+    return Form(kind, packed, header, names, lines_before, tuple(sentences), tuple(assumed), seen)
 
 
-def _needed(path: Path, names: tuple[str, ...], said: Said) -> dict[str, int]:
-    places = _places(path, names, said)
+def _needed(path: Path, names: tuple[str, ...], overrides: Overrides) -> dict[str, int]:
+    places = _places(path, names, overrides)
     if missing := [name for name in MOVIELENS[:3] if name not in places]:
         found = ", ".join(names)[:SHOWN_CHARACTERS]
         raise UsageError(f"{path} has no column {' or '.join(missing)} among {found}; {EXPECTED}.")
     return {name: places[name] for name in MOVIELENS if name in places}
 
 
-def _places(path: Path, names: Sequence[str], said: Said, *, sure: bool = True) -> dict[str, int]:
-    """Where each field's column is. sure: that the line was parted rightly. Then UsageError is raised if two columns have
+def _places(path: Path, names: Sequence[str], overrides: Overrides, *, sure: bool = True) -> dict[str, int]:
+    """Where each field's column is. sure: the delimiter is known. Then UsageError is raised if two columns have
     the same name for a field, or one that the user names is not there."""
     plain = [name.strip().lower().replace("_", "").replace(" ", "") for name in names]
     places: dict[str, int] = {}
     for name, synonyms in SYNONYMS.items():
-        if wanted := said.columns.get(name):
+        if wanted := overrides.columns.get(name):
             if wanted not in [one.strip() for one in names]:
                 if not sure:
                     continue

@@ -5,8 +5,8 @@ In: a path. Out: a table of MOVIES, and the rows that did not fit. Next: `reelst
     movieId,title,genres
     1,Toy Story (1995),Adventure|Animation
 
-Also `movies.dat` and `u.item` of MovieLens, other delimiters and encodings, packed files, genres parted by commas, and lists of
-objects with a `name`, as TMDB writes them.
+Also `movies.dat` and `u.item` of MovieLens, other delimiters and encodings, compressed files, genres separated by commas, and
+lists of objects with a `name`, as TMDB writes them.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _rows(lines: Sequence[str], mark: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _genres(row: Sequence[str], places: dict[str, int]) -> str | None:
-    """As MovieLens writes them, parted by bars."""
+    """As MovieLens writes them, separated by bars."""
     if "flags" in places:
         flags = row[places["flags"] :]
         return "|".join(name for name, flag in zip(GENRES_OF_ITEM, flags, strict=False) if flag.strip() == "1") or None

@@ -47,7 +47,7 @@ def sent(bootstrap_servers: str, topic: str) -> Callable[[], list[tuple[int, int
 
 
 FOUND = (
-    "its columns parted by commas. Times are in seconds. Taken: user_id from userId, movie_id from movieId, rating from "
+    "with columns separated by commas. Times are in seconds. Taken: user_id from userId, movie_id from movieId, rating from "
     "rating, rated_at from timestamp."
 )
 
@@ -60,7 +60,7 @@ def test_replay_sends_the_good_rows_and_shows_the_bad_ones(
     assert answer.code == 8
     assert answer.out.startswith("2 events acknowledged in ")
     assert answer.err.splitlines() == [
-        f"[red]ratings.csv is UTF-8 text, {FOUND}",
+        f"[red]ratings.csv is UTF-8 text {FOUND}",
         "2 bad rows were left out:",
         "  line 3: off_scale: rating 9.5 is not between 0.5 and 5: '1,10,9.5,1147880045'",
         "  line 4: wrong_type: rating '[red]x[/]' is not a number: '2,296,[red]x[/],1147880046'",
@@ -96,7 +96,7 @@ def test_a_file_without_bad_rows_ends_with_0(ask: Callable[..., Answer], csv: Pa
 
     answer = ask("replay", csv)
 
-    assert (answer.code, answer.err) == (0, f"[red]ratings.csv is UTF-8 text, {FOUND}\n")
+    assert (answer.code, answer.err) == (0, f"[red]ratings.csv is UTF-8 text {FOUND}\n")
     assert answer.out.startswith("1 events acknowledged in ")
 
 
@@ -128,7 +128,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
 
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith(
-        "shop.tsv is UTF-8 text, its columns parted by tabs. Taken: user_id from customer, movie_id"
+        "shop.tsv is UTF-8 text with columns separated by tabs. Taken: user_id from customer, movie_id"
     )
     assert "It has no time column: each rating is taken as given now." in answer.out
     assert "2 ratings would be sent, rated from " in answer.out

@@ -17,7 +17,7 @@ import pytest
 
 from reelstream.errors import UsageError
 from reelstream.producer.bad_rows import BadRows
-from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Said, detect
+from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Overrides, detect
 from reelstream.producer.ratings_csv import read_blocks
 
 NOW_MS = 1_790_000_000_000
@@ -30,9 +30,9 @@ ROWS: Rows = [
 ]
 
 
-def read(path: Path, said: Said | None = None) -> tuple[Rows, list[str]]:
+def read(path: Path, overrides: Overrides | None = None) -> tuple[Rows, list[str]]:
     bad = BadRows(path)
-    form = detect(path, said)
+    form = detect(path, overrides)
     blocks = read_blocks(path, rating_min=0.5, rating_max=5, now_ms=NOW_MS, on_bad=bad.add, form=form)
     return [row for block in blocks for row in block.rows.tolist()], [one.reason for one in bad.first]
 
@@ -158,8 +158,8 @@ def test_what_is_found_and_what_is_assumed_is_said(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("uid;item;score;note\n1;2;3,5;x\n")
     assert str(detect(path)) == (
-        "r.csv is UTF-8 text, its columns parted by semicolons. Numbers have a decimal comma. Taken: user_id from uid, "
-        "movie_id from item, rating from score. Left out: note. It has no time column: each rating is taken as given now."
+        "r.csv is UTF-8 text with columns separated by semicolons. Numbers have a decimal comma. Taken: user_id from uid, "
+        "movie_id from item, rating from score. Ignored: note. It has no time column: each rating is taken as given now."
     )
     path.write_text("1,2,3,1700000000\n")
     assert "There is no header: the columns are taken in MovieLens' order" in str(detect(path))
@@ -168,10 +168,10 @@ def test_what_is_found_and_what_is_assumed_is_said(tmp_path: Path) -> None:
 def test_what_the_user_says_wins(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("customer no,userId,movieId,rating,when\n7,x,2,3,1700000000000000\n")
-    said = Said(columns={"user_id": "customer no", "rated_at": "when"}, time_unit="us")
-    assert read(path, said) == ([(7, 2, 3.0, 1_700_000_000_000)], [])
+    overrides = Overrides(columns={"user_id": "customer no", "rated_at": "when"}, time_unit="us")
+    assert read(path, overrides) == ([(7, 2, 3.0, 1_700_000_000_000)], [])
     with pytest.raises(UsageError, match="has no column 'uid', but customer no, userId"):
-        detect(path, Said(columns={"user_id": "uid"}))
+        detect(path, Overrides(columns={"user_id": "uid"}))
 
 
 @pytest.mark.parametrize(
