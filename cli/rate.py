@@ -48,8 +48,9 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
         event = RatingEvent(user_id, movie_id, stars, now_ms)
         check(event, rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
     address = broker_address(settings)
+    stored_ms = RatingsStore(settings.warehouse).rated_at_ms(user_id)
     with rating_producer(settings, address) as producer:
-        places = producer.rate_live(user_id, ratings)
+        places = producer.rate_live(user_id, ratings, stored_ms)
     titles = MoviesStore(settings.warehouse).titles().of(np.array([movie_id for movie_id, _ in ratings])).to_pylist()
     if not count:
         return Rated(user_id, ratings, titles, [], None)

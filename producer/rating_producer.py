@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from kafka import KafkaProducer
@@ -141,14 +142,24 @@ class RatingProducer:
                 "check the broker, then send again."
             )
 
-    def rate_live(self, user_id: int, ratings: Sequence[tuple[int, float | None]]) -> list[tuple[int, int]]:
+    def rate_live(
+        self,
+        user_id: int,
+        ratings: Sequence[tuple[int, float | None]],
+        stored_ms: Mapping[int, int] = MappingProxyType({}),
+    ) -> list[tuple[int, int]]:
         """Sends (movie id, stars) of one user, rated now; None as stars takes the rating back. Returns the
         (partition, offset) of each, acknowledged.
 
+        stored_ms: `RatingsStore.rated_at_ms` of the user. A stored rating from a clock that is ahead must not win against
+        this one: it is rated a millisecond after that.
         The caller has checked them with `reelstream.events.check`. Raises BrokerUnavailable.
         """
         now_ms = time.time_ns() // 1_000_000
-        return self._send_now([RatingEvent(user_id, movie_id, _float(stars), now_ms) for movie_id, stars in ratings])
+        times = {movie_id: max(now_ms, stored_ms.get(movie_id, -1) + 1) for movie_id, _ in ratings}
+        return self._send_now(
+            [RatingEvent(user_id, movie_id, _float(stars), times[movie_id]) for movie_id, stars in ratings]
+        )
 
     def forget(self, user_id: int) -> ForgetEvent:
         """Sends that all of the user's ratings up to now are to be forgotten; returns the event, acknowledged.

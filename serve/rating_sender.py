@@ -8,11 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from reelstream.errors import BrokerUnavailable
+from reelstream.errors import BrokerUnavailable, DamagedStore
 from reelstream.events import RatingEvent, check
 from reelstream.producer.rating_producer import RatingProducer, rating_producer
 from reelstream.settings import Settings
+from reelstream.store.ratings import RatingsStore
 
 DELIVERY_TIMEOUT_S = 10.0
 """A person waits for the answer."""
@@ -26,6 +28,7 @@ class RatingSender:
 
     def __init__(self, settings: Settings, address: Callable[[], str]) -> None:
         self._settings = settings
+        self._store = RatingsStore(settings.warehouse)
         self._address = address
         self._lock = threading.Lock()
         self._producer: RatingProducer | None = None
@@ -39,9 +42,12 @@ class RatingSender:
         for movie_id, stars in ratings:
             event = RatingEvent(user_id, movie_id, stars, now_ms)
             check(event, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max, now_ms=now_ms)
+        stored_ms: dict[int, int] = {}
+        with suppress(DamagedStore):  # a rating can be given all the same
+            stored_ms = self._store.rated_at_ms(user_id)
         producer = self._connected()
         try:
-            return producer.rate_live(user_id, ratings)
+            return producer.rate_live(user_id, ratings, stored_ms)
         except BrokerUnavailable:
             self._forget(producer)
             raise

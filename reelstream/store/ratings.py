@@ -207,6 +207,13 @@ class RatingsStore:
         forgotten.write(self.path / name, requests)
         return name
 
+    def rated_at_ms(self, user_id: int) -> dict[int, int]:
+        """Movie id → the latest time that a stored event of the user has for it, in milliseconds since 1970."""
+        rows = self.read(columns=["user_id", "movie_id", "rated_at"], user_ids=[user_id])
+        newest = rows.group_by("movie_id").aggregate([("rated_at", "max")])
+        times = newest["rated_at_max"].cast(pa.int64()).to_pylist()
+        return dict(zip(newest["movie_id"].to_pylist(), times, strict=True))
+
     def read_rejects(self, state: RatingsState | None = None) -> pa.Table:
         """All rejected events, oldest first; for `state` see `read`."""
         if state is None:

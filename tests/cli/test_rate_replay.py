@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reelstream.store.movies import MoviesStore
+from reelstream.store.ratings import RatingsStore
 from tests.cli.conftest import Answer, Reelstream
 from tests.fixtures.published import MARKUP, PULP_FICTION, TOY_STORY, publish
+from tests.fixtures.rows import ratings, rejects
 from tests.producer.topic import records_of
 
 CSV = """userId,movieId,rating,timestamp
@@ -212,6 +215,21 @@ def test_without_a_version_the_list_follows_later_and_without_a_wait_it_is_not_n
     assert (answer.code, answer.out) == (0, said.format("300: 4"))
     assert answer.err == "No version is published yet; the list follows with the first refit.\n"
     assert sent() == [(42, 296, 5.0), (42, 300, 4.0)]
+
+
+def test_a_rating_wins_against_a_stored_one_from_a_clock_that_is_ahead(
+    ask: Callable[..., Answer], warehouse: Path, bootstrap_servers: str, topic: str
+) -> None:
+    ahead_ms = time.time_ns() // 1_000_000 + 9 * 3_600_000
+    stored = ratings((42, 296, 1.0), rated_at_ms=ahead_ms)
+    RatingsStore(warehouse).append(stored, rejects(), {"elsewhere": {0: 1}})
+
+    assert ask("rate", 42, "296=5", "300=4", "-n", 0).code == 0
+
+    events = [record.event() for record in records_of(bootstrap_servers, topic)]
+    times = {event.movie_id: event.rated_at_ms for event in events}
+    assert times[296] == ahead_ms + 1
+    assert abs(times[300] - (ahead_ms - 9 * 3_600_000)) < 60_000
 
 
 @pytest.mark.parametrize("bad", ["296=9", "296=nan", "296", "no such movie=4"])
