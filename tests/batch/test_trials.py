@@ -71,7 +71,7 @@ def test_a_grid_is_a_sum_over_the_models_and_has_the_settings_in_use_first() -> 
     assert len({trial.id for trial in found}) == 10
     first = ModelSettings(**found[0].settings)
     assert all(getattr(first, name) == getattr(SMALL, name) for name in SETTINGS["rating"])
-    assert first.ranking_rank == 1
+    assert first.ranking_rank == SMALL.ranking_rank, "the rating model is fitted beside the ranking model in use"
     assert {(t.settings["rating_rank"], t.settings["rating_prior_count"]) for t in found[1:7]} == {
         (rank, n) for rank in (5, 7) for n in (1, 2, 3)
     }
@@ -112,8 +112,9 @@ def test_random_trials_lie_in_their_ranges_and_more_of_them_begin_with_the_same_
 def test_the_id_of_a_trial_depends_on_what_its_figures_depend_on_and_nothing_else() -> None:
     [one, *_] = make("rating_rank=3")
 
-    assert make("rating_rank=3", base=replace(SMALL, ranking_rank=9))[0].id == one.id
+    assert make("ranking_power=1", base=replace(SMALL, rating_rank=9))[0].id == make("ranking_power=1")[0].id
     for other in (
+        make("rating_rank=3", base=replace(SMALL, ranking_rank=9)),
         make("rating_rank=3", data="e"),
         make("rating_rank=3", split="t"),
         make("rating_rank=3", base=replace(SMALL, rating_rank=9)),
