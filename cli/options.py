@@ -153,7 +153,7 @@ def show_bad_rows(count: int, first_bad: Sequence[BadRow], of: Path | None = Non
     """How many rows of a CSV were left out, and the first of them with line number and reason, on stderr."""
     if count:
         which = f" of {of}" if of else ""
-        row, were = ("row", "was") if count == 1 else ("rows", "were")
-        err.print(f"{count:,} bad {row}{which} {were} left out:", style="yellow", markup=False, soft_wrap=True)
+        rows, were = ("row", "was") if count == 1 else ("rows", "were")
+        err.print(f"{count:,} bad {rows}{which} {were} left out:", style="yellow", markup=False, soft_wrap=True)
     for row in first_bad:
         err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)
