@@ -3,15 +3,11 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from reelstream.cli.up import REFIT_NICENESS, lower_priority
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="sessions are a group of their own on Linux alone")
 def test_a_session_of_its_own_has_a_lower_priority() -> None:
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
