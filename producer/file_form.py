@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
@@ -67,8 +66,6 @@ SINCE_MS = 631_152_000_000
 SAMPLE_ROWS = 500
 SHOWN_CHARACTERS = 200
 
-Kind = Literal["delimited", "json", "parquet"]
-
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -84,7 +81,6 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    kind: Kind
     packing: Packing
     header: Header
     names: tuple[str, ...]
@@ -148,7 +144,7 @@ def _delimited(path: Path, packed: Packing, rows: list[str], first: int, overrid
     width = len(names) or len(split(rows[0], mark))
     body = [fields for row in (rows[1:] if names else rows) if len(fields := split(row, mark)) == width]
     sentences = [f"{path.name} is{packed} text with columns separated by {DELIMITERS.get(mark, repr(mark))}."]
-    return _form("delimited", packed, names, places, body, first + bool(names), sentences, assumed, overrides, mark)
+    return _form(packed, names, places, body, first + bool(names), sentences, assumed, overrides, mark)
 
 
 def _json(path: Path, packed: Packing, record: dict[str, object], rows: list[str], overrides: Overrides) -> Form:
@@ -159,7 +155,7 @@ def _json(path: Path, packed: Packing, record: dict[str, object], rows: list[str
     body = [["" if found.get(name) is None else str(found[name]) for name in chosen] for found in records]
     packed_places = {name: at for at, name in enumerate(places)}
     sentences = [f"{path.name} is{packed} JSON, an object a line."]
-    return _form("json", packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
+    return _form(packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
 
 
 def _parquet(path: Path, packed: Packing, overrides: Overrides) -> Form:
@@ -172,11 +168,10 @@ def _parquet(path: Path, packed: Packing, overrides: Overrides) -> Form:
     if "rated_at" in places and pa.types.is_timestamp(schema.field(places["rated_at"]).type):
         overrides = replace(overrides, time_unit="ms")  # `chunks` makes milliseconds of them
     sentences = [f"{path.name} is a Parquet file."]
-    return _form("parquet", packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
+    return _form(packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
 
 
 def _form(
-    kind: Kind,
     packed: Packing,
     names: tuple[str, ...],
     places: dict[str, int],
@@ -222,7 +217,7 @@ def _form(
     packed = packed.of_columns(chosen, double_colons=delimiter == "::")
     numbers = [float(text) for one in ratings if re.fullmatch(r"-?\d+(\.\d*)?", text := one.replace(",", "."))]
     seen = (min(numbers), max(numbers)) if numbers else None
-    return Form(kind, packed, header, names, lines_before, tuple(sentences), tuple(assumed), seen)
+    return Form(packed, header, names, lines_before, tuple(sentences), tuple(assumed), seen)
 
 
 def _needed(path: Path, names: tuple[str, ...], overrides: Overrides) -> dict[str, int]:
