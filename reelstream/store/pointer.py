@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,8 +87,13 @@ def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, d
     _put(path, write, lambda: failpoint("table-aside"), durable=durable)
 
 
+def aside_of(path: Path) -> Path:
+    """Where this thread writes what it then puts at `path`: no other thread of any process writes there."""
+    return path.with_name(f".{path.name}.{threading.get_native_id()}")
+
+
 def _put(path: Path, write: Callable[[BinaryIO], object], aside_point: Callable[[], None], *, durable: bool) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = aside_of(path)
     with _disk_errors(path, aside), _new(aside) as file:
         write(file)
         if durable:

@@ -9,7 +9,6 @@ reads.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,7 +123,7 @@ class RecommendationsStore:
         latest = self.path / "latest"
         if latest.is_symlink() and latest.readlink().name == version.path.name:
             return
-        aside = self.path / f".latest.{os.getpid()}"
+        aside = pointer.aside_of(latest)
         aside.unlink(missing_ok=True)
         aside.symlink_to(version.path.name)
         aside.replace(latest)

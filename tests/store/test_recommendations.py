@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,6 +111,25 @@ def test_only_the_last_versions_stay_and_latest_is_a_link(tmp_path: Path) -> Non
     assert sorted(path.name for path in store.path.glob("version=*")) == ["version=000003", "version=000004"]
     assert [item["version"] for item in store.versions()] == ["000003", "000004"]
     assert pq.read_table(store.path / "latest" / "users")["movie_id"].to_pylist() == [3]
+
+
+def test_a_refit_and_a_stream_in_one_process_may_link_at_once(tmp_path: Path) -> None:
+    store = RecommendationsStore(tmp_path)
+    for number in range(2):
+        publish(store, lists(1, [number], 1000, "refit"), keep=2)
+    current = store.current()
+    older = replace(current, path=current.path.with_name("version=000001"))
+
+    def link(_: int) -> None:
+        for version in (older, current):
+            store.link_latest(version)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(link, range(200)))
+    store.link_latest(current)
+
+    assert sorted(path.name for path in store.path.glob("*latest*")) == ["latest"]
+    assert (store.path / "latest").readlink() == Path("version=000002")
 
 
 def test_a_link_that_was_left_behind_is_moved(tmp_path: Path) -> None:
