@@ -31,6 +31,7 @@ import reelstream
 from bench.harness import Figures
 from reelstream.batch.refit import refit
 from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.ids import number_of
 from reelstream.settings import Settings
 from reelstream.store import pointer, ratings
 from reelstream.store.rating_rows import latest
@@ -195,15 +196,14 @@ def kind(event: Event) -> str:
 
 def left(batches: Iterable[list[Event]]) -> dict[tuple[int, int], float]:
     """(user, movie) → stars as they must stand after the micro-batches, whose events come in the order of `rated_at`."""
-    stars: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    stars: defaultdict[int, dict[int, float | None]] = defaultdict(dict)
     for event in itertools.chain(*batches):
         if isinstance(event, ForgetEvent):
-            stars.pop(event.user_id, None)
-        elif event and event.rating is None:
-            stars[event.user_id].pop(event.movie_id, None)
-        elif event and event.rating is not None:
-            stars[event.user_id][event.movie_id] = event.rating
-    return {(user, movie): rating for user, movies in stars.items() for movie, rating in movies.items()}
+            stars.pop(number_of(event.user_id), None)
+        elif event:
+            stars[number_of(event.user_id)][number_of(event.movie_id)] = event.rating
+    rated = ((user, movie, rating) for user, movies in stars.items() for movie, rating in movies.items())
+    return {(user, movie): rating for user, movie, rating in rated if rating is not None}
 
 
 def files_opened(warehouse: Path) -> Counter[str]:

@@ -19,10 +19,12 @@ from reelstream.cli.options import (
     out,
     print_json,
     settings_of,
+    user_of,
 )
 
 if TYPE_CHECKING:
     from reelstream.events import ForgetEvent
+    from reelstream.ids import Id
     from reelstream.settings import Settings
     from reelstream.store.forgotten import Removed
 
@@ -38,7 +40,7 @@ class ForgetAnswer:
 
 
 def forget(
-    user: Annotated[int, typer.Argument(min=1, help="The user's id.")],
+    user: Annotated[str, typer.Argument(help="The user's id.")],
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
@@ -53,7 +55,8 @@ def forget(
     """
     if not yes:
         typer.confirm(f"Remove everything that user {user} rated?", abort=True, err=True)
-    asked = ask(settings_of(warehouse, bootstrap_servers, command_config, topic), user)
+    settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
+    asked = ask(settings, user_of(settings, user))
     if as_json:
         print_json(_plain(asked))
         return
@@ -69,7 +72,7 @@ def forget(
     )
 
 
-def ask(settings: Settings, user_id: int) -> ForgetAnswer:
+def ask(settings: Settings, user_id: Id) -> ForgetAnswer:
     """Sends the request and waits until it is done. Raises UsageError for what is no id, BrokerUnavailable."""
     from reelstream.events import ForgetEvent, check
     from reelstream.producer.rating_producer import rating_producer
@@ -83,13 +86,14 @@ def ask(settings: Settings, user_id: int) -> ForgetAnswer:
 
 
 def _wait_until_removed(settings: Settings, event: ForgetEvent) -> Removed | None:
+    from reelstream.ids import number_of
     from reelstream.store import run_files
     from reelstream.store.ratings import RatingsStore
 
     store = RatingsStore(settings.warehouse)
 
     def removed() -> Removed | None:
-        done = store.forgotten().get(event.user_id)
+        done = store.forgotten().get(number_of(event.user_id))
         return done.removed if done and done.until_ms >= event.rated_at_ms else None
 
     return run_files.wait_for_stream(settings.warehouse, removed, WAIT_S)

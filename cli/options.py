@@ -20,9 +20,10 @@ from rich.text import Text
 
 from reelstream.api.warehouse import existing
 from reelstream.cli.safe_console import SafeConsole, escape_controls
-from reelstream.errors import BrokerUnavailable
+from reelstream.errors import BrokerUnavailable, UsageError
 
 if TYPE_CHECKING:
+    from reelstream.ids import Id
     from reelstream.producer.ratings_csv import BadRow
     from reelstream.settings import Settings
 
@@ -157,3 +158,17 @@ def show_bad_rows(count: int, first_bad: Sequence[BadRow], of: Path | None = Non
         err.print(f"{count:,} bad {rows}{which} {were} left out:", style="yellow", markup=False, soft_wrap=True)
     for row in first_bad:
         err.print(f"  line {row.line_number}: {row.reason}: {row.text[:80]!r}", markup=False, soft_wrap=True)
+
+
+def user_of(settings: Settings, word: str, or_else: str = "") -> Id:
+    """A user's id: a number, or any text where the users' ids are text. Raises UsageError for what is no id."""
+    from reelstream.events import is_id
+    from reelstream.ids import check_id
+    from reelstream.store import id_texts
+
+    if is_id(word):
+        return int(word)
+    if id_texts.of_warehouse(settings.warehouse).now().is_text.get(id_texts.USER) is False:
+        raise UsageError(f"{word[:80]!r} is not a user's id; give a number{or_else and ', or ' + or_else}.")
+    check_id("user", word)
+    return word

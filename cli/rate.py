@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 import reelstream
 from reelstream.api.results import Recommendation, Rows
-from reelstream.cli.options import broker_address, err, out, print_json
+from reelstream.cli.options import broker_address, err, out, print_json, user_of
 from reelstream.errors import NotReady, UsageError
-from reelstream.events import RatingEvent, check, is_id
+from reelstream.events import RatingEvent, check
+from reelstream.ids import Id, number_of
 from reelstream.producer.rating_producer import new_user_id, rating_producer
 from reelstream.settings import Settings
-from reelstream.store import run_files
-from reelstream.store.movies import MoviesStore
+from reelstream.store import id_texts, run_files
+from reelstream.store.id_texts import MOVIE
+from reelstream.store.movies import MoviesStore, find_movie
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 
@@ -28,8 +31,8 @@ class Rated:
     """`fresh_after_s` is the time from the broker's acknowledgement until the list that counts the ratings was
     there."""
 
-    user_id: int
-    ratings: list[tuple[int, float | None]]
+    user_id: Id
+    ratings: list[tuple[Id, float | None]]
     titles: list[str | None]
     """Of the movies that were rated."""
     recommendations: list[Recommendation]
@@ -41,17 +44,18 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
 
     Raises UsageError if something given does not fit; nothing is sent then.
     """
-    user_id = _user(user)
+    user_id = new_user_id() if user == "new" else user_of(settings, user, or_else="`new` for a new user")
     now_ms = time.time_ns() // 1_000_000
     ratings = parse_ratings(settings, given)
     for movie_id, stars in ratings:
         event = RatingEvent(user_id, movie_id, stars, now_ms)
         check(event, rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
     address = broker_address(settings)
-    stored_ms = RatingsStore(settings.warehouse).rated_at_ms(user_id)
+    stored_ms = RatingsStore(settings.warehouse).rated_at_ms(number_of(user_id))
     with rating_producer(settings, address) as producer:
         places = producer.rate_live(user_id, ratings, stored_ms)
-    titles = MoviesStore(settings.warehouse).titles().of(np.array([movie_id for movie_id, _ in ratings])).to_pylist()
+    numbers = np.array([number_of(movie_id) for movie_id, _ in ratings])
+    titles = MoviesStore(settings.warehouse).titles().of(numbers).to_pylist()
     if not count:
         return Rated(user_id, ratings, titles, [], None)
     acknowledged = time.perf_counter()
@@ -64,15 +68,16 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     return Rated(user_id, ratings, titles, movies, fresh_after_s)
 
 
-def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, float | None]]:
+def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[Id, float | None]]:
     """`MOVIE=STARS` words as (movie_id, stars), with None for `none`; a movie is an id or a title.
 
     Raises UsageError, or AmbiguousTitle with the candidates.
     """
     if not given:
         raise UsageError("nothing to rate; give at least one MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5'.")
-    titles = None
-    ratings: list[tuple[int, float | None]] = []
+    titles = cache(MoviesStore(settings.warehouse).titles)
+    ids = id_texts.of_warehouse(settings.warehouse).now()
+    ratings: list[tuple[Id, float | None]] = []
     for word in given:
         movie, equals, stars = word.rpartition("=")
         try:
@@ -81,9 +86,7 @@ def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[int, f
             equals = ""
         if not equals or not movie.strip():
             raise UsageError(f"{word!r} is not MOVIE=STARS, such as 296=5 or 'Pulp Fiction=5', or 296=none.")
-        if not is_id(movie):
-            titles = titles or MoviesStore(settings.warehouse).titles()
-        ratings.append((int(movie) if is_id(movie) else titles.find(movie), value))  # type: ignore[union-attr]
+        ratings.append((ids.own(MOVIE, find_movie(movie, ids, titles)), value))
     return ratings
 
 
@@ -128,11 +131,3 @@ def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
         show_recommendations(f"For user {rated.user_id}", rated.recommendations)
     elif waited and rated.fresh_after_s is None:
         err.print("No version is published yet; the list follows with the first refit.")
-
-
-def _user(word: str) -> int:
-    if word == "new":
-        return new_user_id()
-    if not is_id(word):
-        raise UsageError(f"{word[:80]!r} is not a user's id; give a number, or `new` for a new user.")
-    return int(word)

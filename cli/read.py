@@ -7,12 +7,23 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from reelstream.cli.options import AsJson, Bootstrap, Count, Warehouse, err, out, print_json, print_table, settings_of
+from reelstream.cli.options import (
+    AsJson,
+    Bootstrap,
+    Count,
+    Warehouse,
+    err,
+    out,
+    print_json,
+    print_table,
+    settings_of,
+    user_of,
+)
 from reelstream.cli.tables import show_recommendations
 
 
 def recommend(
-    user: Annotated[int, typer.Argument(help="The user's id.")],
+    user: Annotated[str, typer.Argument(help="The user's id.")],
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     count: Count = 10,
@@ -24,7 +35,8 @@ def recommend(
     """
     import reelstream
 
-    listed = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).recommend(user, count)
+    settings = settings_of(warehouse, bootstrap_servers)
+    listed = reelstream.open(settings.warehouse).recommend(user_of(settings, user), count)
     if as_json:
         print_json(listed)
         return
@@ -35,7 +47,7 @@ def recommend(
 
 
 def predict(
-    user: Annotated[int, typer.Argument(help="The user's id.")],
+    user: Annotated[str, typer.Argument(help="The user's id.")],
     movie: Annotated[str, typer.Argument(help="The movie's id or title.")],
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
@@ -47,8 +59,9 @@ def predict(
     """
     import reelstream
 
-    recommender = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse)
-    prediction = recommender.predict(user, recommender.find_movie(movie))
+    settings = settings_of(warehouse, bootstrap_servers)
+    recommender = reelstream.open(settings.warehouse)
+    prediction = recommender.predict(user_of(settings, user), recommender.find_movie(movie))
     if as_json:
         print_json(prediction)
         return

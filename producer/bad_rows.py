@@ -70,7 +70,5 @@ def _advice(word: str, form: Form) -> str:
     if word == "bad_time":
         return "If times are in another unit, say --time-unit s, ms, us or ns."
     if word in ("bad_id", "wrong_type"):
-        return (
-            "Ids are whole numbers from 1 on; if another column holds them, say --column user_id=NAME or movie_id=NAME."
-        )
+        return "Ids are whole numbers in this file; if another column holds them, say --column user_id=NAME or movie_id=NAME."
     return "If the columns are separated by something else, say --delimiter; what was found:"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from reelstream.errors import BadRating
 from reelstream.events import RatingEvent
+from reelstream.ids import Id
 
 MAX_LINE_BYTES = 10_000
 MAX_FIELD_CHARACTERS = 40
@@ -60,6 +62,8 @@ class Header:
     """How dates are written that do not begin with the year."""
     delimiter: str = ","
     decimal_comma: bool = False
+    text_ids: tuple[str, ...] = ()
+    """Which of user_id and movie_id are text, and not integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ def parse_line(line: bytes, rules: Rules) -> RatingEvent:
     if len(fields) != header.width:
         raise BadRating("not_csv", f"{len(fields)} fields where the header has {header.width}")
     return RatingEvent(
-        _integer("user_id", fields[header.user_id]),
-        _integer("movie_id", fields[header.movie_id]),
+        _id("user_id", fields[header.user_id], header),
+        _id("movie_id", fields[header.movie_id], header),
         _number("rating", fields[header.rating], header.decimal_comma),
         rules.now_ms if header.rated_at is None else _time_ms(fields[header.rated_at], header),
     )
@@ -102,7 +106,16 @@ def _unquoted(text: str, delimiter: str) -> list[str]:
         raise BadRating("not_csv", str(error)) from None
 
 
-def _integer(name: str, text: str) -> int:
+def _id(name: str, text: str, header: Header) -> Id:
+    if name not in header.text_ids:
+        return integer(name, text)
+    text = text.strip()
+    if not text:
+        raise BadRating("missing_field", f"no {name}")
+    return text
+
+
+def integer(name: str, text: str) -> int:
     text = _given(name, text)
     try:
         return int(text)
@@ -117,6 +130,21 @@ def _integer(name: str, text: str) -> int:
     if found:
         raise BadRating("wrong_type", f"{name} {text!r} has lost digits; write it out in full")
     raise BadRating("wrong_type", f"{name} {text!r} is not an integer")
+
+
+def are_texts(ids: Sequence[str]) -> bool:
+    """Whether a column of ids is text: one in twenty is no integer, and at least ten, or most are. A few others are errors."""
+    given = [text for text in ids if text.strip()]
+    others = sum(map(_is_no_integer, given))
+    return others > len(given) / 2 or (others >= 10 and others * 20 >= len(given))
+
+
+def _is_no_integer(text: str) -> bool:
+    try:
+        integer("", text)
+    except BadRating:
+        return True
+    return False
 
 
 def _number(name: str, text: str, decimal_comma: bool) -> float:

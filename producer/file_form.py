@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from reelstream.errors import UsageError
 from reelstream.events import MAX_AHEAD_MS
-from reelstream.producer.csv_line import DATE, MAX_LINE_BYTES, UNITS, Dates, Header
+from reelstream.producer.csv_line import DATE, MAX_LINE_BYTES, UNITS, Dates, Header, are_texts
 from reelstream.producer.file_lines import Packing, packing, parquet_schema, sample
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -214,6 +214,12 @@ def _form(
         delimiter="\t" if delimiter == "::" else delimiter,
         decimal_comma=comma,
     )
+    whole = [row for row in body if len(row) == width]
+    text_ids = tuple(name for name in ("user_id", "movie_id") if are_texts([row[places[name]] for row in whole]))
+    if text_ids:
+        which = " and ".join({"user_id": "users", "movie_id": "movies"}[name] for name in text_ids)
+        sentences.append(f"Ids of {which} are text, such as {whole[0][places[text_ids[0]]].strip()[:40]}.")
+        header = replace(header, text_ids=text_ids)
     packed = packed.of_columns(chosen, double_colons=delimiter == "::")
     numbers = [float(text) for one in ratings if re.fullmatch(r"-?\d+(\.\d*)?", text := one.replace(",", "."))]
     seen = (min(numbers), max(numbers)) if numbers else None
@@ -282,13 +288,13 @@ def _unit(numbers: list[float]) -> str | None:
 
 
 def _is_bare(rows: list[str], mark: str) -> bool:
-    """Whether the rows are numbers in MovieLens' order, without a header."""
+    """Whether the rows are ids, a number and perhaps a time, in MovieLens' order, without a header."""
     fields = [split(row, mark) for row in rows[:20]]
     width = len(fields[0])
     if not 3 <= width <= 5 or sum(len(one) == width for one in fields) < len(fields):
         return False
-    number = re.compile(r"\s*\d+([.,]\d+)?\s*")
-    return all(number.fullmatch(one) for one in fields[0][:3]) and (width == 3 or _is_time(fields[0][3].strip()))
+    ids, rating = fields[0][:2], re.fullmatch(r"\s*\d+([.,]\d+)?\s*", fields[0][2])
+    return all(map(str.strip, ids)) and bool(rating) and (width == 3 or _is_time(fields[0][3].strip()))
 
 
 def _is_time(text: str) -> bool:

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from reelstream.errors import UsageError
-from reelstream.events import MAX_ID, is_id
+from reelstream.errors import BadRating, UsageError
+from reelstream.events import is_id
+from reelstream.ids import Id, check_id
 from reelstream.producer.bad_rows import BadRows
+from reelstream.producer.csv_line import are_texts
 from reelstream.producer.file_form import DELIMITERS, SHOWN_CHARACTERS
 from reelstream.producer.file_lines import opened, packing
 from reelstream.producer.ratings_csv import BadRow
-from reelstream.store.schemas import MOVIES
 
 SYNONYMS = {
     "movie_id": ("movieid", "itemid", "filmid", "id"),
@@ -56,7 +57,7 @@ GENRES_OF_ITEM = (
 @dataclass(frozen=True, slots=True)
 class MoviesFile:
     table: pa.Table
-    """Of MOVIES."""
+    """In the columns of MOVIES; `movie_id` is text where ids are."""
     bad: BadRows
     encoding: str
 
@@ -67,25 +68,30 @@ def read_movies(path: Path) -> MoviesFile:
     lines = text.splitlines(keepends=True)
     first = next((line for line in lines if line.strip()), "")
     mark, places, has_header = _columns(path, first)
-    bad, movie_ids = BadRows(path), list[int]()
-    columns: dict[str, list[str | None]] = {"title": [], "genres": []}
-    for number, row in islice(_rows(lines, mark), int(has_header), None):
+    bad, movies = BadRows(path), list[tuple[Id, str | None, str | None]]()
+    rows = list(islice(_rows(lines, mark), int(has_header), None))
+    width = 1 + max(places["movie_id"], places["title"])
+    is_text = are_texts([row[places["movie_id"]] for _, row in rows if len(row) >= width])
+    for number, row in rows:
         try:
-            given = row[places["movie_id"]].strip()
-            title = row[places["title"]].strip()
-        except IndexError:
-            bad.add(BadRow(number, f"not_csv: {len(row)} fields", mark.join(row)[:SHOWN_CHARACTERS]))
-            continue
-        if not is_id(given) or not 0 < int(given) <= MAX_ID:
-            bad.add(BadRow(number, f"bad_id: {given!r} is not the id of a movie", mark.join(row)[:SHOWN_CHARACTERS]))
-            continue
-        movie_ids.append(int(given))
-        columns["title"].append(title or None)
-        columns["genres"].append(_genres(row, places))
-    if not movie_ids and bad.count:
+            if len(row) < width:
+                raise BadRating("not_csv", f"{len(row)} fields")
+            given, title = row[places["movie_id"]].strip(), row[places["title"]].strip()
+            own = int(given) if is_id(given) and not is_text else given
+            check_id("movie_id", own)
+            if isinstance(own, str) and not is_text:
+                raise BadRating("bad_id", f"{given!r} is not the id of a movie")
+        except BadRating as error:
+            bad.add(BadRow(number, str(error), mark.join(row)[:SHOWN_CHARACTERS]))
+        else:
+            movies.append((own, title or None, _genres(row, places)))
+    if not movies and bad.count:
         worst = bad.first[0]
         raise UsageError(f"{path} has no movie: line {worst.line_number}: {worst.reason}: {worst.text!r}.")
-    return MoviesFile(pa.table({"movie_id": pa.array(movie_ids, pa.int64()), **columns}).cast(MOVIES), bad, encoding)
+    ids, titles, genres_of = zip(*movies, strict=True) if movies else ((), (), ())
+    columns = {"title": pa.array(titles, pa.string()), "genres": pa.array(genres_of, pa.string())}
+    movie_id = pa.array(ids, pa.string() if is_text else pa.int64())
+    return MoviesFile(pa.table({"movie_id": movie_id, **columns}), bad, encoding)
 
 
 def _text(path: Path) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from kafka.partitioner.default import murmur2
 
 from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.ids import Id, number_of
 from reelstream.kafka_io.connection import CONNECT_TIMEOUT_MS, connect
 from reelstream.kafka_io.properties import kafka_python_options
 from reelstream.kafka_io.topic import prepare_topic
@@ -144,24 +145,24 @@ class RatingProducer:
 
     def rate_live(
         self,
-        user_id: int,
-        ratings: Sequence[tuple[int, float | None]],
+        user_id: Id,
+        ratings: Sequence[tuple[Id, float | None]],
         stored_ms: Mapping[int, int] = MappingProxyType({}),
     ) -> list[tuple[int, int]]:
         """Sends (movie id, stars) of one user, rated now; None as stars takes the rating back. Returns the
         (partition, offset) of each, acknowledged.
 
-        stored_ms: `RatingsStore.rated_at_ms` of the user. A stored rating from a clock that is ahead must not win against
-        this one: it is rated a millisecond after that.
+        stored_ms: `RatingsStore.rated_at_ms` of the user, by the movies' numbers. A stored rating from a clock that is ahead
+        must not win against this one: it is rated a millisecond after that.
         The caller has checked them with `reelstream.events.check`. Raises BrokerUnavailable.
         """
         now_ms = time.time_ns() // 1_000_000
-        times = {movie_id: max(now_ms, stored_ms.get(movie_id, -1) + 1) for movie_id, _ in ratings}
+        times = {movie_id: max(now_ms, stored_ms.get(number_of(movie_id), -1) + 1) for movie_id, _ in ratings}
         return self._send_now(
             [RatingEvent(user_id, movie_id, _float(stars), times[movie_id]) for movie_id, stars in ratings]
         )
 
-    def forget(self, user_id: int) -> ForgetEvent:
+    def forget(self, user_id: Id) -> ForgetEvent:
         """Sends that all of the user's ratings up to now are to be forgotten; returns the event, acknowledged.
 
         Raises BrokerUnavailable.

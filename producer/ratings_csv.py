@@ -27,6 +27,7 @@ import pyarrow.csv
 
 from reelstream.errors import BadRating
 from reelstream.events import MAX_AHEAD_MS, check
+from reelstream.ids import Id, number_of
 from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, UNITS, Rules, parse_line
 from reelstream.producer.file_form import SHOWN_CHARACTERS, Form, detect
 from reelstream.producer.file_lines import chunks
@@ -66,14 +67,17 @@ def read_blocks(
     now_ms: int,
     on_bad: Callable[[BadRow], None],
     form: Form | None = None,
+    texts: dict[int, str] | None = None,
 ) -> Iterator[Block]:
     """The good rows in the order of the file, many at a time. Blank lines are skipped.
 
     Every other line goes to `on_bad`, which may raise to stop the reading. `now_ms` is the time of the replay, in
-    milliseconds since 1970: no rating may be more than a day ahead of it. form: None is found out.
+    milliseconds since 1970: no rating may be more than a day ahead of it. form: None is found out. Rows have the numbers of
+    text ids (see `reelstream.ids`); `texts` gets the texts.
     Raises UsageError if there is no such file, or it has no form that is known.
     """
     form = form or detect(path)
+    texts = {} if texts is None else texts
     rules = Rules(form.header, rating_min, rating_max, now_ms)
     line_number = form.lines_before + 1
     for chunk, bytes_read in chunks(path, form.packing, form.lines_before):
@@ -81,7 +85,7 @@ def read_blocks(
         rows = _parse_block(chunk, line_count, rules)
         line_numbers: Sequence[int] = range(line_number, line_number + line_count)
         if rows is None:
-            rows, line_numbers = _parse_lines(chunk, line_number, rules, on_bad)
+            rows, line_numbers = _parse_lines(chunk, line_number, rules, on_bad, texts)
         yield Block(rows, line_numbers, bytes_read)
         line_number += line_count
 
@@ -92,6 +96,7 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
     plain = b"0123456789.\r\n" + header.delimiter.encode()
     if (
         header.decimal_comma
+        or header.text_ids
         or len(header.delimiter.encode()) > 1
         or chunk.translate(None, plain)
         or chunk.count(b"\r") != chunk.count(b"\r\n")
@@ -121,7 +126,9 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
     rows = np.empty(line_count, ROW)
     rows["user_id"], rows["movie_id"] = column(header.user_id), column(header.movie_id)
     rows["rating"] = rating = column(header.rating)
-    good = (rows["user_id"] > 0) & (rows["movie_id"] > 0) & (rating >= rules.rating_min) & (rating <= rules.rating_max)
+    good = (
+        (rows["user_id"] >= 0) & (rows["movie_id"] >= 0) & (rating >= rules.rating_min) & (rating <= rules.rating_max)
+    )
     if header.rated_at is None:
         rows["rated_at_ms"] = rules.now_ms
     else:
@@ -133,7 +140,11 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
 
 
 def _parse_lines(
-    chunk: bytes, line_number: int, rules: Rules, on_bad: Callable[[BadRow], None]
+    chunk: bytes,
+    line_number: int,
+    rules: Rules,
+    on_bad: Callable[[BadRow], None],
+    texts: dict[int, str],
 ) -> tuple[RatingRows, list[int]]:
     """The good rows (n,) of ROW and their line numbers."""
     rows, line_numbers = [], []
@@ -144,9 +155,17 @@ def _parse_lines(
             continue
         try:
             event = checked(parse_line(text, rules))
+            ids = tuple(_number_of(own, texts) for own in (event.user_id, event.movie_id))
         except BadRating as bad:
             on_bad(BadRow(number, str(bad), text[:SHOWN_CHARACTERS].decode(errors="replace")))
         else:
-            rows.append((event.user_id, event.movie_id, event.rating, event.rated_at_ms))
+            rows.append((*ids, event.rating, event.rated_at_ms))
             line_numbers.append(number)
     return np.array(rows, ROW), line_numbers
+
+
+def _number_of(own: Id, texts: dict[int, str]) -> int:
+    number = number_of(own)
+    if isinstance(own, str) and texts.setdefault(number, own) != own:
+        raise BadRating("bad_id", f"{own!r} has the number of {texts[number]!r}")
+    return number

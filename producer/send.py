@@ -30,7 +30,7 @@ from reelstream.producer.file_lines import ratings_file
 from reelstream.producer.pace import check_pace, pace
 from reelstream.producer.rating_producer import DELIVERY_TIMEOUT_S, MAX_PENDING, RatingProducer, new_user_id
 from reelstream.producer.ratings_csv import BadRow, Block, read_blocks
-from reelstream.producer.sort import MEMORY_ROWS, in_time_order
+from reelstream.producer.sort import MEMORY_ROWS, Row, in_time_order
 from reelstream.store.locks import exclusive
 
 __all__ = ["RatingProducer", "ReplayResult", "new_user_id", "replay"]
@@ -114,13 +114,12 @@ def replay(
             state = resuming.ReplayState(file, time.time_ns() // 1_000_000, 0, ends)
             if resume:
                 notice(f"There is no earlier replay of {csv_path} to resume; it starts at the first row.")
-        now_ms = state.now_ms
+        now_ms, texts = state.now_ms, dict[int, str]()
 
         def read() -> Iterator[Block]:
             bad.clear()
-            yield from read_blocks(
-                csv_path, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms, on_bad=bad.add, form=form
-            )
+            scale = {"rating_min": rating_min, "rating_max": rating_max}
+            yield from read_blocks(csv_path, **scale, now_ms=now_ms, on_bad=bad.add, form=form, texts=texts)
 
         with (
             in_time_order(  # 3
@@ -137,7 +136,7 @@ def replay(
             if limit is not None:
                 to_send = min(to_send, limit)
             journal = _Journal(state_path, state, producer, progress, to_send, bool(there))
-            rest = starmap(RatingEvent, islice(order.rows, state.acked_rows, None))
+            rest = _events(islice(order.rows, state.acked_rows, None), form, texts)
             events = islice(_not_there(rest, there, producer), limit)  # 4
             with journal, _rare_collections():
                 for number, event in enumerate(  # 5
@@ -156,6 +155,16 @@ def replay(
         seconds=seconds,
         events_per_s=producer.acked / seconds,
         first_bad=bad.first,
+    )
+
+
+def _events(rows: Iterable[Row], form: Form, texts: Mapping[int, str]) -> Iterator[RatingEvent]:
+    """texts: of ids that are text in the file."""
+    if not form.header.text_ids:
+        return starmap(RatingEvent, rows)
+    users, movies = (texts if name in form.header.text_ids else {} for name in ("user_id", "movie_id"))
+    return (
+        RatingEvent(users.get(user, user), movies.get(movie, movie), stars, at_ms) for user, movie, stars, at_ms in rows
     )
 
 

@@ -39,7 +39,7 @@ class BadRating(UsageError):
 class AmbiguousTitle(UsageError):
     """`candidates` are (movie_id, title) pairs, most rated first."""
 
-    def __init__(self, title: str, candidates: Sequence[tuple[int, str]]) -> None:
+    def __init__(self, title: str, candidates: Sequence[tuple[int | str, str]]) -> None:
         listed = ", ".join(f"{movie_id} = {name}" for movie_id, name in candidates[:10])
         super().__init__(f"{title!r} fits several movies; use an id: {listed}")
         self.candidates = list(candidates)

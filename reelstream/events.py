@@ -9,7 +9,8 @@ Next: `reelstream.producer.send` sends them; `reelstream.stream.parse` reads pla
     {"v": 1, "action": "forget", "user_id": 1, "rated_at": 1147880046000}
 
 The second takes the rating back, the third has everything forgotten that the user rated up to then. `rated_at` is in
-milliseconds since 1970-01-01 UTC. Other fields are ignored, so that a producer may add its own.
+milliseconds since 1970-01-01 UTC. An id is an integer or a text, see `reelstream.ids`. Other fields are ignored, so that a
+producer may add its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from reelstream.errors import BadRating
+from reelstream.ids import MAX_ID, Id, check_id
 
 EVENT_VERSION = 1
 MAX_EVENT_BYTES = 10_000
@@ -29,7 +31,6 @@ MAX_BRACKETS = 500
 MAX_DIGITS = 300
 """How many of `{` and `[` an event may have, and how many digits in a row; JSON parsers differ on what they take beyond."""
 
-MAX_ID = 2**63 - 1
 MAX_AHEAD_MS = 24 * 3600 * 1000
 FIELDS = {
     "rate": ("v", "user_id", "movie_id", "rating", "rated_at"),
@@ -38,7 +39,8 @@ FIELDS = {
 }
 """What an event of each `action` needs; without an action it is a rating."""
 
-_INTEGERS = ("v", "user_id", "movie_id", "rated_at")
+_INTEGERS = ("v", "rated_at")
+_IDS = ("user_id", "movie_id")
 _TOO_MANY_DIGITS = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
 
 REASONS = {
@@ -48,8 +50,9 @@ REASONS = {
     "unknown_version": f"`v` is not {EVENT_VERSION}",
     "unknown_action": "`action` is not `rate`, `unrate` or `forget`",
     "missing_field": "one of `v, user_id, movie_id, rating, rated_at` is missing or null, and the action needs it",
-    "wrong_type": "one of these fields has another JSON type, or an integer is beyond 64 bits",
-    "bad_id": "`user_id` or `movie_id` is not positive",
+    "wrong_type": "one of these fields has another JSON type, an integer is beyond 64 bits, or an id is text where the "
+    "warehouse's are integers",
+    "bad_id": "`user_id` or `movie_id` is below 0, or a text that cannot be an id",
     "nan": "`rating` is NaN or infinite, or `NaN` or `Infinity` stands anywhere for a number",
     "off_scale": "`rating` is outside the scale",
     "bad_time": "`rated_at` is before 1970 or more than a day ahead of the record's own time",
@@ -62,8 +65,8 @@ REASONS = {
 class RatingEvent:
     """One rating, in stars; None takes back what was given. `rated_at_ms` is in milliseconds since 1970-01-01 UTC."""
 
-    user_id: int
-    movie_id: int
+    user_id: Id
+    movie_id: Id
     rating: float | None
     rated_at_ms: int
 
@@ -76,13 +79,18 @@ class RatingEvent:
         return str(self.user_id).encode()
 
     def to_json(self) -> bytes:
+        user_id, movie_id = self.user_id, self.movie_id
+        if type(user_id) is not int:
+            user_id = json.dumps(user_id)
+        if type(movie_id) is not int:
+            movie_id = json.dumps(movie_id)
         if self.rating is None:
             return (
-                f'{{"v":{EVENT_VERSION},"action":"unrate","user_id":{self.user_id},"movie_id":{self.movie_id},'
+                f'{{"v":{EVENT_VERSION},"action":"unrate","user_id":{user_id},"movie_id":{movie_id},'
                 f'"rated_at":{self.rated_at_ms}}}'
             ).encode()
         return (
-            f'{{"v":{EVENT_VERSION},"user_id":{self.user_id},"movie_id":{self.movie_id},'
+            f'{{"v":{EVENT_VERSION},"user_id":{user_id},"movie_id":{movie_id},'
             f'"rating":{self.rating!r},"rated_at":{self.rated_at_ms}}}'
         ).encode()
 
@@ -91,16 +99,15 @@ class RatingEvent:
 class ForgetEvent:
     """Whatever the user rated up to `rated_at_ms` is to be forgotten."""
 
-    user_id: int
+    user_id: Id
     rated_at_ms: int
 
     def key(self) -> bytes:
         return str(self.user_id).encode()
 
     def to_json(self) -> bytes:
-        return (
-            f'{{"v":{EVENT_VERSION},"action":"forget","user_id":{self.user_id},"rated_at":{self.rated_at_ms}}}'
-        ).encode()
+        user_id = json.dumps(self.user_id)
+        return f'{{"v":{EVENT_VERSION},"action":"forget","user_id":{user_id},"rated_at":{self.rated_at_ms}}}'.encode()
 
 
 Event = TypeVar("Event", RatingEvent, ForgetEvent)
@@ -116,10 +123,9 @@ def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) ->
 
     Raises BadRating with the same reason that the stream would reject it with.
     """
-    for name in ("user_id", "movie_id") if isinstance(event, RatingEvent) else ("user_id",):
-        value = getattr(event, name)
-        if not 0 < value <= MAX_ID:
-            raise BadRating("bad_id", f"{name} {value} is not between 1 and 2^63 - 1")
+    check_id("user_id", event.user_id)
+    if isinstance(event, RatingEvent):
+        check_id("movie_id", event.movie_id)
     if isinstance(event, RatingEvent) and event.rating is not None:
         if not math.isfinite(event.rating):
             raise BadRating("nan", f"rating {event.rating} is not a number")
@@ -164,6 +170,10 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
             raise BadRating("wrong_type", "rating is not a number")
         if name in _INTEGERS and value is not None and (type(value) is not int or not -MAX_ID - 1 <= value <= MAX_ID):
             raise BadRating("wrong_type", f"{name} is not a 64-bit integer")
+        if name in _IDS and type(value) not in (str, type(None)):
+            if type(value) is int and -MAX_ID - 1 <= value <= MAX_ID:
+                continue
+            raise BadRating("wrong_type", f"{name} is neither a text nor a 64-bit integer")
     if fields["v"] != EVENT_VERSION:
         raise BadRating("unknown_version", f"v is {fields['v']}")
     if action == "forget":

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from reelstream import __version__
 from reelstream.api.movie_filter import Wanted
 from reelstream.errors import NotReady
-from reelstream.events import MAX_ID
+from reelstream.ids import MAX_ID
 from reelstream.serve.guard import Guard
 from reelstream.serve.metrics import Metrics
 from reelstream.serve.problems import PROBLEM_SCHEMA, handle_errors, problem
@@ -27,6 +27,7 @@ from reelstream.serve.routes import events, movies, pipeline, users
 from reelstream.serve.routes.events import Pulse
 from reelstream.serve.service import Service
 from reelstream.settings import Settings
+from reelstream.store import id_texts
 
 DESCRIPTION = """Recommendations that count a rating as soon as it is acknowledged.
 
@@ -85,6 +86,9 @@ def _serve_page(app: FastAPI) -> None:
         return pages.get(name) or problem(404, "there is no such page.")
 
 
+_INTEGER = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+
+
 def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The description, with the scale of these settings, and problems in the place of FastAPI's own errors."""
     if app.openapi_schema:
@@ -97,10 +101,30 @@ def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     for name in ("GivenRating", "Stars"):
         schemas[name]["properties"]["rating"] |= {"minimum": settings.rating_min, "maximum": settings.rating_max}
     _exact(described)
+    is_text = id_texts.of_warehouse(settings.warehouse).now().is_text
+    for of, text in is_text.items():
+        if not text:
+            _integers(described, of)
     if settings.serve_token is not None:
         described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         described["security"] = [{"token": []}]
     return described
+
+
+def _integers(described: Any, of: str) -> None:
+    """Ids of users, or of movies, are described as the integers that they are in this warehouse."""
+    if isinstance(described, dict):
+        if described.get("name") == of and described.get("in") in ("path", "query"):
+            schema = described["schema"]
+            described["schema"] = {**schema, "items": _INTEGER} if schema.get("type") == "array" else _INTEGER
+        for name, value in described.items():
+            if name == of and isinstance(value, dict) and "anyOf" in value:
+                kept = [one for one in value["anyOf"] if one.get("type") != "string"]
+                described[name] = {**value, "anyOf": kept}
+            _integers(value, of)
+    elif isinstance(described, list):
+        for value in described:
+            _integers(value, of)
 
 
 def _exact(described: Any) -> None:

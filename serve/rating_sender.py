@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from reelstream.errors import BrokerUnavailable, DamagedStore
 from reelstream.events import RatingEvent, check
+from reelstream.ids import Id, number_of
 from reelstream.producer.rating_producer import RatingProducer, rating_producer
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
@@ -33,7 +34,7 @@ class RatingSender:
         self._lock = threading.Lock()
         self._producer: RatingProducer | None = None
 
-    def post(self, user_id: int, ratings: Sequence[tuple[int, float | None]]) -> list[tuple[int, int]]:
+    def post(self, user_id: Id, ratings: Sequence[tuple[Id, float | None]]) -> list[tuple[int, int]]:
         """Sends (movie_id, stars), None to take a rating back; returns (partition, offset) of each, acknowledged.
 
         Raises BadRating, and BrokerUnavailable if Kafka does not take them within DELIVERY_TIMEOUT_S.
@@ -44,7 +45,7 @@ class RatingSender:
             check(event, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max, now_ms=now_ms)
         stored_ms: dict[int, int] = {}
         with suppress(DamagedStore):  # a rating can be given all the same
-            stored_ms = self._store.rated_at_ms(user_id)
+            stored_ms = self._store.rated_at_ms(number_of(user_id))
         producer = self._connected()
         try:
             return producer.rate_live(user_id, ratings, stored_ms)

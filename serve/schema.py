@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from reelstream.api.movie_filter import ListFilter, Wanted, wanted
-from reelstream.events import MAX_ID
+from reelstream.ids import MAX_CHARACTERS, MAX_ID, PATTERN
 
 MAX_N = 1000
 MAX_OFFSET = 1_000_000
@@ -21,8 +21,8 @@ MAX_RATINGS = 2000
 MAX_GROUP = 50
 MAX_QUERY = 200
 
-UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="A user's id.", examples=[42])]
-MovieId = Annotated[int, Path(ge=1, le=MAX_ID, description="A movie's id.", examples=[296])]
+AnyId = Annotated[int, Field(ge=0, le=MAX_ID)] | Annotated[str, Field(pattern=PATTERN, max_length=MAX_CHARACTERS)]
+"""Text where the warehouse's ids are text."""
 N = Annotated[int, Query(ge=0, le=MAX_N, description="How many places.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many places to leave out before them.")]
 
@@ -49,7 +49,7 @@ class ListQuery(Filters):
 
 
 class GroupQuery(ListQuery):
-    user_id: list[Annotated[int, Field(ge=1, le=MAX_ID)]] = Field(
+    user_id: list[AnyId] = Field(
         min_length=1, max_length=MAX_GROUP, description="A user of the group; again for each.", examples=[[1, 2]]
     )
 
@@ -62,7 +62,7 @@ class _Model(BaseModel):
 
 
 class GivenRating(_Model):
-    movie_id: int = Field(ge=1, le=MAX_ID, examples=[296])
+    movie_id: AnyId = Field(examples=[296])
     rating: float = Field(allow_inf_nan=False, description="Stars, on the scale of the settings.", examples=[4.5])
 
 
@@ -79,7 +79,7 @@ class AnonymousUser(_Model):
 
 
 class Movie(BaseModel):
-    movie_id: int = Field(examples=[296])
+    movie_id: int | str = Field(examples=[296])
     title: str | None = Field(examples=["Pulp Fiction (1994)"])
     year: int | None = Field(examples=[1994])
     genres: list[str] = Field(examples=[["Crime", "Drama"]])
@@ -129,19 +129,19 @@ class FromModel(BaseModel):
 
 
 class Recommendations(FromModel):
-    user_id: int | None = Field(default=None, description="Not in the answer to an anonymous user.")
+    user_id: int | str | None = Field(default=None, description="Not in the answer to an anonymous user.")
     as_of: datetime = Field(description="When the list was made.")
     movies: list[RecommendedMovie]
 
 
 class GroupRecommendations(FromModel):
-    user_ids: list[int]
+    user_ids: list[int | str]
     movies: list[GroupMovie]
 
 
 class Prediction(FromModel):
-    user_id: int
-    movie_id: int
+    user_id: int | str
+    movie_id: int | str
     title: str | None
     predicted_rating: float = Field(description="Stars: mean + user_bias + movie_bias + taste, on the scale.")
     mean: float
@@ -170,8 +170,8 @@ class Others(BaseModel):
 class Because(FromModel):
     """The parts of `reasons` and `others` add up to `score`."""
 
-    user_id: int | None = None
-    movie_id: int
+    user_id: int | str | None = None
+    movie_id: int | str
     title: str | None
     score: float
     next_part: float = Field(description="What the order of the user's ratings adds to the score.")
@@ -180,18 +180,18 @@ class Because(FromModel):
 
 
 class UsersRatings(BaseModel):
-    user_id: int
+    user_id: int | str
     total: int
     ratings: list[RatedMovie]
 
 
 class Surprises(FromModel):
-    user_id: int
+    user_id: int | str
     ratings: list[SurprisingRating]
 
 
 class NewUser(BaseModel):
-    user_id: int = Field(
+    user_id: int | str = Field(
         description="A random id, exact in JavaScript; nothing is stored.", examples=[5629499534213120]
     )
 
@@ -199,8 +199,8 @@ class NewUser(BaseModel):
 class Acknowledged(BaseModel):
     """Kafka has it; the next list of the user counts it."""
 
-    user_id: int
-    movie_id: int
+    user_id: int | str
+    movie_id: int | str
     rating: float | None = Field(description="Null where the rating was taken back.")
     partition: int
     offset: int
@@ -212,7 +212,7 @@ class Found(BaseModel):
 
 
 class SimilarMovies(FromModel):
-    movie_id: int
+    movie_id: int | str
     title: str | None
     movies: list[RankedMovie]
 

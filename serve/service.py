@@ -13,11 +13,15 @@ from fastapi import Request
 
 from reelstream.api import lists, movie_queries, why
 from reelstream.api.movie_filter import Wanted
+from reelstream.api.own_ids import with_own_ids
 from reelstream.api.results import Because, Recommendation, Rows, as_plain
 from reelstream.api.snapshot import Snapshot, Snapshots
 from reelstream.api.user_ratings import StarsByMovie
+from reelstream.ids import Id, number_of
 from reelstream.serve.acknowledged import AcknowledgedRatings
 from reelstream.settings import Settings
+from reelstream.store import id_texts
+from reelstream.store.id_texts import USER
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -30,23 +34,27 @@ class Service:
         self.settings = settings
         self.snapshots = Snapshots(settings.warehouse)
         self.acknowledged = AcknowledgedRatings(settings.warehouse, settings.topic)
+        self.ids = id_texts.of_warehouse(settings.warehouse)
 
     def ask(self, look: Callable[[Snapshot], T]) -> T:
-        """See `Snapshots.ask`."""
-        return self.snapshots.ask(look)
+        """See `Snapshots.ask`; the answer has the owners' ids."""
+        return with_own_ids(self.snapshots.ask(look), self.ids.now())
 
-    def in_memory(self, user_id: int, want: Wanted) -> Json | None:
+    def in_memory(self, user_id: Id, want: Wanted) -> Json | None:
         """What `recommendations` gives, without reading a file; None where that cannot be."""
-        now = None if self.acknowledged.waits(user_id) else self.snapshots.in_memory()
-        movies = lists.published(now, user_id, want) if now and now.lists_in_memory else None
-        return None if now is None or movies is None else {"user_id": user_id, **list_of(now, movies)}
+        user = number_of(user_id)
+        now = None if self.acknowledged.waits(user) else self.snapshots.in_memory()
+        movies = lists.published(now, user, want) if now and now.lists_in_memory else None
+        if now is None or movies is None:
+            return None
+        return with_own_ids({"user_id": user, **list_of(now, movies)}, self.ids.now())
 
-    def mark(self, user_id: int) -> object:
+    def mark(self, user_id: Id) -> object:
         """What changes when the user's list may have. Costs no file."""
-        return self.snapshots.marks(), self.acknowledged.count(user_id)
+        return self.snapshots.marks(), self.acknowledged.count(number_of(user_id))
 
-    def recommendations(self, user_id: int, want: Wanted) -> Json:
-        ratings = self.acknowledged.ratings(user_id)
+    def recommendations(self, user_id: Id, want: Wanted) -> Json:
+        ratings = self.acknowledged.ratings(number_of(user_id))
 
         def look(now: Snapshot) -> Json:
             movies = lists.recommend(now, ratings, want)
@@ -58,8 +66,8 @@ class Service:
         rated = ratings if want.include_seen else {}
         return self.ask(lambda now: list_of(now, lists.recommend(now, ratings, want), rated))
 
-    def for_group(self, user_ids: Sequence[int], want: Wanted) -> Json:
-        members = {user_id: self.acknowledged.ratings(user_id) for user_id in user_ids}
+    def for_group(self, user_ids: Sequence[Id], want: Wanted) -> Json:
+        members = {user: self.acknowledged.ratings(user) for user in map(number_of, user_ids)}
 
         def look(now: Snapshot) -> Json:
             movies = lists.recommend_to_group(now, members, want)
@@ -72,24 +80,29 @@ class Service:
 
         return self.ask(look)
 
-    def prediction(self, user_id: int, movie_id: int) -> Json:
-        ratings = self.acknowledged.ratings(user_id)
+    def prediction(self, user_id: Id, movie_id: Id) -> Json:
+        ratings = self.acknowledged.ratings(number_of(user_id))
 
         def look(now: Snapshot) -> Json:
-            value = as_plain(why.predict(now, ratings, movie_id, user_id))
+            value = as_plain(why.predict(now, ratings, number_of(movie_id), number_of(user_id)))
             source = "fold_in" if value["user_ratings"] else "popular"
             return {**value, "basis": value["source"], **origin(now, source)}
 
         return self.ask(look)
 
-    def because(self, user_id: int, movie_id: int, n: int) -> Json:
-        return {"user_id": user_id, **self.because_anonymous(self.acknowledged.ratings(user_id), movie_id, n)}
+    def because(self, user_id: Id, movie_id: Id, n: int) -> Json:
+        ratings = self.acknowledged.ratings(number_of(user_id))
+        return {"user_id": self.shown(user_id), **self.because_anonymous(ratings, movie_id, n)}
 
-    def because_anonymous(self, ratings: StarsByMovie, movie_id: int, n: int) -> Json:
-        return self.ask(lambda now: reasons_of(now, why.because(now, ratings, movie_id), n))
+    def because_anonymous(self, ratings: StarsByMovie, movie_id: Id, n: int) -> Json:
+        return self.ask(lambda now: reasons_of(now, why.because(now, ratings, number_of(movie_id)), n))
 
-    def surprises(self, user_id: int, n: int) -> Json:
-        ratings = self.acknowledged.ratings(user_id)
+    def shown(self, own: Id, of: str = USER) -> Id:
+        """As the answers have it: where ids are text, an integer is text too."""
+        return str(own) if self.ids.now().is_text.get(of) else own
+
+    def surprises(self, user_id: Id, n: int) -> Json:
+        ratings = self.acknowledged.ratings(number_of(user_id))
 
         def look(now: Snapshot) -> Json:
             found = why.surprises(now, ratings, n)
@@ -98,9 +111,9 @@ class Service:
 
         return self.ask(look)
 
-    def ratings(self, user_id: int, n: int, offset: int) -> Json:
+    def ratings(self, user_id: Id, n: int, offset: int) -> Json:
         """What the user has rated, the newest first; what is acknowledged and not stored yet before all."""
-        rated = self.acknowledged.newest_first(user_id)
+        rated = self.acknowledged.newest_first(number_of(user_id))
 
         def look(now: Snapshot) -> list[Json]:
             return [
@@ -108,12 +121,12 @@ class Service:
                 for movie_id, stars, at in rated[offset : offset + n]
             ]
 
-        return {"user_id": user_id, "total": len(rated), "ratings": self.ask(look)}
+        return {"user_id": self.shown(user_id), "total": len(rated), "ratings": self.ask(look)}
 
-    def similar(self, movie_id: int, n: int) -> Json:
+    def similar(self, movie_id: Id, n: int) -> Json:
         return self._related(movie_queries.similar, movie_id, n)
 
-    def watched_next(self, movie_id: int, n: int) -> Json:
+    def watched_next(self, movie_id: Id, n: int) -> Json:
         return self._related(movie_queries.watched_next, movie_id, n)
 
     def popular(self, want: Wanted) -> Json:
@@ -122,10 +135,12 @@ class Service:
             lambda now: {**origin(now, "popular"), "movies": rows_of(now, lists.popular(now, want), *shown)}
         )
 
-    def _related(self, query: Callable[[Snapshot, int, int], Rows[Any]], movie_id: int, n: int) -> Json:
+    def _related(self, query: Callable[[Snapshot, int, int], Rows[Any]], movie_id: Id, n: int) -> Json:
+        number = number_of(movie_id)
+
         def look(now: Snapshot) -> Json:
-            found = query(now, movie_id, n)
-            head = {"movie_id": movie_id, "title": now.title(movie_id), **origin(now, "refit")}
+            found = query(now, number, n)
+            head = {"movie_id": number, "title": now.title(number), **origin(now, "refit")}
             return {**head, "movies": rows_of(now, found, "rank", "score")}
 
         return self.ask(look)

@@ -18,6 +18,7 @@ from reelstream.store.rating_rows import next_offsets, not_yet_in
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.stream.fold_in import NOTHING, Folded, FoldInStage
+from reelstream.stream.ids import new_ids
 from reelstream.stream.parse import check
 
 
@@ -69,11 +70,13 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     if not rows.num_rows:
         return BatchReport(before, read_s=read - started)
     queue_s = began_s - pc.mean(rows["received_at_ms"]).as_py() / 1000
-    rows, forget = reject_forgotten(rows, store)
+    rows = reject_forgotten(rows, store)
+    rows, text_ids, ids = new_ids(rows, before.text_ids, store.ids.now())
+    forget = requests(rows)
     good = pc.is_null(rows["reason"])
     ratings = as_ratings(rows.filter(pc.and_(good, pc.invert(rows["forget"]))))
     rejects = as_rejects(rows.filter(pc.invert(good)))
-    state = store.append(ratings, rejects, next_offsets(rows), forget)
+    state = store.append(ratings, rejects, next_offsets(rows), forget, text_ids=text_ids, ids=ids)
     stored = time.perf_counter()
     if forget:
         fold_in.forget(state.forgetting)  # the store's may be done by now, in the files
@@ -82,16 +85,20 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     return BatchReport(state, accepted, rejects.num_rows, queue_s, read - started, stored - read, folded)
 
 
-def reject_forgotten(rows: pa.Table, store: RatingsStore) -> tuple[pa.Table, list[tuple[int, int]]]:
-    """The rows, of which those that their user has asked to be forgotten have become rejects without bytes; and the
-    requests among them: (user_id, milliseconds up to which)."""
-    asked = [(row["user_id"], row["rated_at_ms"]) for row in rows.filter(rows["forget"]).to_pylist()]
-    until_ms = {user: one.until_ms for user, one in merged(store.forgotten(), asked, 0).items()}
+def requests(rows: pa.Table) -> list[tuple[int, int]]:
+    """Who asks to be forgotten: (user_id, milliseconds up to which)."""
+    asked = rows.filter(pc.and_(rows["forget"], pc.is_null(rows["reason"])))
+    return list(zip(asked["user_id"].to_pylist(), asked["rated_at_ms"].to_pylist(), strict=True))
+
+
+def reject_forgotten(rows: pa.Table, store: RatingsStore) -> pa.Table:
+    """The rows, of which those that their user has asked to be forgotten have become rejects without bytes."""
+    until_ms = {user: one.until_ms for user, one in merged(store.forgotten(), requests(rows), 0).items()}
     if not until_ms:
-        return rows, asked
+        return rows
     covered = pc.and_(is_forgotten(rows, until_ms, rated_at="rated_at_ms"), pc.invert(rows["forget"]))
     reason = pc.if_else(covered, "forgotten", rows["reason"])
-    return rows.set_column(rows.schema.get_field_index("reason"), "reason", reason), asked
+    return rows.set_column(rows.schema.get_field_index("reason"), "reason", reason)
 
 
 def as_ratings(rows: pa.Table) -> pa.Table:

@@ -1,8 +1,9 @@
 """Kafka records → checked ratings and reasons.
 
 In: a DataFrame with Kafka's columns (value, topic, partition, offset, timestamp). Out: a table in the columns of
-CHECKED; `reason` is null where the event keeps the contract of `reelstream.events`, and `raw` is null there too. A good
-event with a null rating takes one back; one with `forget` has no movie either. Next: `reelstream.stream.ingest`.
+CHECKED; `reason` is null where the event keeps the contract of `reelstream.events`, and `raw` is null there too, unless an
+id is text: then that is there as well, beside its number. A good event with a null rating takes one back; one with `forget`
+has no movie either. Next: `reelstream.stream.ids`.
 
 Spark reads plain ratings, which nearly all events are, on all cores and with few expressions: each micro-batch plans
 them anew. `reelstream.events` decides on the rest, so there is one place that tells why an event is rejected.
@@ -20,6 +21,7 @@ from pyspark.sql import functions as F
 
 from reelstream.errors import BadRating
 from reelstream.events import EVENT_VERSION, MAX_AHEAD_MS, MAX_DIGITS, ForgetEvent, from_json
+from reelstream.ids import number_of
 
 PARSED = pa.schema(
     [
@@ -36,7 +38,15 @@ PARSED = pa.schema(
 )
 """What Spark hands over: a plain rating has its four fields and no `raw`, any other event has its bytes alone."""
 
-CHECKED = pa.schema([("forget", pa.bool_()), ("reason", pa.string()), *PARSED])
+CHECKED = pa.schema(
+    [
+        ("forget", pa.bool_()),
+        ("reason", pa.string()),
+        ("user_text", pa.string()),
+        ("movie_text", pa.string()),
+        *PARSED,
+    ]
+)
 _FIELDS = "v BIGINT, action STRING, user_id BIGINT, movie_id BIGINT, rating DOUBLE, rated_at BIGINT, _corrupt STRING"
 _STRICT = {
     "mode": "PERMISSIVE",
@@ -75,7 +85,8 @@ def check(rows: pa.Table, *, rating_min: float, rating_max: float) -> pa.Table:
     is_open = pc.is_null(rows["user_id"])
     plain = rows.filter(pc.invert(is_open))
     n = plain.num_rows
-    columns = {"forget": pa.repeat(False, n), "reason": pa.nulls(n, pa.string())}
+    none = pa.nulls(n, pa.string())
+    columns = {"forget": pa.repeat(False, n), "reason": none, "user_text": none, "movie_text": none}
     checked = pa.table({**columns, **{name: plain[name] for name in PARSED.names}}).cast(CHECKED)
     if n == rows.num_rows:
         return checked
@@ -91,10 +102,16 @@ def _read(row: dict[str, Any], rating_min: float, rating_max: float) -> dict[str
         event = from_json(raw or b"", rating_min=rating_min, rating_max=rating_max, now_ms=row["received_at_ms"])
     except BadRating as bad:
         return {"forget": False, "reason": bad.reason, "raw": raw, **place}
+    ids = (
+        {"user": event.user_id} if isinstance(event, ForgetEvent) else {"user": event.user_id, "movie": event.movie_id}
+    )
+    texts = {f"{of}_text": own for of, own in ids.items() if isinstance(own, str)}
+    fields = {f"{of}_id": number_of(own) for of, own in ids.items()} | {"rated_at_ms": event.rated_at_ms, **place}
+    if texts:  # whether the warehouse takes them is to be seen
+        fields |= {"raw": raw, **texts}
     if isinstance(event, ForgetEvent):
-        return {"forget": True, "user_id": event.user_id, "rated_at_ms": event.rated_at_ms, **place}
-    fields = {name: getattr(event, name) for name in ("user_id", "movie_id", "rating", "rated_at_ms")}
-    return {"forget": False, **fields, **place}
+        return {"forget": True, **fields}
+    return {"forget": False, "rating": event.rating, **fields}
 
 
 def _plainly_good(text: Column, rating_min: float, rating_max: float) -> Column:
@@ -108,8 +125,8 @@ def _plainly_good(text: Column, rating_min: float, rating_max: float) -> Column:
         & ~text.contains("[")
         & event["action"].isNull()
         & (event.v == EVENT_VERSION)
-        & (event.user_id > 0)
-        & (event.movie_id > 0)
+        & (event.user_id >= 0)
+        & (event.movie_id >= 0)
         & event.rating.between(rating_min, rating_max)
         & event.rated_at.between(F.lit(0), F.col("received_at_ms") + MAX_AHEAD_MS)
         & F.is_valid_utf8(text)

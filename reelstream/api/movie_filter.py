@@ -12,8 +12,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.errors import UsageError
-from reelstream.events import MAX_ID
+from reelstream.errors import BadRating, UsageError
+from reelstream.ids import MAX_ID, Id, check_id, number_of
 
 Mask = NDArray[np.bool_]
 
@@ -81,10 +81,16 @@ def wanted(n: int, filters: ListFilter) -> Wanted:
     )
 
 
-def id_of(value: int | None) -> int:
-    """The id itself. Raises UsageError if there is none, or if it is beyond 64 bits."""
+def id_of(value: Id | None) -> int:
+    """The number of the id. Raises UsageError if there is none, if it is beyond 64 bits, or a text that cannot be an id."""
     if value is None:
         raise UsageError("an id is missing; give user= or ratings=, and movie_id= where one movie is asked about.")
+    if isinstance(value, str):
+        try:
+            check_id("id", value)
+        except BadRating as error:
+            raise UsageError(f"{error}.") from None
+        return number_of(value)
     if not -MAX_ID <= value <= MAX_ID:
         raise UsageError(f"id {value} is beyond 64 bits; ids go up to 2^63 - 1.")
     return int(value)

@@ -6,7 +6,6 @@ In: a `Snapshot`. Out: rows. Next: `reelstream.api.recommender` and `reelstream.
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.compute as pc
 
 from reelstream.als.arrays import Csr
 from reelstream.api.movie_filter import id_of
@@ -18,8 +17,8 @@ from reelstream.store import new_movies, pointer
 
 def similar(now: Snapshot, movie_id: int, n: int) -> Rows[SimilarMovie]:
     """The movies nearest to it, from the version's tables. Raises Unknown if the version does not know the movie."""
-    of_movie = pc.field("movie_id") == id_of(movie_id)
-    table = pointer.read_table(now.version.path / "similar" / "part-0.parquet", filters=of_movie)
+    path = now.version.path / "similar" / "part-0.parquet"
+    table = pointer.read_table(path, where=("movie_id", [id_of(movie_id)]))
     table = table if table.num_rows else new_movies.read_similar(now.version, movie_id)
     if not table.num_rows:
         raise Unknown(f"movie {movie_id} has no rating that the current version has seen.")

@@ -10,20 +10,22 @@ titles and new ratings are seen at once. Safe to use from several threads.
 
 `user` is whose stored ratings and published list answer; `ratings`, movie id → stars, takes their place, and nothing is
 stored: the answers are those that a user with these ratings gets. Movies that the version does not know do not count.
+An id is an integer, or a text where the ids of the warehouse are.
 Every method raises NotReady while nothing is published, UsageError for an id beyond 64 bits, for a rating off the scale,
 and where neither user nor ratings are given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Unpack
+from typing import Any, TypeVar, Unpack
 
 import pyarrow as pa
 
 from reelstream.api import lists, movie_queries, why
 from reelstream.api.movie_filter import ListFilter, MovieFilter, id_of, wanted
+from reelstream.api.own_ids import with_own_ids
 from reelstream.api.results import (
     Because,
     GroupRecommendation,
@@ -36,12 +38,18 @@ from reelstream.api.results import (
     SimilarMovie,
     Surprise,
 )
-from reelstream.api.snapshot import Snapshots
+from reelstream.api.snapshot import Snapshot, Snapshots
 from reelstream.api.user_ratings import StarsByMovie, StoredRatings
 from reelstream.api.warehouse import existing
-from reelstream.events import is_id
+from reelstream.ids import Id
+from reelstream.store.id_texts import MOVIE
+from reelstream.store.movies import find_movie
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Version
+
+OwnStars = Mapping[Any, float]
+"""movie id → stars, what was rated last at the end; ids as their owner writes them, integers or text."""
+T = TypeVar("T")
 
 
 class Recommender:
@@ -49,6 +57,7 @@ class Recommender:
         self._snapshots = Snapshots(warehouse)
         self._published = RecommendationsStore(warehouse)
         self._ratings = RatingsStore(warehouse)
+        self._ids = self._ratings.ids
 
     def version(self) -> Version:
         """The current version."""
@@ -56,10 +65,10 @@ class Recommender:
 
     def recommend(
         self,
-        user: int | None = None,
+        user: Id | None = None,
         n: int = 10,
         *,
-        ratings: StarsByMovie | None = None,
+        ratings: OwnStars | None = None,
         **filters: Unpack[ListFilter],
     ) -> Rows[Recommendation]:
         """The best n movies after the first `offset`, best first; for a user with no rating the popular ones, for one who has
@@ -70,94 +79,103 @@ class Recommender:
         Raises Unknown for a genre that no movie has, UsageError for an n or an offset below 0.
         """
         of, want = self._of(user, ratings), wanted(n, filters)
-        return self._snapshots.ask(lambda now: lists.recommend(now, of, want))
+        return self._ask(lambda now: lists.recommend(now, of, want))
 
     def recommend_to_group(
-        self, members: Mapping[int, StarsByMovie | None], n: int = 10, **filters: Unpack[ListFilter]
+        self, members: Mapping[Id, OwnStars | None], n: int = 10, **filters: Unpack[ListFilter]
     ) -> Rows[GroupRecommendation]:
         """The best n movies for several users together: those of the highest mean score that none of them has rated.
 
         members: user id → their ratings; None takes those of the store. A user with no rating does not count; with no
         other, the popular movies. Raises what `recommend` raises, and UsageError without a member.
         """
-        of, want = {user: self._of(user, ratings) for user, ratings in members.items()}, wanted(n, filters)
-        return self._snapshots.ask(lambda now: lists.recommend_to_group(now, of, want))
+        of, want = {id_of(user): self._of(user, ratings) for user, ratings in members.items()}, wanted(n, filters)
+        return self._ask(lambda now: lists.recommend_to_group(now, of, want))
 
     def popular(self, n: int = 10, **filters: Unpack[MovieFilter]) -> Rows[PopularMovie]:
         """The movies with the most stars in all, the list of a user with no rating; for the filters see `MovieFilter`."""
         want = wanted(n, {**filters, "include_seen": True})
-        return self._snapshots.ask(lambda now: lists.popular(now, want))
+        return self._ask(lambda now: lists.popular(now, want))
 
     def because(
-        self, user: int | None = None, movie_id: int | None = None, *, ratings: StarsByMovie | None = None
+        self, user: Id | None = None, movie_id: Id | None = None, *, ratings: OwnStars | None = None
     ) -> Because:
         """Which of the ratings up to now give the movie its score; one of the movie itself counts too.
 
         Raises Unknown if the current version does not know the movie.
         """
-        of, movie_id = self._of(user, ratings), id_of(movie_id)
-        return self._snapshots.ask(lambda now: why.because(now, of, movie_id))
+        of, number = self._of(user, ratings), id_of(movie_id)
+        return self._ask(lambda now: why.because(now, of, number))
 
-    def surprises(self, user: int | None = None, n: int = 10, *, ratings: StarsByMovie | None = None) -> Rows[Surprise]:
+    def surprises(self, user: Id | None = None, n: int = 10, *, ratings: OwnStars | None = None) -> Rows[Surprise]:
         """The n ratings that are furthest from what all the others let expect, the most surprising first."""
         of = self._of(user, ratings)
-        return self._snapshots.ask(lambda now: why.surprises(now, of, n))
+        return self._ask(lambda now: why.surprises(now, of, n))
 
     def predict(
-        self, user: int | None = None, movie_id: int | None = None, *, ratings: StarsByMovie | None = None
+        self, user: Id | None = None, movie_id: Id | None = None, *, ratings: OwnStars | None = None
     ) -> Prediction:
         """Will this user like that movie? From all ratings up to now, so also for one who has just come."""
-        of, movie_id = self._of(user, ratings), id_of(movie_id)
-        return self._snapshots.ask(lambda now: why.predict(now, of, movie_id, user))
+        of, number = self._of(user, ratings), id_of(movie_id)
+        user_id = None if user is None else id_of(user)
+        return self._ask(lambda now: why.predict(now, of, number, user_id))
 
-    def similar(self, movie_id: int, n: int = 10) -> Rows[SimilarMovie]:
+    def similar(self, movie_id: Id, n: int = 10) -> Rows[SimilarMovie]:
         """Also of a movie that was folded in since the refit. At most `top_n` of the settings are published for a movie.
 
         Raises Unknown if the current version does not know the movie.
         """
-        return self._snapshots.ask(lambda now: movie_queries.similar(now, movie_id, n))
+        return self._ask(lambda now: movie_queries.similar(now, id_of(movie_id), n))
 
-    def watched_next(self, movie_id: int, n: int = 10) -> Rows[NextMovie]:
+    def watched_next(self, movie_id: Id, n: int = 10) -> Rows[NextMovie]:
         """What users often rate soon after the movie, most often first; also of a movie folded in since the refit.
 
         Raises Unknown if the current version does not know the movie.
         """
-        return self._snapshots.ask(lambda now: movie_queries.watched_next(now, movie_id, n))
+        return self._ask(lambda now: movie_queries.watched_next(now, id_of(movie_id), n))
 
-    def movie(self, movie_id: int) -> Movie:
+    def movie(self, movie_id: Id) -> Movie:
         """A movie's facts. Raises Unknown if neither the titles nor the current version know it."""
-        return self._snapshots.ask(lambda now: movie_queries.movie(now, movie_id))
+        return self._ask(lambda now: movie_queries.movie(now, id_of(movie_id)))
 
     def search(self, text: str, n: int = 10) -> Rows[Movie]:
         """Movies by words of their titles, with typos: fewest typos first, then the most rated. Needs no version."""
-        return self._snapshots.ask(lambda now: movie_queries.search(now, text, n))
+        return self._ask(lambda now: movie_queries.search(now, text, n))
 
     def genres(self) -> list[str]:
         """Every genre that a movie has. Needs no version."""
         return self._snapshots.now().movies.genres
 
-    def title(self, movie_id: int) -> str | None:
+    def title(self, movie_id: Id) -> str | None:
         """The title as it is now or, where none is loaded any more, as it was published. Needs no version."""
-        return self._snapshots.ask(lambda now: now.title(movie_id))
+        return self._ask(lambda now: now.title(id_of(movie_id)))
 
-    def find_movie(self, text: str) -> int:
+    def find_movie(self, text: str) -> Id:
         """A movie's id from its id or its title. Raises AmbiguousTitle, or UsageError if there is none."""
-        return id_of(int(text)) if is_id(text) else self._snapshots.now().movies.titles.find(text)
+        ids = self._ids.now()
+        return ids.own(MOVIE, id_of(find_movie(text, ids, lambda: self._snapshots.now().movies.titles)))
 
-    def ratings(self, user: int) -> pa.Table:
+    def ratings(self, user: Id) -> pa.Table:
         """The user's ratings, the latest of each movie, in the columns of RATINGS. Needs no version."""
-        return StoredRatings(self._ratings, user).table
+        return self._ids.now().shown(StoredRatings(self._ratings, user).table)
 
-    def stars(self, user: int) -> dict[int, float]:
+    def stars(self, user: Id) -> dict[Id, float]:
         """The same as movie id → stars."""
-        return dict(StoredRatings(self._ratings, user))
+        ids = self._ids.now()
+        return {ids.own(MOVIE, movie): stars for movie, stars in StoredRatings(self._ratings, user).items()}
 
     def recommendations(self) -> pa.Table:
         """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
-        return self._snapshots.ask(lambda now: now.movies.titles.put_into(self._published.read_users(now.version)))
+        lists = self._snapshots.ask(lambda now: now.movies.titles.put_into(self._published.read_users(now.version)))
+        return self._ids.now().shown(lists)
 
-    def _of(self, user: int | None, ratings: StarsByMovie | None) -> StarsByMovie:
-        return StoredRatings(self._ratings, user) if ratings is None else ratings
+    def _ask(self, look: Callable[[Snapshot], T]) -> T:
+        return with_own_ids(self._snapshots.ask(look), self._ids.now())
+
+    def _of(self, user: Id | None, ratings: OwnStars | None) -> StarsByMovie:
+        if ratings is None:
+            return StoredRatings(self._ratings, user)
+        return {id_of(movie): stars for movie, stars in ratings.items()}
 
 
 def open(warehouse: str | Path) -> Recommender:

@@ -92,7 +92,8 @@ def _tables(warehouse: Path) -> dict[str, pa.Table]:
         lists = titles.put_into(published.read_users(version))
         similar = pa.concat_tables([published.read("similar", version), new_movies.read_similar(version)])
         similar = titles.put_into(similar, "similar_movie_id")
-    return {
+    ids = ratings.ids.now()
+    tables = {
         "ratings": latest(ratings.read(state)),
         "recommendations": lists,
         "similar": similar,
@@ -101,6 +102,7 @@ def _tables(warehouse: Path) -> dict[str, pa.Table]:
         "rejects": ratings.read_rejects(state),
         "quality": QualityStore(warehouse).read(),
     }
+    return {name: ids.shown(table) for name, table in tables.items()}
 
 
 def _models(versions: list[dict[str, Any]], current: str | None) -> pa.Table:

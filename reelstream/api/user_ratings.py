@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from reelstream.api.movie_filter import id_of
+from reelstream.ids import Id
 from reelstream.store.rating_rows import ages_in, latest
 from reelstream.store.ratings import RatingsStore
 
@@ -23,7 +24,7 @@ StarsByMovie = Mapping[int, float]
 class StoredRatings(StarsByMovie):
     """A user's stored ratings, read when they are first asked for: a published list needs none of them."""
 
-    def __init__(self, store: RatingsStore, user_id: int | None) -> None:
+    def __init__(self, store: RatingsStore, user_id: Id | None) -> None:
         """Raises UsageError without an id, or for one beyond 64 bits."""
         self.user_id = id_of(user_id)
         self._store = store

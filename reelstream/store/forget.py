@@ -10,6 +10,7 @@ be taken out of them; the next refit is without.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -17,11 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
-from reelstream.store import forgotten, models, pointer
+from reelstream.store import forgotten, id_texts, models, pointer
 from reelstream.store.forgotten import Removed
-from reelstream.store.log import of_users
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.updates import Updates
@@ -51,6 +52,7 @@ def forget(store: RatingsStore) -> dict[int, Removed]:
     for path in published.models_path.glob("version=*"):
         models += _from_model(path, asked)
     removed = {user: Removed(ratings[user], rejects[user], models[user], lists[user]) for user in asked}
+    store.forget_texts(asked)
     store.finish_forgetting(removed, asked)
     return removed
 
@@ -67,21 +69,24 @@ def _from_ratings(store: RatingsStore, state: RatingsState) -> Counter[int]:
     removed: Counter[int] = Counter()
     for directory in state.directories:
         path = store.path / directory.name / "part-0.parquet"
-        covered = pointer.read_table(path, filters=of_users(state.forgetting))
+        covered = pointer.read_table(path, where=("user_id", state.forgetting))
         covered = covered.filter(forgotten.is_forgotten(covered, state.forgetting))
         if covered.num_rows:
             removed += Counter(covered["user_id"].to_pylist())
-            pointer.write_table(forgotten.without(pointer.read_table(path), state.forgetting), path)
+            kept = forgotten.without(pointer.read_table(path), state.forgetting)
+            pointer.write_table(store.ids.now().stored(kept), path)
             failpoint("ratings-rewritten")
     return removed
 
 
 def _from_rejects(store: RatingsStore, state: RatingsState) -> Counter[int]:
     removed: Counter[int] = Counter()
+    texts = store.ids.now()
+    written = {str(texts.own(id_texts.USER, user)): user for user in state.forgetting}
     for directory in state.rejects:
         path = store.rejects_path / directory.name / "part-0.parquet"
         table = pointer.read_table(path)
-        names = [_names_of(raw, state.forgetting) for raw in table["raw"].to_pylist()]
+        names = [_names_of(raw, written) for raw in table["raw"].to_pylist()]
         if any(names):
             removed += Counter(user for found in names for user in found)
             pointer.write_table(table.filter(pa.array([not found for found in names])), path)
@@ -89,10 +94,19 @@ def _from_rejects(store: RatingsStore, state: RatingsState) -> Counter[int]:
     return removed
 
 
-def _names_of(raw: bytes | None, users: Mapping[int, int]) -> set[int]:
-    """Which of the users the bytes of a rejected event name, well-formed or not."""
-    found = re.findall(rb'user_id"?\s*:\s*"?\s*0*(\d+)', raw or b"")
-    return {int(digits) for digits in found if len(digits) < 20} & set(users)
+def _names_of(raw: bytes | None, users: Mapping[str, int]) -> set[int]:
+    """Which of the users, number by id, the bytes of a rejected event name, well-formed or not."""
+    found = re.findall(rb'user_id"?\s*:\s*(?:"?\s*0*(\d+)|"((?:[^"\\\\]|\\\\.)*)")', raw or b"")
+    named = {digits.decode() or _unescaped(text) for digits, text in found}
+    return {users[own] for own in named & set(users)}
+
+
+def _unescaped(text: bytes) -> str:
+    try:
+        found: str = json.loads(b'"' + text + b'"')
+    except ValueError:
+        return ""
+    return found
 
 
 def _from_lists(version_path: Path, users: Collection[int]) -> Counter[int]:
@@ -113,9 +127,12 @@ def _from_model(model_path: Path, users: Collection[int]) -> Counter[int]:
 
 def _from_file(path: Path, users: Collection[int], row_group_rows: int) -> Counter[int]:
     with suppress(FileNotFoundError):  # never there, or its version was removed
-        removed = pointer.read_table(path, columns=["user_id"], filters=of_users(users))
+        removed = pointer.read_table(path, columns=["user_id"], where=("user_id", users))
         if removed.num_rows:
-            pointer.write_table(pointer.read_table(path, filters=~of_users(users)), path, row_group_rows=row_group_rows)
+            rows = pointer.read_table(path, as_stored=True)
+            number = "user_number" if "user_number" in rows.column_names else "user_id"
+            others = rows.filter(pc.invert(pc.is_in(rows[number], pa.array(list(users), pa.int64()))))
+            pointer.write_table(others, path, row_group_rows=row_group_rows)
             failpoint("file-rewritten")
             return Counter(removed["user_id"].to_pylist())
     return Counter()

@@ -99,7 +99,7 @@ def is_forgotten(table: pa.Table, until_ms: Mapping[int, int], *, rated_at: str 
         return pa.array(np.zeros(table.num_rows, bool))
     users = np.array(sorted(until_ms), np.int64)
     limits = np.array([until_ms[user] for user in users.tolist()], np.int64)
-    user_id = pc.fill_null(table["user_id"], 0).to_numpy()  # ids are positive
+    user_id = pc.fill_null(table["user_id"], -1).to_numpy()  # no id is below 0
     at = np.searchsorted(users, user_id).clip(max=len(users) - 1)  # [rows]
     rated = pc.fill_null(table[rated_at].cast(pa.int64()), 0).to_numpy()
     return pa.array((users[at] == user_id) & (rated <= limits[at]))

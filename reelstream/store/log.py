@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
@@ -107,8 +106,12 @@ class Log:
 
     def _write(self, number: int, rows: pa.Table) -> str:
         name = f"{number:012d}.parquet"
-        pointer.write_table(rows, self.path / name, row_group_rows=self.row_group_rows)
+        pointer.write_table(self.as_stored(rows), self.path / name, row_group_rows=self.row_group_rows)
         return name
+
+    def as_stored(self, rows: pa.Table) -> pa.Table:
+        """The rows as they are written."""
+        return rows
 
 
 class Superseded:
@@ -143,14 +146,12 @@ def replaced(files: Sequence[T], old: Sequence[T], new: T) -> tuple[T, ...]:
 
 
 def read_files(
-    paths: Iterable[Path], schema: pa.Schema, columns: Sequence[str] | None = None, filters: Any = None
+    paths: Iterable[Path],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    where: tuple[str, Iterable[int]] | None = None,
 ) -> pa.Table:
     """The rows of the files, one file after the other; with no file an empty table. Raises like `pointer.read_table`."""
     names = list(columns) if columns else schema.names
     empty = pa.schema([schema.field(name) for name in names]).empty_table()
-    return pa.concat_tables([empty, *(pointer.read_table(path, columns=names, filters=filters) for path in paths)])
-
-
-def of_users(user_ids: Iterable[int]) -> pc.Expression:
-    """The filter of a read that keeps these users' rows."""
-    return pc.field("user_id").isin(pa.array(list(user_ids), pa.int64()))
+    return pa.concat_tables([empty, *(pointer.read_table(path, columns=names, where=where) for path in paths)])

@@ -7,7 +7,9 @@ Next: the top-N tables and `reelstream rate` look titles up here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.errors import AmbiguousTitle, UsageError
+from reelstream.events import is_id
 from reelstream.failpoint import failpoint
-from reelstream.store import pointer
+from reelstream.ids import Id, number_of
+from reelstream.store import id_texts, pointer
+from reelstream.store.id_texts import MOVIE, IdTexts
 from reelstream.store.locks import exclusive
 from reelstream.store.names import inside
-from reelstream.store.schemas import MOVIES
+from reelstream.store.schemas import IDS, MOVIES
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,11 @@ class Titles:
         at = table.schema.get_field_index("title")
         return table.set_column(at, table.schema.field(at), pc.coalesce(newest, table["title"]))
 
-    def find(self, text: str) -> int:
+    def find(self, text: str, own: Callable[[int], Id] = int) -> int:
         """The one movie that the text names: an exact title first, else the only one that holds the text.
 
         Letter case and "The" put last ("Matrix, The (1999)") do not matter. A year in brackets may be one off, no more.
-        Raises AmbiguousTitle with the candidates, or UsageError if there is none.
+        Raises AmbiguousTitle with the candidates, by their `own` ids, or UsageError if there is none.
         """
         wanted = _plain(text)
         plain = [(_plain(title), movie_id, title) for movie_id, title in self._pairs()]
@@ -66,13 +71,13 @@ class Titles:
             of_year = [(i, t) for i, t in candidates if abs((_year(t) or year) - year) <= 1]
             if not of_year:
                 raise UsageError(
-                    f"no movie called {text!r} is of that year; there is {_listed(candidates)}. Use its id."
+                    f"no movie called {text!r} is of that year; there is {_listed(candidates, own)}. Use its id."
                 )
             candidates = of_year
         if not candidates:
             raise UsageError(f"no movie is called {text!r}; use its id, or load titles with `reelstream movies load`.")
         if len(candidates) > 1:
-            raise AmbiguousTitle(text, candidates)
+            raise AmbiguousTitle(text, [(own(movie), title) for movie, title in candidates])
         return candidates[0][0]
 
     def _pairs(self) -> list[tuple[int, str]]:
@@ -83,6 +88,7 @@ class MoviesStore:
     def __init__(self, warehouse: Path) -> None:
         self.path = warehouse / "movies"
         self._lock = warehouse / "run" / "movies.lock"
+        self._ids = id_texts.of_warehouse(warehouse)
         self._pointer = self.path / "CURRENT"
 
     def version(self) -> int:
@@ -96,18 +102,21 @@ class MoviesStore:
     def load(self, movies: pa.Table) -> int:
         """Adds the movies, or changes their titles and genres; returns how many titles there are now.
 
-        Raises Busy while another process does the same.
+        movies: the columns of MOVIES; `movie_id` is text where ids are. Raises Busy while another process does the same,
+        UsageError for text ids where the warehouse's are integers.
         """
         with exclusive(self._lock, "Loading movies"):
             return self._load(movies)
 
     def _load(self, movies: pa.Table) -> int:
-        version = self.version()
+        version, texts = self.version(), self._ids.now()
+        if pa.types.is_string(movies["movie_id"].type):
+            movies, texts = _numbered(movies, texts)
         merged = pa.concat_tables([movies.cast(MOVIES), self.read()])  # new rows first
         _, first = np.unique(merged["movie_id"].to_numpy(), return_index=True)
         merged = merged.take(pa.array(first))
         name = f"movies-{version + 1:06d}.parquet"
-        pointer.write_table(merged, self.path / name)
+        pointer.write_table(texts.stored(merged), self.path / name)
         failpoint("titles-written")
         pointer.move(self._pointer, {"version": version + 1, "file": name})
         failpoint("titles-stored")
@@ -131,13 +140,40 @@ class MoviesStore:
         return Titles.of_table(self.read())
 
 
+def find_movie(text: str, ids: IdTexts, titles: Callable[[], Titles]) -> int:
+    """The number of the movie that an id or a title names; where ids are text, a movie of that id goes first.
+
+    Raises AmbiguousTitle, or UsageError if there is none.
+    """
+    if is_id(text):
+        return int(text)
+    if ids.is_text.get(MOVIE) and ids.known(MOVIE, np.array([number_of(text)]))[0]:
+        return number_of(text)
+    return titles().find(text, partial(ids.own, MOVIE))
+
+
+def _numbered(movies: pa.Table, texts: IdTexts) -> tuple[pa.Table, IdTexts]:
+    """The movies with numbers for text ids, and the texts with theirs."""
+    own = movies["movie_id"].to_pylist()
+    if not texts.is_text.get(MOVIE, True):
+        raise UsageError(
+            f"this warehouse's movies have integer ids, and these have text ids such as {own[0]!r}; give a file with the ids "
+            "of the ratings."
+        )
+    numbers = pa.array(map(number_of, own), pa.int64())
+    texts = replace(texts, is_text={**texts.is_text, MOVIE: True})
+    ids = pa.table({"of": pa.repeat(MOVIE, len(own)), "number": numbers, "text": movies["movie_id"]}).cast(IDS)
+    new = ids.filter(pa.array(~texts.known(MOVIE, numbers.to_numpy())))
+    return movies.set_column(movies.schema.get_field_index("movie_id"), "movie_id", numbers), texts.plus(new)
+
+
 def _year(title: str) -> int | None:
     found = re.search(r"\((\d{4})\)\s*$", title)
     return int(found[1]) if found else None
 
 
-def _listed(movies: list[tuple[int, str]]) -> str:
-    return ", ".join(f"{movie_id} = {title}" for movie_id, title in movies[:10])
+def _listed(movies: list[tuple[int, str]], own: Callable[[int], Id]) -> str:
+    return ", ".join(f"{own(movie_id)} = {title}" for movie_id, title in movies[:10])
 
 
 def _plain(title: str) -> str:

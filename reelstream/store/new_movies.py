@@ -14,13 +14,12 @@ from __future__ import annotations
 import contextlib
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reelstream.als.arrays import I64
 from reelstream.als.factor_rows import MOVIES, rows_at, with_rows
 from reelstream.als.factors import Factors
 from reelstream.failpoint import failpoint
-from reelstream.store import models, pointer
+from reelstream.store import id_texts, models, pointer
 from reelstream.store.recommendations import Version
 from reelstream.store.schemas import SIMILAR
 
@@ -36,7 +35,8 @@ def save(version: Version, factors: Factors, new_ids: I64, similar: pa.Table) ->
     new = rows_at(factors, MOVIES, factors.movie_index(new_ids))
     pointer.write_table(models.movies_table(new), version.model_path / FACTORS)
     failpoint("movies-folded")
-    pointer.write_table(similar.cast(SIMILAR), version.path / _SIMILAR, row_group_rows=20_000)
+    texts = id_texts.of_warehouse(version.path.parent.parent).now()
+    pointer.write_table(texts.stored(similar.cast(SIMILAR)), version.path / _SIMILAR, row_group_rows=20_000)
     failpoint("similar-folded")
 
 
@@ -50,7 +50,6 @@ def load_factors(version: Version, base: Factors) -> Factors:
 
 def read_similar(version: Version, movie_id: int | None = None) -> pa.Table:
     """Rows of SIMILAR for that new movie, or for all of them; none where there is no such movie."""
-    filters = None if movie_id is None else pc.field("movie_id") == movie_id
     with contextlib.suppress(FileNotFoundError):
-        return pointer.read_table(version.path / _SIMILAR, filters=filters)
+        return pointer.read_table(version.path / _SIMILAR, where=None if movie_id is None else ("movie_id", [movie_id]))
     return SIMILAR.empty_table()

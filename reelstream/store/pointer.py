@@ -11,16 +11,17 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reelstream.errors import DamagedStore, MissingRequirement
 from reelstream.failpoint import failpoint
-from reelstream.store.schemas import FORMAT
+from reelstream.store.schemas import FORMAT, NUMBERS
 
 T = TypeVar("T")
 CHECKED_FROM = 2
@@ -106,21 +107,35 @@ def _put(path: Path, write: Callable[[BinaryIO], object], aside_point: Callable[
         sync_directory(path.parent)
 
 
-def read_table(path: Path, *, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
+def read_table(
+    path: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    where: tuple[str, Iterable[int]] | None = None,
+    as_stored: bool = False,
+) -> pa.Table:
     """Reads one Parquet file through one handle, so that a file replaced meanwhile is read as it was.
 
+    where: (column of ids, those whose rows are wanted). as_stored: text ids as such, and not their numbers in their place
+    (see `reelstream.store.id_texts`).
     Raises DamagedStore if it is cut short or a byte that is read has changed, FileNotFoundError if there is none.
     """
     with pa.OSFile(str(path)) as file:
         try:
             _check_footer(file)
-            return pq.read_table(
+            names = pq.read_schema(file).names
+            numbers = {} if as_stored else {text: number for text, number in NUMBERS.items() if number in names}
+            wanted = list(columns) if columns else [name for name in names if name not in numbers.values()]
+            read = [numbers.get(name, name) for name in wanted]
+            filters = where and pc.field(numbers.get(where[0], where[0])).isin(pa.array(list(where[1]), pa.int64()))
+            table = pq.read_table(
                 file,
-                columns=list(columns) if columns else None,
+                columns=read if columns or numbers else None,
                 filters=filters,
                 partitioning=None,
                 page_checksum_verification=True,
             )
+            return table.rename_columns(wanted) if numbers else table
         except (pa.ArrowException, OSError, ValueError) as error:
             why = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise DamagedStore(f"{path} is damaged ({why}); {RESTORE}") from None

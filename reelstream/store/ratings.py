@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
-from reelstream.store import forgotten, pointer
+from reelstream.store import forgotten, id_texts, pointer
 from reelstream.store.compaction import run_to_merge
 from reelstream.store.forgotten import Forgotten, Removed
-from reelstream.store.log import Superseded, of_users, read_files, replaced
+from reelstream.store.log import Superseded, read_files, replaced
 from reelstream.store.names import inside
 from reelstream.store.rating_rows import Offsets, latest
-from reelstream.store.schemas import RATINGS, REJECTS
+from reelstream.store.schemas import IDS, RATINGS, REJECTS
 
 SNAPSHOT_FROM_ROWS = 50_000
 """Rows that must have come since the last snapshot before another one pays for itself."""
@@ -60,7 +62,8 @@ class RatingsState:
     """What `ratings/CURRENT` says. `accepted` and `rejected` count events ever taken in, not rows on disk.
 
     `forgotten` names the file of all requests to be forgotten, `forgetting` is user_id → until_ms of those whose rows are
-    not all removed yet; no reader gets them any more. `lost` are the gaps that streams went on behind.
+    not all removed yet; no reader gets them any more. `lost` are the gaps that streams went on behind. `text_ids` says whether
+    users and movies have text ids, once that is decided, and `ids` are the directories of these.
     """
 
     batch: int = 0
@@ -73,6 +76,8 @@ class RatingsState:
     forgotten: str | None = None
     forgetting: Mapping[int, int] = field(default_factory=dict)
     lost: tuple[Gap, ...] = ()
+    text_ids: Mapping[str, bool] = field(default_factory=dict)
+    ids: tuple[StoredDirectory, ...] = ()
 
     def has(self, topic: str, place: tuple[int, int]) -> bool:
         """Whether the event at (partition, offset) of the topic is taken in."""
@@ -86,11 +91,13 @@ class RatingsState:
 
 
 class RatingsStore:
-    """Reads and writes `ratings/` and `rejects/` below a warehouse."""
+    """Reads and writes `ratings/`, `rejects/` and `ids/` below a warehouse."""
 
     def __init__(self, warehouse: Path) -> None:
         self.path = warehouse / "ratings"
         self.rejects_path = warehouse / "rejects"
+        self.ids_path = warehouse / "ids"
+        self.ids = id_texts.of_warehouse(warehouse)
         self._pointer = self.path / "CURRENT"
         self._lock = threading.Lock()
         self._superseded = Superseded()
@@ -109,12 +116,15 @@ class RatingsStore:
         forget: Sequence[tuple[int, int]] = (),
         *,
         lost: Sequence[Gap] = (),
+        text_ids: Mapping[str, bool] = MappingProxyType({}),
+        ids: pa.Table | None = None,
     ) -> RatingsState:
         """Takes in the rows of one micro-batch whose events lie at or after `state().offsets`, durably, in one step.
 
         ratings and rejects have the schemas RATINGS and REJECTS; `offsets` are the next ones, of the partitions that
         moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to;
-        `lost` are gaps that `offsets` leave behind.
+        `lost` are gaps that `offsets` leave behind; `text_ids` is what these rows decide, integers if they say nothing, and
+        `ids` are the rows of IDS that `self.ids` does not have yet.
         A crash before the pointer moves leaves a directory that the next append replaces.
         Raises MissingRequirement if the disk is full; nothing has changed then.
         """
@@ -124,13 +134,19 @@ class RatingsStore:
             name = f"batch={batch:012d}"
             added: list[StoredDirectory] = []
             new_rejects: list[StoredDirectory] = []
-            for table, root, schema, directories in (
-                (ratings, self.path, RATINGS, added),
-                (rejects, self.rejects_path, REJECTS, new_rejects),
+            new_ids: list[StoredDirectory] = []
+            ids = IDS.empty_table() if ids is None else ids
+            decided = {**(id_texts.NOT_TEXT if ratings.num_rows else {}), **state.text_ids, **text_ids}
+            known = self.ids.now()
+            texts = replace(known, is_text={**known.is_text, **decided}).plus(ids)
+            for table, root, directories in (
+                (ids, self.ids_path, new_ids),
+                (texts.stored(ratings.cast(RATINGS)), self.path, added),
+                (rejects.cast(REJECTS), self.rejects_path, new_rejects),
             ):
                 shutil.rmtree(root / name, ignore_errors=True)
                 if table.num_rows:
-                    pointer.write_table(table.cast(schema), root / name / "part-0.parquet")
+                    pointer.write_table(table, root / name / "part-0.parquet")
                     pointer.sync_directory(root)
                     directories.append(StoredDirectory(name, batch, 0, table.num_rows))
                     failpoint("directory-written")
@@ -151,6 +167,8 @@ class RatingsStore:
                 forgotten=forgotten_name,
                 forgetting={**state.forgetting, **{user: asked[user].until_ms for user, _ in forget}},
                 lost=(*state.lost, *lost),
+                text_ids=decided,
+                ids=(*state.ids, *new_ids),
             )
             pointer.move(self._pointer, _state_to_json(state))
             failpoint("batch-stored")
@@ -173,11 +191,11 @@ class RatingsStore:
             return pointer.consistent(
                 lambda: self.read(self.state(), columns=columns, user_ids=user_ids, after_batch=after_batch)
             )
-        filters = None if user_ids is None else of_users(user_ids)
+        where = None if user_ids is None else ("user_id", user_ids)
         directories = [directory for directory in state.directories if directory.last > after_batch]
         if not state.forgetting:
-            return _read(self.path, directories, RATINGS, columns, filters)
-        rows = forgotten.without(_read(self.path, directories, RATINGS, None, filters), state.forgetting)
+            return _read(self.path, directories, RATINGS, columns, where)
+        rows = forgotten.without(_read(self.path, directories, RATINGS, None, where), state.forgetting)
         return rows.select(list(columns)) if columns else rows
 
     def forgotten(self, state: RatingsState | None = None) -> dict[int, Forgotten]:
@@ -200,6 +218,23 @@ class RatingsStore:
             failpoint("forget-removed")
             pointer.move(self._pointer, _state_to_json(replace(state, forgotten=name, forgetting=left)))
         failpoint("forget-stored")
+
+    def forget_texts(self, users: Iterable[int]) -> None:
+        """Removes the text ids of these users, but of those who have rated again."""
+        with self._lock:
+            state = self.state()
+            if not state.ids:
+                return
+            rows = forgotten.without(self.read(state, user_ids=list(users)), state.forgetting)
+            forgotten_now = pa.array(sorted(set(users) - set(rows["user_id"].to_pylist())), pa.int64())
+            for directory in state.ids:
+                path = self.ids_path / directory.name / "part-0.parquet"
+                ids = pointer.read_table(path)
+                is_theirs = pc.and_(pc.equal(ids["of"], id_texts.USER), pc.is_in(ids["number"], forgotten_now))
+                if pc.any(is_theirs).as_py():
+                    pointer.write_table(ids.filter(pc.invert(is_theirs)), path)
+                    failpoint("file-rewritten")
+            self.ids.forget(forgotten_now.to_pylist())
 
     def _write_forgotten(self, state: RatingsState, requests: Mapping[int, Forgotten]) -> str:
         number = int(state.forgotten.removeprefix("forgotten-").removesuffix(".parquet")) if state.forgotten else 0
@@ -235,9 +270,10 @@ class RatingsStore:
         elif run := run_to_merge([directory.level for directory in state.ratings]):
             self._merge(state, "ratings", run)
             done = True
-        if run := run_to_merge([directory.level for directory in state.rejects]):
-            self._merge(state, "rejects", run)
-            done = True
+        for kind in ("rejects", "ids"):
+            if run := run_to_merge([directory.level for directory in getattr(state, kind)]):
+                self._merge(state, kind, run)
+                done = True
         if self._superseded.is_due(GRACE_S):
             self.sweep(GRACE_S)
         return done
@@ -252,7 +288,12 @@ class RatingsStore:
         failpoint("snapshot-stored")
 
     def _merge(self, state: RatingsState, kind: str, run: slice) -> None:
-        root, schema = (self.path, RATINGS) if kind == "ratings" else (self.rejects_path, REJECTS)
+        tables = {
+            "ratings": (self.path, RATINGS),
+            "rejects": (self.rejects_path, REJECTS),
+            "ids": (self.ids_path, IDS),
+        }
+        root, schema = tables[kind]
         old: tuple[StoredDirectory, ...] = getattr(state, kind)[run]
         table = _read(root, old, schema)
         first = old[0].name.removeprefix("batch=").split("-")[0]
@@ -266,7 +307,7 @@ class RatingsStore:
 
     def _write_aside(self, table: pa.Table, root: Path, name: str) -> None:
         shutil.rmtree(root / name, ignore_errors=True)
-        pointer.write_table(table, root / name / "part-0.parquet")
+        pointer.write_table(self.ids.now().stored(table), root / name / "part-0.parquet")
         pointer.sync_directory(root)
 
     def _replace(self, kind: str, old: Sequence[StoredDirectory], new: StoredDirectory) -> None:
@@ -275,10 +316,9 @@ class RatingsStore:
             if kind == "snapshot":
                 _, *since = replaced(state.directories, old, new)
                 changed = replace(state, snapshot=new, ratings=tuple(since))
-            elif kind == "ratings":
-                changed = replace(state, ratings=replaced(state.ratings, old, new))
             else:
-                changed = replace(state, rejects=replaced(state.rejects, old, new))
+                table: Any = {kind: replaced(getattr(state, kind), old, new)}
+                changed = replace(state, **table)
             pointer.move(self._pointer, _state_to_json(changed))
 
     def sweep(self, grace_s: float) -> None:
@@ -287,7 +327,12 @@ class RatingsStore:
 
     def _replaced(self) -> Iterator[Path]:
         state = self.state()
-        for root, directories in ((self.path, state.directories), (self.rejects_path, state.rejects)):
+        tables = (
+            (self.path, state.directories),
+            (self.rejects_path, state.rejects),
+            (self.ids_path, state.ids),
+        )
+        for root, directories in tables:
             named = {directory.name for directory in directories}
             for path in root.glob("*=*"):
                 if path.name not in named and int(path.name.split("=")[1].split("-")[-1]) <= state.batch:
@@ -300,9 +345,9 @@ def _read(
     directories: Sequence[StoredDirectory],
     schema: pa.Schema,
     columns: Sequence[str] | None = None,
-    filters: Any = None,
+    where: tuple[str, Iterable[int]] | None = None,
 ) -> pa.Table:
-    return read_files((root / directory.name / "part-0.parquet" for directory in directories), schema, columns, filters)
+    return read_files((root / directory.name / "part-0.parquet" for directory in directories), schema, columns, where)
 
 
 def _state_to_json(state: RatingsState) -> dict[str, Any]:
@@ -320,6 +365,8 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
         "forgotten": state.forgotten,
         "forgetting": {str(user): until_ms for user, until_ms in state.forgetting.items()},
         "lost": [asdict(gap) for gap in state.lost],
+        "text_ids": dict(state.text_ids),
+        "ids": [directory(item) for item in state.ids],
     }
 
 
@@ -338,4 +385,6 @@ def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
         forgotten=inside(value["forgotten"]) if value.get("forgotten") else None,
         forgetting={int(user): until_ms for user, until_ms in value.get("forgetting", {}).items()},
         lost=tuple(Gap(**gap) for gap in value.get("lost", ())),
+        text_ids=id_texts.is_text(value),
+        ids=tuple(map(directory, value.get("ids", ()))),
     )

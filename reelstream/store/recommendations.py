@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 
 from reelstream.errors import DamagedStore, NotReady
 from reelstream.failpoint import failpoint
-from reelstream.store import pointer
-from reelstream.store.log import of_users
+from reelstream.store import id_texts, pointer
 from reelstream.store.names import inside
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
 from reelstream.store.updates import Updates
@@ -51,6 +50,7 @@ class RecommendationsStore:
         self.path = warehouse / "recommendations"
         self.models_path = warehouse / "models"
         self._pointer = self.path / "CURRENT"
+        self._ids = id_texts.of_warehouse(warehouse)
 
     def current(self) -> Version:
         """Raises NotReady while nothing is published."""
@@ -82,9 +82,10 @@ class RecommendationsStore:
 
     def write_tables(self, path: Path, **tables: pa.Table) -> None:
         """Writes users, similar and popular of an unpublished version; `users` is sorted by user, then rank."""
+        texts = self._ids.now()
         for kind, table in tables.items():
             file = path / kind / "part-0.parquet"
-            pointer.write_table(table.cast(_TABLES[kind]), file, row_group_rows=20_000)
+            pointer.write_table(texts.stored(table.cast(_TABLES[kind])), file, row_group_rows=20_000)
             failpoint("table-written")
 
     def publish(
@@ -158,9 +159,11 @@ class RecommendationsStore:
                         return info
         return None
 
-    def read(self, kind: str, version: Version, filters: Any = None) -> pa.Table:
-        """The table `users`, `similar` or `popular` of a version, as the refit wrote it."""
-        return pointer.read_table(version.path / kind / "part-0.parquet", filters=filters)
+    def read(self, kind: str, version: Version, user_ids: Sequence[int] | None = None) -> pa.Table:
+        """The table `users`, `similar` or `popular` of a version, as the refit wrote it; of `users` those rows alone."""
+        return pointer.read_table(
+            version.path / kind / "part-0.parquet", where=None if user_ids is None else ("user_id", user_ids)
+        )
 
     def read_users(self, version: Version, user_ids: Sequence[int] | None = None) -> pa.Table:
         """Top-N lists with the updates since the refit merged in: for each user the newest list."""
@@ -168,7 +171,7 @@ class RecommendationsStore:
         fresh = pc.unique(updates["user_id"])
         if user_ids is not None and set(user_ids) <= set(fresh.to_pylist()):
             return updates
-        users = self.read("users", version, None if user_ids is None else of_users(user_ids))
+        users = self.read("users", version, user_ids)
         users = users.filter(pc.invert(pc.is_in(users["user_id"], fresh)))
         return pa.concat_tables([users, updates]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 

@@ -10,6 +10,13 @@ as this one by the next change. 2: a rating taken back is a null, pointers have 
 
 _TIME = pa.timestamp("ms", tz="UTC")
 
+NUMBERS = {"user_id": "user_number", "movie_id": "movie_number", "similar_movie_id": "similar_movie_number"}
+"""Where ids are text, a table has them in the columns of this name, and their numbers in those at the end. A reader here gets
+the numbers under the first name, so that all schemas hold."""
+
+IDS = pa.schema([("of", pa.string()), ("number", pa.int64()), ("text", pa.string())])
+"""Text ids and their numbers; `of` is "user_id" or "movie_id"."""
+
 RATINGS = pa.schema(
     [
         ("user_id", pa.int64()),

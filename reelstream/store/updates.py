@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
-from reelstream.store import pointer
-from reelstream.store.log import Log, of_users, read_files
+from reelstream.store import id_texts, pointer
+from reelstream.store.log import Log, read_files
 from reelstream.store.schemas import USERS
 
 
@@ -28,6 +28,7 @@ class Updates(Log):
 
     def __init__(self, version_path: Path) -> None:
         super().__init__(version_path / "updates")
+        self._ids = id_texts.of_warehouse(version_path.parent.parent)
 
     def batch(self) -> int:
         """All ratings up to this micro-batch are folded in; 0 if nothing ever was."""
@@ -45,6 +46,9 @@ class Updates(Log):
     def append(self, lists: pa.Table, batch: int) -> None:
         """Adds fresh lists (schema USERS, whole lists by user); all ratings up to `batch` are folded in then."""
         self.append_rows(lists, batch=batch)
+
+    def as_stored(self, rows: pa.Table) -> pa.Table:
+        return self._ids.now().stored(rows)
 
     def written(self) -> None:
         failpoint("lists-written")
@@ -65,7 +69,7 @@ class Updates(Log):
         for path in reversed(paths):
             if not missing:
                 break
-            tables.append(pointer.read_table(path, filters=of_users(sorted(missing))))
+            tables.append(pointer.read_table(path, where=("user_id", sorted(missing))))
             missing -= set(pc.unique(tables[-1]["user_id"]).to_pylist())
         return pa.concat_tables(tables).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 

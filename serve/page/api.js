@@ -19,6 +19,11 @@ export const post = (path, body) => ask("POST", path, {}, body);
 export const put = (path, body) => ask("PUT", path, {}, body);
 export const remove = (path) => ask("DELETE", path);
 
+/** JSON with ids as text: a number in JavaScript is exact up to 2^53 only, and an id may be any text anyway. */
+export function parse(text) {
+  return JSON.parse(text.replace(/("(?:user_id|movie_id)":\s*)(\d+)/g, '$1"$2"'));
+}
+
 async function ask(method, path, query = {}, body = undefined, again = true) {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const search = new URLSearchParams(given).toString();
@@ -35,7 +40,7 @@ async function ask(method, path, query = {}, body = undefined, again = true) {
   } catch {
     throw new Problem(0, "The server does not answer. Is reelstream still running? Your last step was not saved.");
   }
-  if (answer.ok) return answer.json();
+  if (answer.ok) return parse(await answer.text());
   if (answer.status === 401 && again && askForToken()) return ask(method, path, query, body, false);
   let detail = `the server answered ${answer.status}`;
   try {

@@ -14,7 +14,7 @@ let end = () => {};
 let number = 0;
 
 const VIEWS = [
-  [/^#\/movie\/(\d+)$/, "movie", (match) => movie(main, Number(match[1]))],
+  [/^#\/movie\/(.+)$/, "movie", (match) => movie(main, decodeURIComponent(match[1]))],
   [/^#\/pipeline$/, "pipeline", () => pipeline(main)],
   [/^/, "home", () => home(main)],
 ];

@@ -31,11 +31,11 @@ export async function home(main) {
 
 function person() {
   const who = h("p", { id: "who" });
-  const input = h("input", { id: uid("id"), inputmode: "numeric", pattern: "[0-9]+", required: true, autocomplete: "off", size: 8 });
+  const input = h("input", { id: uid("id"), required: true, maxlength: 200, autocomplete: "off", size: 8 });
   const form = h("form", { class: "inline", onsubmit: (event) => {
     event.preventDefault();
     clear();
-    state.become(Number(input.value)).catch(failed);
+    state.become(input.value.trim()).catch(failed);
     input.value = "";
   } }, h("label", { for: input.id }, "Known user"), input, h("button", {}, "Show"));
   const anew = h("button", { type: "button", onclick: () => { clear(); state.becomeNew().catch(failed); } }, "Start as a new user");

@@ -1,7 +1,7 @@
 // Events of the server, one stream for the whole page. In: a user's id. Out: calls of who listens.
 // Next: state.js takes lists, pipeline.js the rest.
 
-import { token } from "./api.js";
+import { parse, token } from "./api.js";
 import { pushed } from "./state.js";
 
 const listening = { pipeline: new Set(), version: new Set() };
@@ -28,10 +28,10 @@ export function follow(userId) {
     note.textContent = "Connection lost; trying again …";
     if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(userId), 3000);
   });
-  source.addEventListener("list", (event) => pushed(JSON.parse(event.data)));
+  source.addEventListener("list", (event) => pushed(parse(event.data)));
   for (const kind of Object.keys(listening)) {
     source.addEventListener(kind, (event) => {
-      last[kind] = JSON.parse(event.data);
+      last[kind] = parse(event.data);
       for (const listen of listening[kind]) listen(last[kind]);
     });
   }

@@ -12,7 +12,7 @@ export async function movie(main, movieId) {
   main.replaceChildren(heading);
   let facts;
   try {
-    facts = await api.get(`/movies/${movieId}`);
+    facts = await api.get(`/movies/${encodeURIComponent(movieId)}`);
   } catch (error) {
     heading.textContent = "No such movie";
     main.append(h("p", {}, "This movie is neither in the titles nor rated. ", h("a", { href: "#/" }, "Search for another.")));
@@ -37,7 +37,7 @@ export async function movie(main, movieId) {
     h("p", {}, h("a", { href: "#/" }, "Back to your list")),
   );
   const predict = async () => {
-    const value = await api.get(`/users/${state.user.id}/predictions/${movieId}`);
+    const value = await api.get(`/users/${encodeURIComponent(state.user.id)}/predictions/${encodeURIComponent(movieId)}`);
     expected.textContent = `Expected from your ratings: ${stars(value.predicted_rating)}`;
   };
   const change = (what) => {
@@ -48,8 +48,8 @@ export async function movie(main, movieId) {
   const stop = state.onChange(change);
   predict().catch(failed);
   const show = (where) => ({ movies }) => keyed(where, movies, (one) => one.movie_id, (one) => movieRow(one), (row) => row.update());
-  api.get(`/movies/${movieId}/next`, { n: 6 }).then(show(next), () => {});
-  api.get(`/movies/${movieId}/similar`, { n: 12 }).then(
+  api.get(`/movies/${encodeURIComponent(movieId)}/next`, { n: 6 }).then(show(next), () => {});
+  api.get(`/movies/${encodeURIComponent(movieId)}/similar`, { n: 12 }).then(
     show(list),
     (error) => { none.textContent = error.status === 404 ? "Nobody has rated it yet, so none are known." : error.message; },
   );

@@ -7,7 +7,7 @@ import { starsFor } from "./stars.js";
 import { user } from "./state.js";
 
 export function movieLink(movie) {
-  return h("a", { href: `#/movie/${movie.movie_id}` }, titleOf(movie));
+  return h("a", { href: `#/movie/${encodeURIComponent(movie.movie_id)}` }, titleOf(movie));
 }
 
 export function genresOf(movie) {
@@ -45,7 +45,7 @@ function whyFor(movie) {
   const button = h("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": id }, "Why?");
   button.setAttribute("aria-label", `Why ${titleOf(movie)}?`);
   const load = async () => {
-    const because = await api.get(`/users/${user.id}/because/${movie.movie_id}`, { n: 4 });
+    const because = await api.get(`/users/${encodeURIComponent(user.id)}/because/${encodeURIComponent(movie.movie_id)}`, { n: 4 });
     reasons.replaceChildren(because.reasons.length ? explained(because) : popular());
   };
   button.addEventListener("click", () => {

@@ -7,7 +7,7 @@ import { failed } from "./alert.js";
 const USER = "reelstream.user";
 const LIST_N = 20;
 
-export const user = { id: Number(localStorage.getItem(USER)) || null, isNew: false };
+export const user = { id: localStorage.getItem(USER) || null, isNew: false };
 export const mine = new Map(); // movie_id → {movie_id, title, year, genres, rating}
 export const filters = { genre: "", year_from: "", year_to: "" };
 export const view = { list: null, more: 0, fresh: null };
@@ -41,13 +41,13 @@ export async function becomeNew() {
 export async function become(id, isNew = false) {
   user.id = id;
   user.isNew = isNew;
-  localStorage.setItem(USER, String(id));
+  localStorage.setItem(USER, id);
   mine.clear();
   view.list = null;
   view.more = 0;
   view.fresh = null;
   tell("user");
-  const known = await api.get(`/users/${id}/ratings`, { n: 1000 });
+  const known = await api.get(`/users/${encodeURIComponent(id)}/ratings`, { n: 1000 });
   if (user.id !== id) return;
   for (const movie of known.ratings) mine.set(movie.movie_id, movie);
   tell("ratings");
@@ -57,7 +57,7 @@ export async function become(id, isNew = false) {
 /** Rates a movie, or takes the rating back with null; then the list that counts it. `clicked` is performance.now(). */
 export async function rate(movie, rating, clicked) {
   const before = mine.get(movie.movie_id);
-  const path = `/users/${user.id}/ratings/${movie.movie_id}`;
+  const path = `/users/${encodeURIComponent(user.id)}/ratings/${encodeURIComponent(movie.movie_id)}`;
   keep(movie, rating);
   try {
     await (rating === null ? api.remove(path) : api.put(path, { rating }));
@@ -87,7 +87,7 @@ export async function refresh({ clicked = null } = {}) {
   const number = ++asked;
   const query = { n: LIST_N + view.more, ...filters };
   try {
-    const list = await api.get(`/users/${user.id}/recommendations`, query);
+    const list = await api.get(`/users/${encodeURIComponent(user.id)}/recommendations`, query);
     if (number > shown && list.user_id === user.id) show(list, number, clicked);
   } finally {
     shown = Math.max(shown, number);

@@ -19,10 +19,12 @@ from starlette.responses import StreamingResponse
 from reelstream.api.movie_filter import Wanted
 from reelstream.api.status import collect
 from reelstream.errors import ReelstreamError
-from reelstream.events import MAX_ID
+from reelstream.ids import MAX_CHARACTERS, PATTERN, Id
+from reelstream.serve.ids import own_id
 from reelstream.serve.problems import documented, problem
 from reelstream.serve.service import Service
 from reelstream.settings import Settings
+from reelstream.store.id_texts import USER
 
 LOOK_S = 0.1
 """How often a list is looked at for a change; looking costs no file while nothing was published."""
@@ -93,14 +95,18 @@ def _fresh_s(stream: dict[str, Any]) -> float | None:
 )
 async def events(
     request: Request,
-    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Whose list to follow.")] = None,
+    user_id: Annotated[
+        str | None, Query(pattern=PATTERN, max_length=MAX_CHARACTERS, description="Whose list to follow.")
+    ] = None,
     most: Annotated[int | None, Query(ge=1, le=10_000, description="End after so many events.")] = None,
 ) -> Any:
     """Server-sent events: `pipeline` each second, `version` and `list` at the start and after each change."""
     pulse: Pulse = request.app.state.pulse
     if pulse.listeners >= MAX_LISTENERS:
         return problem(503, f"{MAX_LISTENERS} listen already; try again later.")
-    happening = _happening(request.app.state.service, pulse, user_id, request.app.state.closing)
+    service: Service = request.app.state.service
+    of = None if user_id is None else own_id(USER, user_id, service.ids.now())
+    happening = _happening(service, pulse, of, request.app.state.closing)
     return StreamingResponse(_counted(happening, pulse, most), media_type="text/event-stream")
 
 
@@ -118,7 +124,7 @@ async def _counted(happening: AsyncIterator[str], pulse: Pulse, most: int | None
 
 
 async def _happening(
-    service: Service, pulse: Pulse, user_id: int | None, closing: Callable[[], bool]
+    service: Service, pulse: Pulse, user_id: Id | None, closing: Callable[[], bool]
 ) -> AsyncIterator[str]:
     version: str | None = None
     movies: list[Any] | None = None

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from reelstream.api import movie_queries
 from reelstream.api.results import as_plain
+from reelstream.ids import number_of
 from reelstream.serve import schema
+from reelstream.serve.ids import MovieId
 from reelstream.serve.json_response import json_response
 from reelstream.serve.problems import READ, documented
 from reelstream.serve.service import service_of
@@ -32,19 +34,19 @@ def search(request: Request, q: Text, n: schema.N = 10) -> Response:
 
 
 @router.get("/movies/{movie_id}", response_model=schema.MovieFacts, responses=documented(404, 422))
-def movie(request: Request, movie_id: schema.MovieId) -> Response:
+def movie(request: Request, movie_id: MovieId) -> Response:
     """A movie's facts."""
-    return json_response(as_plain(service_of(request).ask(lambda now: movie_queries.movie(now, movie_id))))
+    return json_response(as_plain(service_of(request).ask(lambda now: movie_queries.movie(now, number_of(movie_id)))))
 
 
 @router.get("/movies/{movie_id}/similar", response_model=schema.SimilarMovies, responses=READ)
-def similar(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Response:
+def similar(request: Request, movie_id: MovieId, n: schema.N = 10) -> Response:
     """The movies nearest to it. At most `top_n` of the settings are published for a movie."""
     return json_response(service_of(request).similar(movie_id, n))
 
 
 @router.get("/movies/{movie_id}/next", response_model=schema.NextMovies, responses=READ)
-def watched_next(request: Request, movie_id: schema.MovieId, n: schema.N = 10) -> Response:
+def watched_next(request: Request, movie_id: MovieId, n: schema.N = 10) -> Response:
     """The movies that users often rate soon after it."""
     return json_response(service_of(request).watched_next(movie_id, n))
 

@@ -11,12 +11,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from reelstream.ids import Id, number_of
 from reelstream.producer.rating_producer import new_user_id
 from reelstream.serve import schema
+from reelstream.serve.ids import MovieId, UserId, own_id
 from reelstream.serve.json_response import json_response
 from reelstream.serve.problems import READ, documented
 from reelstream.serve.rating_sender import RatingSender
-from reelstream.serve.service import service_of
+from reelstream.serve.service import Service, service_of
+from reelstream.store.id_texts import MOVIE, USER
 
 router = APIRouter(prefix="/v1")
 
@@ -29,7 +32,7 @@ WRITE = {**documented(414, 422, 503), **BODY}
 @router.get(
     "/users/{user_id}/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
 )
-async def recommendations(request: Request, user_id: schema.UserId, query: ListQuery) -> Response:
+async def recommendations(request: Request, user_id: UserId, query: ListQuery) -> Response:
     """The user's best movies; for an unknown user the popular ones, with `source` "popular"."""
     service, want = service_of(request), query.wanted()
     answer = service.in_memory(user_id, want)
@@ -41,7 +44,8 @@ async def recommendations(request: Request, user_id: schema.UserId, query: ListQ
 )
 def recommendations_of_an_anonymous_user(request: Request, given: schema.AnonymousUser, query: ListQuery) -> Response:
     """The list of somebody who is no user, from the ratings in the body. Nothing is stored."""
-    return json_response(service_of(request).to_anonymous(stars_of(given), query.wanted()))
+    service = service_of(request)
+    return json_response(service.to_anonymous(stars_of(given, service), query.wanted()))
 
 
 @router.get(
@@ -49,45 +53,48 @@ def recommendations_of_an_anonymous_user(request: Request, given: schema.Anonymo
 )
 def recommendations_of_a_group(request: Request, query: GroupQuery) -> Response:
     """Movies for several users together: of the highest mean score, and rated by none of them."""
-    return json_response(service_of(request).for_group(query.user_id, query.wanted()))
+    service = service_of(request)
+    users = [own_id(USER, user_id, service.ids.now()) for user_id in query.user_id]
+    return json_response(service.for_group(users, query.wanted()))
 
 
 @router.get("/users/{user_id}/predictions/{movie_id}", response_model=schema.Prediction, responses=READ, tags=["why"])
-def prediction(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:
+def prediction(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
     """How many stars the user will give the movie, and what they are made of."""
     return json_response(service_of(request).prediction(user_id, movie_id))
 
 
 @router.get("/users/{user_id}/because/{movie_id}", response_model=schema.Because, responses=READ, tags=["why"])
-def because(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, n: schema.N = 5) -> Response:
+def because(request: Request, user_id: UserId, movie_id: MovieId, n: schema.N = 5) -> Response:
     """Which of the user's own ratings give the movie its score, in exact shares."""
     return json_response(service_of(request).because(user_id, movie_id, n))
 
 
 @router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ | BODY, tags=["why"])
 def because_of_an_anonymous_user(
-    request: Request, given: schema.AnonymousUser, movie_id: schema.MovieId, n: schema.N = 5
+    request: Request, given: schema.AnonymousUser, movie_id: MovieId, n: schema.N = 5
 ) -> Response:
     """The same for the ratings in the body. Nothing is stored."""
-    return json_response(service_of(request).because_anonymous(stars_of(given), movie_id, n))
+    service = service_of(request)
+    return json_response(service.because_anonymous(stars_of(given, service), movie_id, n))
 
 
 @router.get("/users/{user_id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])
-def surprises(request: Request, user_id: schema.UserId, n: schema.N = 10) -> Response:
+def surprises(request: Request, user_id: UserId, n: schema.N = 10) -> Response:
     """The user's ratings that are furthest from what all the others let expect."""
     return json_response(service_of(request).surprises(user_id, n))
 
 
 @router.get("/users/{user_id}/ratings", response_model=schema.UsersRatings, responses=READ, tags=["ratings"])
-def ratings(request: Request, user_id: schema.UserId, n: schema.N = 100, offset: schema.Offset = 0) -> Response:
+def ratings(request: Request, user_id: UserId, n: schema.N = 100, offset: schema.Offset = 0) -> Response:
     """What the user has rated, the newest first; also what was acknowledged a moment ago."""
     return json_response(service_of(request).ratings(user_id, n, offset))
 
 
 @router.post("/users", status_code=201, response_model=schema.NewUser, tags=["ratings"])
-def new_user() -> Response:
+def new_user(request: Request) -> Response:
     """A random id for a new user. Nothing is stored until the first rating."""
-    return json_response({"user_id": new_user_id()}, 201)
+    return json_response({"user_id": service_of(request).shown(new_user_id())}, 201)
 
 
 @router.post(
@@ -97,9 +104,10 @@ def new_user() -> Response:
     responses=WRITE,
     tags=["ratings"],
 )
-def rate(request: Request, user_id: schema.UserId, given: schema.GivenRating) -> Response:
+def rate(request: Request, user_id: UserId, given: schema.GivenRating) -> Response:
     """A rating, or another one in its place. Answers when Kafka has acknowledged it."""
-    return json_response(_post(request, user_id, given.movie_id, given.rating, "rate"), 201)
+    movie_id = own_id(MOVIE, given.movie_id, service_of(request).ids.now())
+    return json_response(_post(request, user_id, movie_id, given.rating, "rate"), 201)
 
 
 @router.put(
@@ -108,7 +116,7 @@ def rate(request: Request, user_id: schema.UserId, given: schema.GivenRating) ->
     responses=WRITE,
     tags=["ratings"],
 )
-def change(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, given: schema.Stars) -> Response:
+def change(request: Request, user_id: UserId, movie_id: MovieId, given: schema.Stars) -> Response:
     """The rating of that movie, whether there was one before or not. Answers when Kafka has acknowledged it."""
     return json_response(_post(request, user_id, movie_id, given.rating, "change"))
 
@@ -119,18 +127,21 @@ def change(request: Request, user_id: schema.UserId, movie_id: schema.MovieId, g
     responses=WRITE,
     tags=["ratings"],
 )
-def take_back(request: Request, user_id: schema.UserId, movie_id: schema.MovieId) -> Response:
+def take_back(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
     """Takes the rating of that movie back. Answers when Kafka has acknowledged it."""
     return json_response(_post(request, user_id, movie_id, None, "delete"))
 
 
-def stars_of(given: schema.AnonymousUser) -> dict[int, float]:
-    return {one.movie_id: one.rating for one in given.ratings}
+def stars_of(given: schema.AnonymousUser, service: Service) -> dict[int, float]:
+    ids = service.ids.now()
+    return {number_of(own_id(MOVIE, one.movie_id, ids)): one.rating for one in given.ratings}
 
 
-def _post(request: Request, user_id: int, movie_id: int, stars: float | None, action: str) -> dict[str, Any]:
+def _post(request: Request, user_id: Id, movie_id: Id, stars: float | None, action: str) -> dict[str, Any]:
     sender: RatingSender = request.app.state.rating_sender
     [(partition, offset)] = places = sender.post(user_id, [(movie_id, stars)])
-    service_of(request).acknowledged.add(user_id, [(movie_id, stars)], places)
+    service = service_of(request)
+    service.acknowledged.add(number_of(user_id), [(number_of(movie_id), stars)], places)
     request.app.state.metrics.posted(action)
-    return {"user_id": user_id, "movie_id": movie_id, "rating": stars, "partition": partition, "offset": offset}
+    shown = {"user_id": service.shown(user_id), "movie_id": service.shown(movie_id, MOVIE)}
+    return {**shown, "rating": stars, "partition": partition, "offset": offset}

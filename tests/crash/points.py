@@ -20,6 +20,7 @@ from kafka import KafkaProducer
 from reelstream.batch.refit import refit
 from reelstream.events import ForgetEvent, RatingEvent
 from reelstream.failpoint import FAILPOINTS
+from reelstream.ids import number_of
 from reelstream.kafka_io.topic import ensure_topic
 from reelstream.settings import Settings
 from reelstream.store import ratings as ratings_store
@@ -152,15 +153,16 @@ class Crashes:
 
     def _send(self, point: str, event: RatingEvent, *, off_scale: bool = False) -> None:
         value = event.to_json()
-        content: tuple[int, int, float] | bytes = (event.user_id, event.movie_id, event.rating or 0.0)
+        user_id, movie_id = number_of(event.user_id), number_of(event.movie_id)
+        content: tuple[int, int, float] | bytes = (user_id, movie_id, event.rating or 0.0)
         if off_scale:
             content = value = value.replace(b'"rating":', b'"rating":99')
         at = self._kafka.send(self._settings.topic, value, event.key()).get(60)
-        self.ledger.sent[at.partition, at.offset] = (point, event.user_id, content)
+        self.ledger.sent[at.partition, at.offset] = (point, user_id, content)
 
     def _request(self, event: ForgetEvent, point: str) -> None:
         self._kafka.send(self._settings.topic, event.to_json(), event.key()).get(60)
-        self.ledger.forget(event.user_id, point)
+        self.ledger.forget(number_of(event.user_id), point)
 
     def _append(self, rows: pa.Table) -> None:
         """As if an earlier topic had brought them; no stream runs."""

@@ -208,10 +208,6 @@ def test_an_archive_of_several_files_names_them(tmp_path: Path) -> None:
             "1,2,80\n1,3,60\n2,2,4\n",
             "2 of 3 rows .* off_scale: rating 80 .* go from 4 to 80: set rating_min and rating_max",
         ),
-        (
-            "a,2,3\nb,3,3\n",
-            "2 of 2 rows .* wrong_type: user_id 'a' is not an integer.* Ids are whole numbers from 1 on",
-        ),
     ],
 )
 def test_where_most_rows_would_be_rejected_the_cause_is_named(tmp_path: Path, body: str, says: str) -> None:

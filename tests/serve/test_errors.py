@@ -28,7 +28,8 @@ def problem(answer: httpx.Response) -> str:
 @pytest.mark.parametrize(
     ("path", "status", "word"),
     [
-        ("/v1/users/0/recommendations", 422, "user_id"),
+        ("/v1/users/-1/recommendations", 422, "user_id"),
+        ("/v1/users/007/recommendations", 422, "user_id"),
         ("/v1/users/mary/recommendations", 422, "user_id"),
         (f"/v1/users/{2**63}/recommendations", 422, "user_id"),
         ("/v1/users/7/recommendations?n=1001", 422, "n"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import schemathesis
@@ -18,11 +19,14 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from reelstream.kafka_io.topic import ensure_topic
 from reelstream.serve.app import make_app
 from reelstream.settings import load
+from tests.fixtures.camps import camps, fill
 from tests.fixtures.examples import examples
 from tests.fixtures.kafka_broker import fresh_topic
 from tests.serve.conftest import no_broker, publish, served
 
-SCHEMA = schemathesis.openapi.from_dict(make_app(load(), no_broker).openapi())
+with TemporaryDirectory() as _directory:
+    fill(Path(_directory), camps())  # so that ids are integers
+    SCHEMA = schemathesis.openapi.from_dict(make_app(load(warehouse=_directory), no_broker).openapi())
 OPERATIONS = {operation.label: operation for operation in (found.ok() for found in SCHEMA.get_all_operations())}
 
 LEFT_OUT = {

@@ -214,8 +214,8 @@ def test_a_request_that_is_done_in_the_files_before_its_micro_batch_goes_on(
 ) -> None:
     append = RatingsStore.append
 
-    def and_maintenance(store: RatingsStore, *given: Any) -> RatingsState:
-        state = append(store, *given)
+    def and_maintenance(store: RatingsStore, *given: Any, **more: Any) -> RatingsState:
+        state = append(store, *given, **more)
         Maintenance(store, fold_in).once()
         return state
 

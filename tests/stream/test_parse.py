@@ -53,12 +53,14 @@ CASES = {
     "taken back, with stars": (changed(action='"unrate"'), None),
     "taken back, with text for stars": (changed(action='"unrate"', rating='"any"'), "wrong_type"),
     "taken back, without a movie": (changed(action='"unrate"', movie_id=""), "missing_field"),
-    "taken back, movie 0": (changed(action='"unrate"', movie_id="0"), "bad_id"),
+    "taken back, movie 0": (changed(action='"unrate"', movie_id="0"), None),
+    "taken back, movie -1": (changed(action='"unrate"', movie_id="-1"), "bad_id"),
     "forget": (changed(action='"forget"', rating="", movie_id=""), None),
     "forget, with other fields": (changed(action='"forget"', rating="9", movie_id="-1"), None),
     "forget, without a time": (changed(action='"forget"', rated_at=""), "missing_field"),
-    "forget, text user": (changed(action='"forget"', user_id='"1"'), "wrong_type"),
-    "forget, user 0": (changed(action='"forget"', user_id="0"), "bad_id"),
+    "forget, text user": (changed(action='"forget"', user_id='"a@b.org"'), None),
+    "forget, user 0": (changed(action='"forget"', user_id="0"), None),
+    "forget, user -1": (changed(action='"forget"', user_id="-1"), "bad_id"),
     "forget, too early": (changed(action='"forget"', rated_at="-1"), "bad_time"),
     "another action": (changed(action='"burn"'), "unknown_action"),
     "an action without text": (changed(action="7"), "unknown_action"),
@@ -68,11 +70,15 @@ CASES = {
     "version 2": (changed(v="2"), "unknown_version"),
     "text rating": (changed(rating='"5"'), "wrong_type"),
     "bool rating": (changed(rating="true"), "wrong_type"),
-    "text user": (changed(user_id='"1"'), "wrong_type"),
+    "text user": (changed(user_id='"b1946ac9-2b1e-4f7e-8d6e-0a3c5f1c9f10"'), None),
+    "text movie": (changed(movie_id='"tt0114709"'), None),
+    "empty text user": (changed(user_id='""'), "bad_id"),
+    "bool user": (changed(user_id="true"), "wrong_type"),
     "fractional user": (changed(user_id="1.5"), "wrong_type"),
     "user beyond 64 bits": (changed(user_id="9223372036854775808"), "wrong_type"),
     "object as movie": (changed(movie_id="{}"), "wrong_type"),
-    "user 0": (changed(user_id="0"), "bad_id"),
+    "user 0": (changed(user_id="0"), None),
+    "user -1": (changed(user_id="-1"), "bad_id"),
     "negative movie": (changed(movie_id="-3"), "bad_id"),
     "NaN": (changed(rating="NaN"), "nan"),
     "infinite": (changed(rating="Infinity"), "nan"),
@@ -103,7 +109,8 @@ def test_every_case_gets_its_reason(spark: SparkSession) -> None:
         name: reason for name, (_, reason) in CASES.items()
     }
     for row, (value, reason) in zip(rows, CASES.values(), strict=True):
-        assert row["raw"] == (None if reason is None else value)
+        is_text = row["user_text"] or row["movie_text"]
+        assert row["raw"] == (None if reason is None and not is_text else value)
         assert (row["user_id"] is None) == (reason is not None)
 
 
@@ -118,6 +125,8 @@ def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> Non
         "rated_at_ms": 1147880044000,
         "reason": None,
         "raw": None,
+        "user_text": None,
+        "movie_text": None,
         "topic": "ratings",
         "partition": 0,
         "offset": 0,
