@@ -234,15 +234,11 @@ def reading(warehouse: Path, table: pa.Table, every: Mapping[str, int]) -> Itera
     spawn, users = get_context("spawn"), pc.unique(table["user_id"]).to_pylist()
     movies = [movie for movie, _ in Counter(table["movie_id"].to_pylist()).most_common(READ_MOVIES)]
     with spawn.Manager() as manager, ProcessPoolExecutor(1, spawn) as pool:
-        pid, stopping = pool.submit(_pid).result(), manager.Event()
+        pid, stopping = pool.submit(os.getpid).result(), manager.Event()
         try:
             yield pid, pool.submit(_read, warehouse, users[:: 1 + len(users) // READ_USERS], movies, every, stopping)
         finally:
             stopping.set()
-
-
-def _pid() -> int:
-    return os.getpid()
 
 
 def _read(

@@ -13,6 +13,7 @@ import platform
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -63,8 +64,12 @@ def data_options(parser: argparse.ArgumentParser, *, nargs: str | None = None) -
 
 
 def run(bench: str, parser: argparse.ArgumentParser, measure: Callable[[argparse.Namespace], Figures]) -> Figures:
-    """Prints the figures, JSON-ready, with the whole run's seconds, the machine and the versions; returns them."""
+    """Prints the figures, JSON-ready, with the whole run's seconds, the machine and the versions; returns them.
+
+    SIGTERM ends it as an exception does: with what it has started, and without its temporary directories.
+    """
     asked, started = parser.parse_args(), time.perf_counter()
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     figures = measure(asked)
     seconds = round(time.perf_counter() - started, 1)
     belongs_to = {"machine": machine(), "versions": {package: metadata.version(package) for package in PACKAGES}}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ import pytest
 
 from reelstream.cli.demo import real_ratings
 from tests.fixtures.camps import camps
+from tests.fixtures.processes import LIMIT_S, descendants, running, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCHES, EVENTS, FORGET_EVERY, MOST_FILES = 60, 20, 50, 64
@@ -70,6 +73,23 @@ def test_a_small_soak_adds_up(csv: Path) -> None:
     assert last["files_on_disk"]["ratings"] >= last["files_opened"]["ratings"] - 1 > 0
     assert found["rows_in_snapshot"] >= 500
     assert found["compactions"] > 0
+
+
+def test_sigterm_ends_what_a_bench_has_started_and_leaves_no_files(tmp_path: Path) -> None:
+    command, children = [sys.executable, "-m", "bench.publishes", "--publishes", "1000"], set[int]()
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        wait_until(lambda: len({*tmp_path.glob("*/warehouse/recommendations/v*")}) > 1, "two versions", process)
+        children = descendants(process.pid)
+        assert len(children) >= 2, "the reader, and the manager between it and the bench"
+        process.terminate()
+        assert process.wait(LIMIT_S) == 128 + signal.SIGTERM
+        wait_until(lambda: not running(children), "the end of the children")
+    finally:
+        for pid in running({process.pid, *children}):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_events_of_a_load_come_in_time_order_from_users_who_come_and_go(tmp_path: Path) -> None:
