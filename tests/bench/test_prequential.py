@@ -59,10 +59,10 @@ def test_hits_are_counted_rating_by_rating(tmp_path: Path) -> None:
 
 
 def test_settings_are_searched_on_what_came_before(tmp_path: Path) -> None:
-    user, movie, stars = tastes(n_users=150)
+    user, movie, stars = tastes(n_users=60)
     user -= user.min() - 1  # a file has no ids below 1
     csv, tuned = write_csv(tmp_path / "ratings.csv", (user, movie, stars)), {"REELSTREAM_SELF_TUNING": "true"}
-    options = (csv, "--refit-every", 900, "--peers", "popularity")
+    options = (csv, "--refit-every", 350, "--peers", "popularity")
 
     found = figures("prequential", *options, env=tuned)
 

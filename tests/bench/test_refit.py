@@ -14,6 +14,7 @@ from reelstream.als.splits import split_random
 from tests.bench.run import ended, figures, write_csv
 from tests.fixtures.camps import camps
 
+TUNES = {"REELSTREAM_SELF_TUNING": "true"}
 QUALITY = {"rmse", "ndcg_at_10", "bias_only_rmse", "popularity_ndcg_at_10"}
 
 
@@ -38,8 +39,9 @@ def test_a_file_is_split_and_measured_for_each_seed(tmp_path: Path) -> None:
     user, movie, rating = camps()  # sorted by user, then movie, as the bench reads it
     csv = write_csv(tmp_path / "ratings.csv", (user, movie, rating))
 
-    found = figures("refit", "--ratings", csv, "--rounds", 1, "--seeds", 3, 4)
+    found = figures("refit", "--ratings", csv, "--rounds", 1, "--seeds", 3, 4, "--no-self-tuning", env=TUNES)
 
+    assert "search" not in found
     first, second = found["random_80_20"]
     assert (first.pop("seed"), second.pop("seed")) == (3, 4)
     assert set(first) == QUALITY
@@ -52,14 +54,12 @@ def test_a_file_is_split_and_measured_for_each_seed(tmp_path: Path) -> None:
 
 
 def test_a_search_and_what_follows_it_stand_beside_the_plain_refits() -> None:
-    tuned = {"REELSTREAM_SELF_TUNING": "true"}
-    found = figures("refit", "--synthetic", 1500, "--rounds", 1, env=tuned)
+    found = figures("refit", "--synthetic", 1500, "--rounds", 1, env=TUNES)
 
     assert [row["of"] for row in found["search"]["tried"]] == ["rating model", "ranking model", "fold-in"]
     assert "search for better settings" in found["search"]["seconds"]
     settled = found["settled"]
     assert settled["times"] == pytest.approx(settled["with_neighbours_s"] / settled["without_s"], abs=0.006)
-    assert "search" not in figures("refit", "--synthetic", 1500, "--rounds", 1, "--no-self-tuning", env=tuned)
 
 
 @pytest.mark.parametrize(
