@@ -127,6 +127,7 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             "fitted_at": as_of.isoformat(),
             "top_n": settings.top_n,
             "accepted": data.state.accepted,
+            "batch": data.state.batch,
             "offsets": {topic: {str(p): end for p, end in ends.items()} for topic, ends in data.state.offsets.items()},
             "ratings": len(data.rating),
             "users": len(factors.user_ids),

@@ -8,7 +8,7 @@ store once.
     python -m bench.kills --points all --times 10
     python -m bench.kills --points batch-written lists-stored
 
-has the stream, a refit, a load of titles and a tune killed at the failpoints between every two durable steps, while
+has the stream, a refit, a rollback, a load of titles and a tune killed at the failpoints between every two durable steps, while
 known and new users rate, ask to be forgotten, and read. Ctrl-C ends it after the kill that goes on, and what was sent up to
 then is read back.
 """

@@ -31,6 +31,7 @@ from reelstream.cli.options import (
 )
 from reelstream.cli.read import popular, predict, recommend, similar
 from reelstream.cli.report import report
+from reelstream.cli.rollback import rollback
 from reelstream.cli.serve import Host
 from reelstream.cli.serve import serve as serve_alone
 from reelstream.cli.sql import sql
@@ -290,6 +291,7 @@ def refit(
     print_metrics(version.info)
 
 
+app.command()(rollback)
 app.command()(evaluate)
 app.command()(tune)
 app.command()(report)

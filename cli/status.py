@@ -20,6 +20,8 @@ STEPS = {
     "publish": "publish",
 }
 """What a micro-batch's time goes to, in order."""
+AGAIN = ("older", "rolled back")
+"""States of versions that a rollback can publish."""
 
 
 def show(value: dict[str, Any]) -> None:
@@ -82,7 +84,18 @@ def show(value: dict[str, Any]) -> None:
         f"{current['ratings_since']:,} since",
         soft_wrap=True,
     )
+    if again := current["rolled_back"]:
+        out.print(f"           {rollback_sentence(current['version'], again)}", soft_wrap=True, markup=False)
+    if others := [f"{one['version']} ({one['state']})" for one in value["versions"] if one["state"] in AGAIN]:
+        text = f"           also on disk: {', '.join(others)}; `reelstream rollback` publishes one of them again"
+        out.print(text, soft_wrap=True, markup=False)
     print_metrics(current)
+
+
+def rollback_sentence(version: str, rolled_back: dict[str, Any]) -> str:
+    """What became current again, in place of what, and why."""
+    reason = f": {rolled_back['reason']}" if rolled_back["reason"] else ""
+    return f"version {version} was published again in place of {rolled_back['from']}{reason}"
 
 
 def tuning_line(tuning: dict[str, Any]) -> str | None:

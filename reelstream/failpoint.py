@@ -46,6 +46,9 @@ FAILPOINTS = (
     "version-written",
     "version-published",
     "version-linked",
+    # `rollback`
+    "rollback-published",
+    "rollback-linked",
     # `movies load`
     "titles-written",
     "titles-stored",

@@ -237,8 +237,8 @@ class Scale(BaseModel):
 
 class Versions(BaseModel):
     current: str | None
-    versions: list[dict[str, Any]] = Field(description="What is on disk, with all that is known of it.")
-    history: list[dict[str, Any]] = Field(description="A row for each refit, oldest first.")
+    versions: list[dict[str, Any]] = Field(description="What is on disk, its state, and all that is known of it.")
+    history: list[dict[str, Any]] = Field(description="A row for each refit and each rollback, oldest first.")
 
 
 class LiveFigures(BaseModel):

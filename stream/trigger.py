@@ -106,16 +106,20 @@ class Trigger:
             self._report("waiting", new)
 
     def _new_ratings(self) -> int:
-        """Ratings that no refit has seen, be it one that was held back."""
+        """Ratings that no refit has seen, be it one that was held back; after a rollback those that came since, so that a refit
+        does not take its place at once."""
         version = self._recommendations.current_or_none()
         held_back = self._recommendations.held_back() or {}
-        seen = max(version.accepted if version else 0, int(held_back.get("accepted", 0)))
+        seen = max(version.calls_from if version else 0, int(held_back.get("accepted", 0)))
         return self._store.state().accepted - seen
 
     def _is_search_owed(self) -> bool:
-        """The first version of a warehouse has the settings that are shipped; the next one searches, at once."""
+        """The first version of a warehouse has the settings that are shipped; the next one searches, at once, but not where the
+        first one has just been rolled back to."""
         version = self._recommendations.current_or_none()
-        if not self._settings.self_tuning or not version or not (version.info.get("tuning") or {}).get("search_next"):
+        if not self._settings.self_tuning or not version or version.rolled_back:
+            return False
+        if not (version.info.get("tuning") or {}).get("search_next"):
             return False
         held_back = (self._recommendations.held_back() or {}).get("tuning") or {}
         return held_back.get("how") != "search"

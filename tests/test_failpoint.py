@@ -35,7 +35,7 @@ def test_each_name_is_at_one_place_in_the_code_and_in_the_tuple() -> None:
 
 
 def test_the_bench_kills_at_each_of_them() -> None:
-    rooms = (*points.STREAM, *points.REFIT, *points.TITLES, *points.TUNE)
+    rooms = (*points.STREAM, *points.REFIT, *points.ROLLBACK, *points.TITLES, *points.TUNE)
     assert Counter(rooms) == Counter(FAILPOINTS)
     assert set(points.PREPARE) | set(points.NTH) <= set(FAILPOINTS)
 

@@ -71,7 +71,7 @@ def ndcg_by_version(figures: WarehouseFigures) -> Plot:
 
 
 def _by_version(figures: WarehouseFigures, title: str, unit: str, ours: str, base: str, baseline: str) -> Plot:
-    rows = [row for row in figures.versions if row[ours] is not None and row[base] is not None]
+    rows = [row for row in figures.versions if not row["rolled_back"] and None not in (row[ours], row[base])]
     if not rows:
         return Plot(title, "", "No refit had enough ratings to hold some out and measure.")
 

@@ -45,6 +45,7 @@ def collect(settings: Settings) -> dict[str, Any]:
             "age_s": round((datetime.now(UTC) - version.published_at).total_seconds(), 1),
             "ratings_since": store.accepted - version.accepted,
             "folded_in_up_to_batch": published.counted_up_to(),
+            "rolled_back": version.rolled_back,
             **version.info,
         },
         "versions": published.versions(),

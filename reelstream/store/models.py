@@ -27,6 +27,8 @@ RATING_PRIOR = "rating_prior.parquet"
 MEASURED = "measured"
 """Directory within a version's: the fit that its metrics are of, from which the next refit goes on."""
 
+_OF_FACTORS = ("mean", "rating_prior", "transitions", "settings")
+
 
 def save(path: Path, factors: Factors, info: dict[str, Any], *, measured: Factors | None = None) -> None:
     """Writes the factors and `info` (engine, metrics, seconds) into the new directory `path`."""
@@ -114,6 +116,11 @@ def info(path: Path) -> dict[str, Any]:
     if value is None:
         raise FileNotFoundError(errno.ENOENT, "no model", str(path / "model.json"))
     return {name: item for name, item in value.items() if name != "format"}
+
+
+def refit_info(path: Path) -> dict[str, Any]:
+    """What `save` was given as info, and nothing else. Raises FileNotFoundError where the version was removed."""
+    return {name: item for name, item in info(path).items() if name not in _OF_FACTORS}
 
 
 def _transitions_table(transitions: Transitions) -> pa.Table:

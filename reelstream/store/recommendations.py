@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,11 @@ _TABLES = {"users": USERS, "similar": SIMILAR, "popular": POPULAR}
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A published version. Its refit had seen the ratings up to micro-batch `batch`, `accepted` of them in all."""
+    """A published version. Its refit had seen the ratings up to micro-batch `batch`, `accepted` of them in all.
+
+    rolled_back: None where its refit published it; else what a rollback to it said: `from`, the version whose place it took,
+    the `reason` (text or None), and how many ratings were `accepted` by then.
+    """
 
     name: str
     path: Path
@@ -43,6 +47,13 @@ class Version:
     batch: int
     accepted: int
     info: dict[str, Any] = field(default_factory=dict)
+    rolled_back: dict[str, Any] | None = None
+
+    @property
+    def calls_from(self) -> int:
+        """Accepted ratings up to this number call for no refit: its refit has seen them, or they were there when it took the
+        place of a version that was to go."""
+        return max(self.accepted, int((self.rolled_back or {}).get("accepted", 0)))
 
 
 class RecommendationsStore:
@@ -76,8 +87,8 @@ class RecommendationsStore:
 
     def new_version(self) -> tuple[str, Path, Path]:
         """(name, recommendations directory, models directory) of the next version. The caller holds `run/refit.lock`."""
-        taken = [path.name for root in (self.path, self.models_path) for path in root.glob("version=*")]
-        name = f"{max((int(n.split('=')[1]) for n in taken), default=0) + 1:06d}"
+        taken = [*(_name(path) for path in self._directories()), *self.kept()]
+        name = f"{max(map(int, taken), default=0) + 1:06d}"
         return name, self.path / f"version={name}", self.models_path / f"version={name}"
 
     def write_tables(self, path: Path, **tables: pa.Table) -> None:
@@ -98,10 +109,12 @@ class RecommendationsStore:
         info: dict[str, Any],
         keep: int,
     ) -> Version:
-        """Makes a completely written version the current one, in one step, and removes all but the last `keep`."""
+        """Makes a completely written version the current one, in one step, and removes all but the `keep` that were current
+        last."""
         self.keep_aside(name)
         pointer.sync_directory(self.path)
         pointer.sync_directory(self.models_path)
+        kept = [*(other for other in self.kept() if other != name), name][-keep:]
         value = {
             "version": name,
             "as_of": as_of.isoformat(),
@@ -109,6 +122,7 @@ class RecommendationsStore:
             "batch": batch,
             "accepted": accepted,
             "info": info,
+            "kept": kept,
         }
         failpoint("version-written")
         pointer.move(self._pointer, value)
@@ -116,8 +130,29 @@ class RecommendationsStore:
         version = self._version(value)
         self.link_latest(version)
         failpoint("version-linked")
-        self._prune(name, keep)
+        self._remove(lambda other: other not in kept)
         return version
+
+    def publish_again(self, version: Version, *, reason: str | None, accepted: int) -> Version:
+        """Makes a kept version the current one, in one step; every other one stays on disk. The caller holds
+        `run/refit.lock`."""
+        kept = self.kept()
+        value = {
+            "version": version.name,
+            "as_of": version.as_of.isoformat(),
+            "published_at": datetime.now(UTC).isoformat(),
+            "batch": version.batch,
+            "accepted": version.accepted,
+            "info": version.info,
+            "kept": [*(name for name in kept if name != version.name), version.name],
+            "rolled_back": {"from": kept[-1], "reason": reason, "accepted": accepted},
+        }
+        pointer.move(self._pointer, value)
+        failpoint("rollback-published")
+        again = self._version(value)
+        self.link_latest(again)
+        failpoint("rollback-linked")
+        return again
 
     def link_latest(self, version: Version) -> None:
         """Has the symlink `latest` lead to the version; a refit that was killed may have left it at the one before."""
@@ -129,30 +164,42 @@ class RecommendationsStore:
         aside.symlink_to(version.path.name)
         aside.replace(latest)
 
+    def kept(self) -> tuple[str, ...]:
+        """The published versions on disk, in the order in which each was made current last: the current one ends it. One with
+        an older version behind it was rolled back."""
+        value = pointer.read(self._pointer)
+        if value is None:
+            return ()
+        on_disk = sorted({_name(path) for path in self._directories()})
+        up_to_it = [name for name in on_disk if name < value["version"]]
+        listed = value.get("kept", up_to_it)  # an older reelstream kept no list: it knew no rollback
+        return (*(name for name in listed if name in on_disk and name != value["version"]), value["version"])
+
     def keep_aside(self, name: str) -> None:
-        """Removes every version that is newer than the current one, other than `name`: held back, or never finished."""
-        current = pointer.read(self._pointer)
-        last = f"version={current['version']}" if current else ""
-        for root in (self.path, self.models_path):
-            for path in root.glob("version=*"):
-                if path.name > last and path.name != f"version={name}":
-                    shutil.rmtree(path, ignore_errors=True)
+        """Removes every version that was never published, other than `name`: held back, or never finished."""
+        newest = max(self.kept(), default="")
+        self._remove(lambda other: newest < other != name)
 
     def versions(self) -> list[dict[str, Any]]:
-        """What is on disk, oldest first: name, whether it was published or is held back, and the model's info."""
-        current = (pointer.read(self._pointer) or {"version": ""})["version"]
+        """What is on disk, oldest first: name, whether it was published, its state, and the model's info.
+
+        state: `current`; `older`, or `rolled back` where an older one took its place; `held back` by the gate; `not finished`
+        yet, or killed.
+        """
+        kept = self.kept()
         found = []
         for path in sorted(self.models_path.glob("version=*")):
             with contextlib.suppress(FileNotFoundError):
-                name = path.name.split("=")[1]
-                found.append({"version": name, "published": name <= current, **_model_info(path)})
+                name, info = _name(path), _model_info(path)
+                published = name <= max(kept, default="")
+                found.append({"version": name, "published": published, "state": _state(name, kept, info), **info})
         return found
 
     def held_back(self) -> dict[str, Any] | None:
         """The model's info of the version that the gate holds back now, `accepted` among it; None where there is none."""
-        current = (pointer.read(self._pointer) or {"version": ""})["version"]
+        newest = max(self.kept(), default="")
         for path in self.models_path.glob("version=*"):
-            if path.name > f"version={current}":
+            if _name(path) > newest:
                 with contextlib.suppress(FileNotFoundError, DamagedStore):  # removed, or the next refit removes it
                     info = _model_info(path)
                     if is_held_back(info):
@@ -186,12 +233,15 @@ class RecommendationsStore:
             batch=value["batch"],
             accepted=value["accepted"],
             info=value["info"],
+            rolled_back=value.get("rolled_back"),
         )
 
-    def _prune(self, current: str, keep: int) -> None:
-        for root in (self.path, self.models_path):
-            older = sorted(p for p in root.glob("version=*") if p.name < f"version={current}")
-            for path in older[: max(0, len(older) - (keep - 1))]:
+    def _directories(self) -> list[Path]:
+        return [path for root in (self.path, self.models_path) for path in root.glob("version=*")]
+
+    def _remove(self, unwanted: Callable[[str], bool]) -> None:
+        for path in self._directories():
+            if unwanted(_name(path)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -199,6 +249,25 @@ def is_held_back(info: Mapping[str, Any]) -> bool:
     """Of an unpublished version: else its refit is not done yet, or was killed."""
     gate = info.get("gate") or {}
     return bool(gate.get("reasons")) and not gate.get("forced")
+
+
+def was_rolled_back(name: str, kept: Sequence[str]) -> bool:
+    """Whether an older version took its place. kept: as `RecommendationsStore.kept` gives them."""
+    return name in kept and min(kept[kept.index(name) :]) < name
+
+
+def _state(name: str, kept: Sequence[str], info: Mapping[str, Any]) -> str:
+    if name == (kept[-1] if kept else None):
+        return "current"
+    if was_rolled_back(name, kept):
+        return "rolled back"
+    if name <= max(kept, default=""):
+        return "older"
+    return "held back" if is_held_back(info) else "not finished"
+
+
+def _name(path: Path) -> str:
+    return path.name.removeprefix("version=")
 
 
 def _model_info(path: Path) -> dict[str, Any]:

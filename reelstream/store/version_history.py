@@ -1,4 +1,5 @@
-"""The history of all refits: a row for each that was published or held back, kept when its version is removed.
+"""The history of all refits: a row for each that was published or held back, kept when its version is removed; and a row
+for each rollback.
 
 In: a version's info. Out: rows in `models/history.json`. Next: the page and `reelstream report` draw them. It is no source
 of truth: one that is damaged is begun anew, with the versions on disk. It holds no user's id.
@@ -11,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from reelstream.errors import DamagedStore
+from reelstream.errors import DamagedStore, NotReady
 from reelstream.store import pointer
-from reelstream.store.recommendations import RecommendationsStore, is_held_back
+from reelstream.store.recommendations import RecommendationsStore, Version, is_held_back
 
 MAX_ROWS = 10_000
 """Of more refits the newest are kept."""
@@ -23,9 +24,13 @@ Row = dict[str, Any]
 
 def add(warehouse: Path, version: str, info: Mapping[str, Any], *, published: bool) -> None:
     """Appends a row. The caller holds `run/refit.lock`. Raises MissingRequirement if the disk is full."""
-    added = row_of(version, info, published=published)
-    rows = [row for row in read(warehouse) if _key(row) != _key(added)]
-    _write(warehouse, [*rows, added])
+    _add(warehouse, row_of(version, info, published=published))
+
+
+def add_rollback(warehouse: Path, version: Version) -> None:
+    """Appends the row of a version that was published again, which is the current one. The same goes for the lock and the
+    error."""
+    _add(warehouse, _rollback_row(version))
 
 
 def take_up(warehouse: Path) -> None:
@@ -38,9 +43,10 @@ def take_up(warehouse: Path) -> None:
 
 def read(warehouse: Path) -> list[Row]:
     """Rows, oldest first: version, published, at (ISO time, null for one of an older reelstream), engine, ratings, users,
-    movies, rmse, rmse_bias_only, ndcg_at_10, ndcg_at_10_popularity, coverage, refit_s, tuning (how, and what was tried).
-    Metrics are null where too few ratings were there to hold some out. Versions on disk that the file does not have are among
-    them."""
+    movies, rmse, rmse_bias_only, ndcg_at_10, ndcg_at_10_popularity, coverage, refit_s, tuning (how, and what was tried),
+    rolled_back (from, to, reason; null for a refit). The row of a rollback has the metrics that the version has had, `at` is
+    when it was published again, and refit_s is null. Metrics are null where too few ratings were there to hold some out. What
+    the file does not have of the versions on disk is among them."""
     rows = _written(warehouse)
     known = {_key(row) for row in rows}
     on_disk: list[dict[str, Any]] = []
@@ -50,6 +56,10 @@ def read(warehouse: Path) -> list[Row]:
         row = row_of(info["version"], info, published=info["published"])
         if _key(row) not in known and (row["published"] or is_held_back(info)):
             rows.append(row)
+    with suppress(DamagedStore, NotReady):
+        current = RecommendationsStore(warehouse).current()
+        if current.rolled_back and _key(_rollback_row(current)) not in known:
+            rows.append(_rollback_row(current))
     return sorted(rows, key=lambda row: (row["at"] or "", row["version"]))
 
 
@@ -70,7 +80,24 @@ def row_of(version: str, info: Mapping[str, Any], *, published: bool) -> Row:
         "coverage": metrics.get("coverage"),
         "refit_s": (info.get("seconds") or {}).get("all"),
         "tuning": {key: tuning[key] for key in ("how", "tried") if key in tuning},
+        "rolled_back": None,
     }
+
+
+def _rollback_row(version: Version) -> Row:
+    said = version.rolled_back or {}
+    return {
+        **row_of(version.name, version.info, published=True),
+        "at": version.published_at.isoformat(),
+        "refit_s": None,
+        "tuning": {},
+        "rolled_back": {"from": said.get("from"), "to": version.name, "reason": said.get("reason")},
+    }
+
+
+def _add(warehouse: Path, added: Row) -> None:
+    rows = [row for row in read(warehouse) if _key(row) != _key(added)]
+    _write(warehouse, [*rows, added])
 
 
 def _written(warehouse: Path) -> list[Row]:

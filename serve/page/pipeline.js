@@ -15,6 +15,7 @@ export async function pipeline(main) {
   };
   const cells = Object.fromEntries(Object.keys(names).map((key) => [key, h("dd", { id: `live-${key}` }, "…")]));
   const charts = h("div", { class: "charts", id: "charts" });
+  const rollbacks = h("div", { id: "rollbacks" });
   const live = h("div", { class: "charts", id: "live-quality" });
   const trouble = h("p", { class: "trouble", role: "status" });
   main.replaceChildren(
@@ -22,7 +23,7 @@ export async function pipeline(main) {
     trouble,
     h("dl", { class: "tiles" }, Object.entries(names).map(([key, name]) => h("div", {}, h("dt", {}, name), cells[key]))),
     h("section", {}, h("h2", {}, "Live ratings, scored before they are learned from"), live),
-    h("section", {}, h("h2", {}, "Every version so far"), charts),
+    h("section", {}, h("h2", {}, "Every version so far"), charts, rollbacks),
   );
   const show = (now) => {
     trouble.textContent = now.error ?? now.stream?.error ?? "";
@@ -33,11 +34,13 @@ export async function pipeline(main) {
     cells.fresh.textContent = stream?.fresh_s ? `${Math.round(stream.fresh_s * 1000)} ms (median)` : "–";
     cells.accepted.textContent = number(now.ratings?.accepted);
     cells.rejected.textContent = number(now.ratings?.rejected);
-    cells.version.textContent = now.version ? `version ${Number(now.version)}, ${ago(now.age_s)} old` : "none published yet";
+    cells.version.textContent = version(now);
     cells.next.textContent = next(now);
   };
   const draw = async () => {
-    const { history } = await api.get("/versions");
+    const all = (await api.get("/versions")).history;
+    const history = all.filter((row) => !row.rolled_back);
+    rollbacks.replaceChildren(...all.filter((row) => row.rolled_back).map((row) => h("p", { class: "note" }, rollback(row))));
     charts.replaceChildren(
       chart("RMSE on held-out ratings (lower is better)", "stars", history, [
         { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", kind: "other" }]),
@@ -74,6 +77,18 @@ function quality(found) {
 function said(found, field) {
   const [value, low, high] = [found[field], found[`${field}_low`], found[`${field}_high`]].map((one) => one?.toFixed(3) ?? "–");
   return `${value} in all, 95 % interval ${low} to ${high}`;
+}
+
+function version(now) {
+  if (!now.version) return "none published yet";
+  const age = ago(now.age_s);
+  if (!now.rolled_back) return `version ${Number(now.version)}, ${age} old`;
+  return `version ${Number(now.version)}, published again ${age} ago in place of ${Number(now.rolled_back.from)}`;
+}
+
+function rollback({ at, rolled_back: { from, to, reason } }) {
+  const why = reason ? `: ${reason}` : "";
+  return `${new Date(at).toLocaleString()}: version ${Number(to)} was published again in place of version ${Number(from)}${why}`;
 }
 
 function next(now) {

@@ -73,6 +73,7 @@ def pipeline(settings: Settings) -> dict[str, Any]:
         "refit": value["refit"],
         "version": current and current["version"],
         "age_s": current and current["age_s"],
+        "rolled_back": current and current["rolled_back"],
         "ratings_since": current and current["ratings_since"],
     }
 

@@ -36,7 +36,7 @@ def status(request: Request) -> Response:
 
 @router.get("/v1/versions", response_model=schema.Versions, responses=documented(503))
 def versions(request: Request) -> Response:
-    """The versions on disk, and the history of all refits."""
+    """The versions on disk, and the history of all refits and rollbacks."""
     published = RecommendationsStore(settings_of(request).warehouse)
     current = published.current_or_none()
     return json_response(

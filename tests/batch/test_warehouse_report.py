@@ -27,6 +27,7 @@ from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
 from reelstream.store.quality_figures import SUMS, points
 from reelstream.store.ratings import RatingsStore
+from reelstream.store.rollback import rollback
 from reelstream.store.schemas import QUALITY, RATINGS
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
 from tests.fixtures.rows import rejects
@@ -165,6 +166,20 @@ def test_what_stands_out_is_said(settings: Settings) -> None:
     assert f"% of all, most of them for not_json: {REASONS['not_json']}." in text
     assert "The lists of version 2 find more of what people like next than a popularity list" in text
     assert "The stream never ran" in text
+
+
+def test_a_rollback_is_told_with_its_reason_as_text(settings: Settings) -> None:
+    rollback(settings.warehouse, reason=HOSTILE[0])
+    figures = gather(settings)
+
+    html = page(figures)
+
+    assert Structure(html).open == []
+    assert html.count("Version 1 was published again in place of version 2 on ") == 2
+    assert "&lt;script&gt;alert(" in html
+    assert HOSTILE[0] not in html
+    assert "1 (again)" in said(figures)
+    assert "The model was better in 2 of 2 versions" in said(figures)
 
 
 def test_live_quality_is_shown_beside_both_baselines(settings: Settings) -> None:

@@ -49,9 +49,10 @@ NTH = {
 }
 """A process comes to these points several times; the kills take turns."""
 REFIT = ("table-written", "model-written", "version-written", "version-published", "version-linked")
+ROLLBACK = ("rollback-published", "rollback-linked")
 TITLES = ("titles-written", "titles-stored")
 TUNE = ("trial-written",)
-STREAM = tuple(point for point in FAILPOINTS if point not in (*REFIT, *TITLES, *TUNE))
+STREAM = tuple(point for point in FAILPOINTS if point not in (*REFIT, *ROLLBACK, *TITLES, *TUNE))
 
 
 class Crashes:
@@ -83,6 +84,8 @@ class Crashes:
         at = f"{point}:{1 + number % NTH.get(point, 1)}"
         if point in REFIT:
             self._kill_refit(at)
+        elif point in ROLLBACK:
+            self._kill_rollback(at)
         elif point in TITLES:
             self._kill_titles(at)
         elif point in TUNE:
@@ -191,6 +194,15 @@ class Crashes:
         moved = published.current().name > before
         if moved != at.startswith(("version-published", "version-linked")):
             raise RuntimeError(f"version {published.current().name} is current after {at}, it was {before}")
+
+    def _kill_rollback(self, at: str) -> None:
+        """From a version that was made for it to the one before."""
+        published = RecommendationsStore(self._warehouse)
+        before = published.current().name
+        refit(self._settings, force=True)
+        killed_at(at, self._settings, "rollback", "--json")
+        if published.current().name != before:
+            raise RuntimeError(f"version {published.current().name} is current after {at}, not {before}")
 
     def _kill_titles(self, at: str) -> None:
         csv = self._warehouse / "run" / "titles.csv"

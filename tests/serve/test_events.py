@@ -14,6 +14,7 @@ from reelstream.batch.refit import refit
 from reelstream.serve.routes import events as routes
 from reelstream.settings import Settings
 from reelstream.store.ratings import RatingsStore
+from reelstream.store.rollback import rollback
 from tests.fixtures.camps import FIRST_MOVIE, add
 from tests.serve.conftest import publish, served
 
@@ -55,6 +56,21 @@ def test_it_begins_with_how_it_stands(url: str) -> None:
     assert first["pipeline"]["ratings"]["accepted"] > 0
     assert first["pipeline"]["stream"] is None
     assert (first["list"]["user_id"], len(first["list"]["movies"])) == (7, 20)
+
+
+def test_a_rollback_is_told(url: str, settings: Settings) -> None:
+    refit(settings, force=True)
+    with httpx.stream("GET", f"{url}/v1/events", params={"user_id": 7}, timeout=30) as answer:
+        happening = events(answer.iter_lines())
+        assert next_of(happening, "version")["version"] == "000002"
+        rollback(settings.warehouse, reason="too many sequels")
+        told = next(data for name, data in happening if name == "pipeline" and data["version"] == "000001")
+        assert next_of(happening, "list")["version"] == "000001"
+
+    assert (told["rolled_back"]["from"], told["rolled_back"]["reason"]) == ("000002", "too many sequels")
+    versions = httpx.get(f"{url}/v1/versions").json()
+    assert [row["state"] for row in versions["versions"]] == ["current", "rolled back"]
+    assert versions["history"][-1]["rolled_back"] == {"from": "000002", "to": "000001", "reason": "too many sequels"}
 
 
 def test_a_rating_and_a_new_version_are_told(url: str, settings: Settings) -> None:

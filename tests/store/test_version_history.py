@@ -124,6 +124,7 @@ def test_it_holds_what_the_model_says_and_nothing_else(warehouse: Path) -> None:
         "coverage": metrics["coverage"],
         "refit_s": said["seconds"]["all"],
         "tuning": {"how": "off", "tried": []},
+        "rolled_back": None,
     }
 
 

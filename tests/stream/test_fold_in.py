@@ -19,6 +19,7 @@ from reelstream.store.movies import MoviesStore
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.rollback import rollback
 from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from reelstream.top_lists import folded_lists, rating_arrays
@@ -109,6 +110,31 @@ def test_a_stream_that_starts_again_learns_what_came_since_the_refit(settings: S
     users = sorted(set(shown["user_id"].to_pylist()))
     assert len(users) > 50
     assert listed(shown) == listed(from_the_store(settings, users))
+
+
+def test_after_a_rollback_who_rated_since_has_a_list_by_the_older_version(settings: Settings) -> None:
+    """Ratings while that version was current, and while the next one was, also of a user whom it does not know."""
+    first, rng = refit(settings), np.random.default_rng(3)
+    stage = FoldInStage(settings)
+    stage.refresh()
+    stage.fold(*take(settings, *some(rng), rated_at_ms=10_000))
+    refit(settings, force=True)
+    stage.refresh()
+    since = [*some(rng), (900, FIRST_MOVIE, 5.0)]
+    stage.fold(*take(settings, *since, rated_at_ms=11_000))
+
+    rollback(settings.warehouse)
+    assert stage.refresh()
+
+    def shown(users: list[int]) -> pa.Table:
+        return Updates(first.path).read(users)
+
+    users = sorted({user for user, *_ in since})
+    assert listed(shown(users)) == listed(from_the_store(settings, users))
+    stage.fold(*take(settings, (2, FIRST_MOVIE + 1, 1.0), rated_at_ms=12_000))
+    assert listed(shown([2])) == listed(from_the_store(settings, [2]))
+    counted_up_to = RecommendationsStore(settings.warehouse).counted_up_to()
+    assert counted_up_to == RatingsStore(settings.warehouse).state().batch
 
 
 def test_a_late_rating_takes_its_place_in_the_order(settings: Settings) -> None:

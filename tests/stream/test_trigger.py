@@ -15,6 +15,7 @@ from reelstream.settings import Settings, load
 from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.rollback import rollback
 from reelstream.stream import trigger as module
 from reelstream.stream.trigger import RETRY_S, Due, Trigger
 from tests.fixtures.camps import add
@@ -144,6 +145,26 @@ def test_what_the_last_version_has_seen_calls_for_nothing_after_a_restart(settin
         until(lambda: reported(settings)["new_ratings"] == 0)
 
     assert calls == []
+
+
+def test_after_a_rollback_only_what_comes_then_calls_for_a_refit(settings: Settings) -> None:
+    store, tuned = RatingsStore(settings.warehouse), settings.model_copy(update={"self_tuning": True})
+    add(store, (1, 296, 5.0), (2, 296, 4.0))
+    refit(tuned)
+    add(store, (3, 296, 4.0), (4, 296, 4.0))
+    refit(tuned)
+    add(store, (5, 296, 4.0), (6, 296, 4.0))
+    version = rollback(settings.warehouse).version
+    assert version.info["tuning"]["search_next"]
+    calls: list[int] = []
+
+    with Trigger(tuned, lambda _stopping: calls.append(store.state().accepted)):
+        until(lambda: reported(settings)["new_ratings"] == 0)
+        add(store, (7, 296, 5.0))
+        until(lambda: reported(settings)["new_ratings"] == 1)
+        assert calls == []
+        add(store, (8, 296, 5.0))
+        until(lambda: calls == [8])
 
 
 def test_one_refit_runs_at_a_time_beside_whatever_comes(settings: Settings) -> None:
