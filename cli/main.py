@@ -316,15 +316,18 @@ def rejects(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many of the newest.")] = 20,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show all bytes of each, not cut at the terminal's width.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rejected events, with the reason and where they came from.
+    """Rejected events, with the reason, the field that is wrong, where they came from, and their bytes.
 
-    Example: `reelstream rejects -n 5`
+    Example: `reelstream rejects -n 5 --full`
     """
     from reelstream.cli import status as statuses
 
-    statuses.show_rejects(settings_of(warehouse, bootstrap_servers), count, as_json=as_json)
+    statuses.show_rejects(settings_of(warehouse, bootstrap_servers), count, full=full, as_json=as_json)
 
 
 @app.command()

@@ -12,12 +12,12 @@ from reelstream.cli.options import broker_address, err, out, print_json, progres
 from reelstream.errors import UsageError
 from reelstream.kafka_io.topic import prepare_topic
 from reelstream.producer.bad_rows import BadRows
-from reelstream.producer.csv_line import UNITS
 from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Form, Overrides, detect
 from reelstream.producer.ratings_csv import read_blocks
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
 from reelstream.settings import Settings
+from reelstream.times import UNITS
 
 
 def replay_file(

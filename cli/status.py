@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.markup import escape
+from rich.text import Text
 
 from reelstream.cli.options import existing_warehouse, out, print_json, print_table
 from reelstream.cli.status_quality import print_quality
@@ -48,6 +49,8 @@ def show(value: dict[str, Any]) -> None:
             lost = f"offsets {gap['first']} to {gap['last']} of topic {gap['topic']} partition {gap['partition']}"
             out.print(f"           data loss accepted: {lost}", soft_wrap=True, markup=False)
         _error(stream)
+        for warning in value["warnings"]:
+            out.print(f"           {warning}", style="yellow", soft_wrap=True, markup=False)
     else:
         out.print("[bold]stream[/]     never ran here")
     out.print(
@@ -140,8 +143,9 @@ def print_metrics(info: dict[str, Any]) -> None:
         )
 
 
-def show_rejects(settings: Settings, count: int, *, as_json: bool) -> None:
-    """The newest `count` rejected events. Raises NotReady if there is no warehouse."""
+def show_rejects(settings: Settings, count: int, *, full: bool, as_json: bool) -> None:
+    """The newest `count` rejected events, their bytes cut at the terminal's width unless `full`. Raises NotReady if there
+    is no warehouse."""
     store = RatingsStore(existing_warehouse(settings))
     table = store.read_rejects()
     newest = table.slice(max(0, table.num_rows - count)).to_pylist()
@@ -149,14 +153,19 @@ def show_rejects(settings: Settings, count: int, *, as_json: bool) -> None:
         print_json({"rejected": store.state().rejected, "events": newest})
         return
     out.print(f"{store.state().rejected:,} rejected events.")
-    if newest:
-        rows = [(r["reason"], f"{r['topic']}/{r['partition']}/{r['offset']}", _printable(r["raw"])) for r in newest]
-        print_table("The newest", ("reason", "where", "raw"), rows)
+    for row in newest:
+        place = f"{row['topic']}/{row['partition']}/{row['offset']}"
+        told = "  ".join(one for one in (row["reason"], place, row["detail"]) if one)
+        out.print(Text(_printable(told)), soft_wrap=True)
+        if row["raw"] is not None:
+            raw = Text("    " + _printable(row["raw"].decode("utf-8", "backslashreplace")))
+            if not full:
+                raw.truncate(out.width, overflow="ellipsis")
+            out.print(raw, soft_wrap=True)
 
 
-def _printable(raw: bytes | None) -> str:
-    text = (raw or b"").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:60])
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _error(status: dict[str, Any]) -> None:

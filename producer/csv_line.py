@@ -7,20 +7,24 @@ Next: `reelstream.producer.ratings_csv` uses it for the lines that its fast way 
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from reelstream.errors import BadRating
 from reelstream.events import RatingEvent
 from reelstream.ids import Id
+from reelstream.times import UNITS, time_error
 
 MAX_LINE_BYTES = 10_000
 MAX_FIELD_CHARACTERS = 40
 EXACT_DIGITS = 15
 """Of a number with an exponent: a spreadsheet writes no more, and what it left out is lost."""
+MAX_TIME = 1e300
+"""In any unit; such a number times 1,000 is not yet infinite."""
 DATE = re.compile(
     r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AaPp][Mm])?)?$", re.ASCII
 )
@@ -29,22 +33,6 @@ DATE = re.compile(
 _NOTHING = ("null", "none", "na", "n/a", "\\n", "-")
 """Words for a rating that was not given."""
 Dates = Literal["day first", "month first"] | None
-
-
-class Unit(NamedTuple):
-    """So many units are `ms` milliseconds times 1 / `per`."""
-
-    name: str
-    ms: int
-    per: int
-
-
-UNITS = {
-    "s": Unit("seconds", 1000, 1),
-    "ms": Unit("milliseconds", 1, 1),
-    "us": Unit("microseconds", 1, 1000),
-    "ns": Unit("nanoseconds", 1, 1_000_000),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +83,7 @@ def parse_line(line: bytes, rules: Rules) -> RatingEvent:
         _id("user_id", fields[header.user_id], header),
         _id("movie_id", fields[header.movie_id], header),
         _number("rating", fields[header.rating], header.decimal_comma),
-        rules.now_ms if header.rated_at is None else _time_ms(fields[header.rated_at], header),
+        rules.now_ms if header.rated_at is None else _time_ms(fields[header.rated_at], rules),
     )
 
 
@@ -159,21 +147,37 @@ def _number(name: str, text: str, decimal_comma: bool) -> float:
         raise BadRating("wrong_type", f"{name} {text!r} is not a number") from None
 
 
-def _time_ms(text: str, header: Header) -> int:
+def _time_ms(text: str, rules: Rules) -> int:
     text = _given("rated_at", text)
-    unit = UNITS[header.unit]
+    header = rules.header
+    number = _time_number(text)
+    if number is None:
+        ms = _date_ms(text, header.dates)
+    else:
+        unit = UNITS[header.unit]
+        ms = number * unit.ms // unit.per if isinstance(number, int) else round(number * unit.ms / unit.per)
+    if wrong := time_error(text, ms, rules.now_ms, number=number, unit=header.unit):
+        raise BadRating("bad_time", wrong)
+    return ms
+
+
+def _time_number(text: str) -> int | float | None:
     try:
-        return int(text) * unit.ms // unit.per
+        return int(text)
     except ValueError:
         pass
     try:
-        return round(float(text) * unit.ms / unit.per)
+        number = float(text)
     except ValueError:
-        pass
-    except OverflowError:  # an infinity
-        raise BadRating("bad_time", f"rated_at {text!r} is not a time") from None
+        return None
+    if abs(number) > MAX_TIME:
+        raise BadRating("bad_time", f"rated_at {text!r} is not a time")
+    return None if math.isnan(number) else number
+
+
+def _date_ms(text: str, dates: Dates) -> int:
     try:
-        date = (header.dates and _date(text, header.dates)) or datetime.fromisoformat(text)
+        date = (dates and _date(text, dates)) or datetime.fromisoformat(text)
         return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise BadRating("wrong_type", f"rated_at {text!r} is not a time") from None

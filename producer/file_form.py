@@ -21,9 +21,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from reelstream.errors import UsageError
-from reelstream.events import MAX_AHEAD_MS
-from reelstream.producer.csv_line import DATE, MAX_LINE_BYTES, UNITS, Dates, Header, are_texts
+from reelstream.producer.csv_line import DATE, MAX_LINE_BYTES, Dates, Header, are_texts
 from reelstream.producer.file_lines import Packing, packing, parquet_schema, sample
+from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNITS
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user_id": (
@@ -61,8 +61,6 @@ MOVIELENS = ("user_id", "movie_id", "rating", "rated_at")
 """The order of the columns of a file without a header."""
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", "::": "double colons"}
 EXPECTED = "expected a header line such as userId,movieId,rating,timestamp (comma-separated, columns in any order)"
-SINCE_MS = 631_152_000_000
-"""1990-01-01: before that nobody rated movies by computer."""
 SAMPLE_ROWS = 500
 SHOWN_CHARACTERS = 200
 

@@ -26,11 +26,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from reelstream.errors import BadRating
-from reelstream.events import MAX_AHEAD_MS, check
+from reelstream.events import check
 from reelstream.ids import Id, number_of
-from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, UNITS, Rules, parse_line
+from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, Rules, parse_line
 from reelstream.producer.file_form import SHOWN_CHARACTERS, Form, detect
 from reelstream.producer.file_lines import chunks
+from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNITS, UNTIL_MS
 
 ROW = np.dtype([("user_id", "<i8"), ("movie_id", "<i8"), ("rating", "<f8"), ("rated_at_ms", "<i8")])
 """One good row: the fields of RatingEvent, in its order."""
@@ -134,7 +135,8 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
     else:
         rated_at = column(header.rated_at)
         unit = UNITS[header.unit]
-        good &= rated_at <= (rules.now_ms + MAX_AHEAD_MS) * unit.per // unit.ms
+        until_ms = min(rules.now_ms + MAX_AHEAD_MS, UNTIL_MS)
+        good &= (rated_at >= SINCE_MS * unit.per // unit.ms) & (rated_at <= until_ms * unit.per // unit.ms)
         rows["rated_at_ms"] = rated_at * unit.ms // unit.per
     return rows if good.all() else None
 

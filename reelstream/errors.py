@@ -29,11 +29,12 @@ class UsageError(ReelstreamError):
 
 
 class BadRating(UsageError):
-    """`reason` is one of `reelstream.events.REASONS`."""
+    """`reason` is one of `reelstream.events.REASONS`, `detail` names the field and its value."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
+        self.detail = detail
 
 
 class AmbiguousTitle(UsageError):

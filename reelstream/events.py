@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from reelstream.errors import BadRating
 from reelstream.ids import MAX_ID, Id, check_id
+from reelstream.times import time_error
 
 EVENT_VERSION = 1
 MAX_EVENT_BYTES = 10_000
@@ -31,7 +32,9 @@ MAX_BRACKETS = 500
 MAX_DIGITS = 300
 """How many of `{` and `[` an event may have, and how many digits in a row; JSON parsers differ on what they take beyond."""
 
-MAX_AHEAD_MS = 24 * 3600 * 1000
+SHOWN_CHARACTERS = 80
+"""Of a value, in what is said of an event."""
+
 FIELDS = {
     "rate": ("v", "user_id", "movie_id", "rating", "rated_at"),
     "unrate": ("v", "user_id", "movie_id", "rated_at"),
@@ -55,7 +58,7 @@ REASONS = {
     "bad_id": "`user_id` or `movie_id` is below 0, or a text that cannot be an id",
     "nan": "`rating` is NaN or infinite, or `NaN` or `Infinity` stands anywhere for a number",
     "off_scale": "`rating` is outside the scale",
-    "bad_time": "`rated_at` is before 1970 or more than a day ahead of the record's own time",
+    "bad_time": "`rated_at` is before 1990, after 2100, or more than a day ahead of the record's own time",
     "forgotten": "rated before its user asked to be forgotten; of such an event the bytes are not kept",
 }
 """Every reason for which an event is rejected into `rejects/`, with its meaning."""
@@ -131,8 +134,8 @@ def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) ->
             raise BadRating("nan", f"rating {event.rating} is not a number")
         if not rating_min <= event.rating <= rating_max:
             raise BadRating("off_scale", f"rating {event.rating:g} is not between {rating_min:g} and {rating_max:g}")
-    if not 0 <= event.rated_at_ms <= now_ms + MAX_AHEAD_MS:
-        raise BadRating("bad_time", f"rated_at {event.rated_at_ms} ms is before 1970 or more than a day ahead")
+    if wrong := time_error(str(event.rated_at_ms), event.rated_at_ms, now_ms, number=event.rated_at_ms):
+        raise BadRating("bad_time", wrong)
     return event
 
 
@@ -142,7 +145,7 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
     Raises BadRating; its `reason` is a key of REASONS.
     """
     if len(raw) > MAX_EVENT_BYTES:
-        raise BadRating("oversize", f"{len(raw)} bytes")
+        raise BadRating("oversize", f"{len(raw)} bytes, more than {MAX_EVENT_BYTES}")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -161,24 +164,32 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
     fields = dict(pairs)
     action = "rate" if fields.get("action") is None else fields["action"]
     if not isinstance(action, str) or action not in FIELDS:
-        raise BadRating("unknown_action", f"action {action!r}")
+        raise BadRating("unknown_action", f"action {_shown(action)} is none of {', '.join(FIELDS)}")
     for name in FIELDS[action]:
         if fields.get(name) is None:
-            raise BadRating("missing_field", f"no {name}")
+            raise BadRating("missing_field", f"{name} is null" if name in fields else f"no {name}")
     for name, value in pairs:  # of a name that is there twice the last counts, but no other may be wrong either
         if name == "rating" and type(value) not in (int, float, type(None)):
-            raise BadRating("wrong_type", "rating is not a number")
+            raise BadRating("wrong_type", f"rating {_shown(value)} is not a number")
         if name in _INTEGERS and value is not None and (type(value) is not int or not -MAX_ID - 1 <= value <= MAX_ID):
-            raise BadRating("wrong_type", f"{name} is not a 64-bit integer")
+            raise BadRating("wrong_type", f"{name} {_shown(value)} is not a 64-bit integer")
         if name in _IDS and type(value) not in (str, type(None)):
             if type(value) is int and -MAX_ID - 1 <= value <= MAX_ID:
                 continue
-            raise BadRating("wrong_type", f"{name} is neither a text nor a 64-bit integer")
+            raise BadRating("wrong_type", f"{name} {_shown(value)} is neither a text nor a 64-bit integer")
     if fields["v"] != EVENT_VERSION:
-        raise BadRating("unknown_version", f"v is {fields['v']}")
+        raise BadRating("unknown_version", f"v {fields['v']} is not {EVENT_VERSION}")
     if action == "forget":
         forget = ForgetEvent(fields["user_id"], fields["rated_at"])
         return check(forget, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
     rating = float(fields["rating"]) if action == "rate" else None
     event = RatingEvent(fields["user_id"], fields["movie_id"], rating, fields["rated_at"])
     return check(event, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
+
+
+def _shown(value: object) -> str:
+    """A value of JSON, of which objects came as tuples of pairs."""
+    if isinstance(value, tuple | list):
+        return "(an object)" if isinstance(value, tuple) else "(an array)"
+    text = json.dumps(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

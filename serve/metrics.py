@@ -81,12 +81,17 @@ COUNTERS = {
     "reelstream_ratings_accepted": ("Ratings taken into the store.", "ratings.accepted"),
     "reelstream_events_rejected": ("Rejected events.", "ratings.rejected"),
     "reelstream_micro_batches": ("Micro-batches stored.", "ratings.batch"),
+    "reelstream_stream_implausible_times": ("Records whose time in Kafka cannot be right.", "stream.implausible_times"),
 }
 GAUGES = {
     "reelstream_ratings_folders": ("Directories that the ratings are read from.", "ratings.folders"),
     "reelstream_stream_lag_events": ("Events in Kafka that are not stored.", "stream.lag_events"),
     "reelstream_stream_events_per_second": ("Events stored in the last ten seconds.", "stream.events_per_s"),
     "reelstream_stream_restarts": ("Restarts of its query since it started.", "stream.restarts"),
+    "reelstream_stream_clocks_ahead_ratio": (
+        "Share of the newest ratings, from clocks ahead.",
+        "stream.clocks_ahead.share",
+    ),
     "reelstream_refit_new_ratings": ("Ratings that no refit has seen.", "trigger.new_ratings"),
     "reelstream_refit_after_ratings": ("So many new ratings make a refit due.", "trigger.refit_after_ratings"),
     "reelstream_refit_due_in_seconds": ("Until a refit is due by time.", "trigger.due_in_s"),

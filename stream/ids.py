@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reelstream.events import SHOWN_CHARACTERS
 from reelstream.store.id_texts import MOVIE, USER, IdTexts
 from reelstream.store.schemas import IDS
 
@@ -42,12 +43,16 @@ def new_ids(rows: pa.Table, decided: Mapping[str, bool], known: IdTexts) -> NewI
         if of not in is_text or (not is_text[of] and texts.null_count == len(texts)):
             continue
         if not is_text[of]:
-            rows = _rejected(rows, pc.is_valid(texts), "wrong_type")
+            rows = _rejected(
+                rows, pc.is_valid(texts), "wrong_type", of, texts, "is a text; ids of this warehouse are integers"
+            )
             continue
         own = pc.coalesce(texts, rows[of].cast(pa.string()))
         ids.append(_new(of, rows[of], own, pc.and_(good, pc.invert(rows["forget"])), known))
         stands_for = known.plus(ids[-1]).texts(of, pc.fill_null(rows[of], 0).to_numpy())
-        rows = _rejected(rows, pc.not_equal(stands_for, own.combine_chunks()), "bad_id")
+        rows = _rejected(
+            rows, pc.not_equal(stands_for, own.combine_chunks()), "bad_id", of, own, "has the number of another text"
+        )
     made = {of: value for of, value in is_text.items() if of not in decided}
     return NewIds(rows, made, pa.concat_tables(ids))
 
@@ -62,8 +67,12 @@ def _new(of: str, numbers: pa.ChunkedArray, own: pa.ChunkedArray, good: pa.Chunk
     return pa.table({"of": pa.repeat(of, len(texts)), "number": numbers[new], "text": texts}).cast(IDS)
 
 
-def _rejected(rows: pa.Table, wrong: pa.ChunkedArray, reason: str) -> pa.Table:
+def _rejected(
+    rows: pa.Table, wrong: pa.ChunkedArray, reason: str, of: str, texts: pa.ChunkedArray, why: str
+) -> pa.Table:
     """Of those that are good so far."""
     wrong = pc.and_(pc.fill_null(wrong, False), pc.is_null(rows["reason"]))
-    at = rows.schema.get_field_index("reason")
-    return rows.set_column(at, "reason", pc.if_else(wrong, reason, rows["reason"]))
+    detail = pc.binary_join_element_wise(of, pc.utf8_slice_codeunits(texts, 0, SHOWN_CHARACTERS), why, " ")
+    for name, value in {"reason": reason, "detail": detail}.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pc.if_else(wrong, value, rows[name]))
+    return rows

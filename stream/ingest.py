@@ -17,6 +17,7 @@ from reelstream.store.forgotten import is_forgotten, merged
 from reelstream.store.rating_rows import next_offsets, not_yet_in
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
+from reelstream.stream.clocks import NONE_AHEAD, Ahead, ahead_of_records, waited_s
 from reelstream.stream.fold_in import NOTHING, Folded, FoldInStage
 from reelstream.stream.ids import new_ids
 from reelstream.stream.parse import check
@@ -26,13 +27,16 @@ from reelstream.stream.parse import check
 class BatchReport:
     """What one micro-batch did, for `status`; the times are in seconds.
 
-    queue_s: how long its events had waited in Kafka when it began, their mean; read_s: Kafka to checked rows.
+    queue_s: how long its events had waited in Kafka when it began, their median, None if no record's time tells;
+    implausible_times: records that were left out of that; read_s: Kafka to checked rows.
     """
 
     state: RatingsState
     accepted: int = 0
     rejected: int = 0
-    queue_s: float = 0.0
+    queue_s: float | None = None
+    implausible_times: int = 0
+    ahead: Ahead = NONE_AHEAD
     read_s: float = 0.0
     store_s: float = 0.0
     folded: Folded = NOTHING
@@ -43,8 +47,9 @@ class BatchReport:
         return self.read_s + self.store_s + self.folded.score_s + self.folded.fold_in_s + self.folded.publish_s
 
     def times(self) -> dict[str, float]:
-        """The seconds of each step, in order."""
-        steps = {"queue": self.queue_s, "read": self.read_s, "store": self.store_s, "score": self.folded.score_s}
+        """The seconds of each step, in order; without the queue if its time is not known."""
+        steps = {} if self.queue_s is None else {"queue": self.queue_s}
+        steps |= {"read": self.read_s, "store": self.store_s, "score": self.folded.score_s}
         return {**steps, "fold_in": self.folded.fold_in_s, "publish": self.folded.publish_s}
 
 
@@ -69,12 +74,14 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     rows = not_yet_in(rows, before.offsets)
     if not rows.num_rows:
         return BatchReport(before, read_s=read - started)
-    queue_s = began_s - pc.mean(rows["received_at_ms"]).as_py() / 1000
+    queue_s, implausible = waited_s(rows["received_at_ms"].to_numpy(), int(began_s * 1000))
     rows = reject_forgotten(rows, store)
     rows, text_ids, ids = new_ids(rows, before.text_ids, store.ids.now())
     forget = requests(rows)
     good = pc.is_null(rows["reason"])
-    ratings = as_ratings(rows.filter(pc.and_(good, pc.invert(rows["forget"]))))
+    rated = rows.filter(pc.and_(good, pc.invert(rows["forget"])))
+    ahead = ahead_of_records(rated["rated_at_ms"].to_numpy(), rated["received_at_ms"].to_numpy())
+    ratings = as_ratings(rated)
     rejects = as_rejects(rows.filter(pc.invert(good)))
     state = store.append(ratings, rejects, next_offsets(rows), forget, text_ids=text_ids, ids=ids)
     stored = time.perf_counter()
@@ -82,7 +89,17 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
         fold_in.forget(state.forgetting)  # the store's may be done by now, in the files
     folded = fold_in.fold(ratings, state.batch)
     accepted = ratings.num_rows + len(forget)
-    return BatchReport(state, accepted, rejects.num_rows, queue_s, read - started, stored - read, folded)
+    return BatchReport(
+        state,
+        accepted,
+        rejects.num_rows,
+        queue_s=queue_s,
+        implausible_times=implausible,
+        ahead=ahead,
+        read_s=read - started,
+        store_s=stored - read,
+        folded=folded,
+    )
 
 
 def requests(rows: pa.Table) -> list[tuple[int, int]]:
@@ -98,7 +115,9 @@ def reject_forgotten(rows: pa.Table, store: RatingsStore) -> pa.Table:
         return rows
     covered = pc.and_(is_forgotten(rows, until_ms, rated_at="rated_at_ms"), pc.invert(rows["forget"]))
     reason = pc.if_else(covered, "forgotten", rows["reason"])
-    return rows.set_column(rows.schema.get_field_index("reason"), "reason", reason)
+    rows = rows.set_column(rows.schema.get_field_index("reason"), "reason", reason)
+    raw = pc.if_else(covered, pa.scalar(None, pa.binary()), rows["raw"])  # an event with a text for its id has some
+    return rows.set_column(rows.schema.get_field_index("raw"), "raw", raw)
 
 
 def as_ratings(rows: pa.Table) -> pa.Table:

@@ -1,8 +1,8 @@
 """Kafka records → checked ratings and reasons.
 
 In: a DataFrame with Kafka's columns (value, topic, partition, offset, timestamp). Out: a table in the columns of
-CHECKED; `reason` is null where the event keeps the contract of `reelstream.events`, and `raw` is null there too, unless an
-id is text: then that is there as well, beside its number. A good event with a null rating takes one back; one with `forget`
+CHECKED; `reason` is null where the event keeps the contract of `reelstream.events`, and so are `detail` and `raw`, unless an
+id is text: then `raw` is there, beside its number. A good event with a null rating takes one back; one with `forget`
 has no movie either. Next: `reelstream.stream.ids`.
 
 Spark reads plain ratings, which nearly all events are, on all cores and with few expressions: each micro-batch plans
@@ -20,8 +20,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from reelstream.errors import BadRating
-from reelstream.events import EVENT_VERSION, MAX_AHEAD_MS, MAX_DIGITS, ForgetEvent, from_json
+from reelstream.events import EVENT_VERSION, MAX_DIGITS, ForgetEvent, from_json
 from reelstream.ids import number_of
+from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNTIL_MS
 
 PARSED = pa.schema(
     [
@@ -42,11 +43,14 @@ CHECKED = pa.schema(
     [
         ("forget", pa.bool_()),
         ("reason", pa.string()),
+        ("detail", pa.string()),
         ("user_text", pa.string()),
         ("movie_text", pa.string()),
         *PARSED,
     ]
 )
+MAX_DETAIL = 200
+"""Characters."""
 _FIELDS = "v BIGINT, action STRING, user_id BIGINT, movie_id BIGINT, rating DOUBLE, rated_at BIGINT, _corrupt STRING"
 _STRICT = {
     "mode": "PERMISSIVE",
@@ -86,7 +90,7 @@ def check(rows: pa.Table, *, rating_min: float, rating_max: float) -> pa.Table:
     plain = rows.filter(pc.invert(is_open))
     n = plain.num_rows
     none = pa.nulls(n, pa.string())
-    columns = {"forget": pa.repeat(False, n), "reason": none, "user_text": none, "movie_text": none}
+    columns = {"forget": pa.repeat(False, n), "reason": none, "detail": none, "user_text": none, "movie_text": none}
     checked = pa.table({**columns, **{name: plain[name] for name in PARSED.names}}).cast(CHECKED)
     if n == rows.num_rows:
         return checked
@@ -101,7 +105,7 @@ def _read(row: dict[str, Any], rating_min: float, rating_max: float) -> dict[str
     try:
         event = from_json(raw or b"", rating_min=rating_min, rating_max=rating_max, now_ms=row["received_at_ms"])
     except BadRating as bad:
-        return {"forget": False, "reason": bad.reason, "raw": raw, **place}
+        return {"forget": False, "reason": bad.reason, "detail": bad.detail[:MAX_DETAIL], "raw": raw, **place}
     ids = (
         {"user": event.user_id} if isinstance(event, ForgetEvent) else {"user": event.user_id, "movie": event.movie_id}
     )
@@ -128,6 +132,6 @@ def _plainly_good(text: Column, rating_min: float, rating_max: float) -> Column:
         & (event.user_id >= 0)
         & (event.movie_id >= 0)
         & event.rating.between(rating_min, rating_max)
-        & event.rated_at.between(F.lit(0), F.col("received_at_ms") + MAX_AHEAD_MS)
+        & event.rated_at.between(SINCE_MS, F.least(F.col("received_at_ms") + MAX_AHEAD_MS, F.lit(UNTIL_MS)))
         & F.is_valid_utf8(text)
     )

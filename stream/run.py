@@ -34,11 +34,13 @@ from reelstream.spark_session import close_session, open_session
 from reelstream.store import run_files, unfinished_files
 from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
+from reelstream.stream import clocks
 from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
 from reelstream.stream.parse import parse
 from reelstream.stream.source import TopicSource
+from reelstream.times import SINCE_MS
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between the tries to start a failed query again; the last one repeats."""
@@ -100,6 +102,7 @@ class Stream:
         self._told: str | None = None
         self._fatal: ReelstreamError | None = None
         self._restarts = 0
+        self._implausible_times = 0
         self._started_at = datetime.now(UTC)
 
     def __enter__(self) -> Stream:
@@ -172,6 +175,7 @@ class Stream:
                 self._error = str(error)
                 raise
             self._reports.append((time.monotonic(), report))
+            self._implausible_times += report.implausible_times
             self._error = None
             if self._on_batch and report.accepted + report.rejected:
                 self._on_batch(report)
@@ -248,6 +252,8 @@ class Stream:
             "restarts": self._restarts,
             "accepted_loss": [asdict(gap) for gap in store.lost],
             "error": error,
+            "implausible_times": self._implausible_times,
+            "clocks_ahead": clocks.recent([report.ahead for _, report in list(self._reports)]).figures(),
             "quality": self._fold_in.quality.summary(),
         }
         if last:
@@ -268,7 +274,7 @@ class Stream:
 
 def warm_up(spark: SparkSession, settings: Settings) -> None:
     """Parses events of no topic, so that the first micro-batch does not pay for Spark's first job."""
-    before, after = RatingEvent(1, 1, settings.rating_max, 0).to_json().decode().split('"user_id":1')
+    before, after = RatingEvent(1, 1, settings.rating_max, SINCE_MS).to_json().decode().split('"user_id":1')
     value = F.concat(F.lit(f'{before}"user_id":'), F.col("id").cast("string"), F.lit(after))
     records = spark.range(1, WARM_UP_EVENTS).select(
         value.cast("binary").alias("value"),
@@ -286,7 +292,10 @@ def _medians(reports: Sequence[BatchReport]) -> dict[str, float]:
     if not with_events:
         return {}
     steps = [report.times() for report in with_events]
-    medians = {f"{step}_s": round(statistics.median(times[step] for times in steps), 4) for step in steps[0]}
+    medians = {
+        f"{step}_s": round(statistics.median(times[step] for times in steps if step in times), 4)
+        for step in max(steps, key=len)
+    }
     events = statistics.median(report.accepted + report.rejected for report in with_events)
     return {"micro_batches": len(with_events), "events": events, **medians}
 

@@ -129,7 +129,7 @@ def test_the_three_uses_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     packages = next((tmp_path / "venv").glob("lib/*/site-packages"))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
     pairs = [(user, movie) for user in range(1, 61) for movie in range(1, 21) if (user * 7 + movie) % 3]
-    rows = [f"{user},{movie},{5 if (user + movie) % 2 else 1},{user * 1000 + movie}" for user, movie in pairs]
+    rows = [f"{user},{movie},{5 if (user + movie) % 2 else 1},{10**9 + user * 1000 + movie}" for user, movie in pairs]
     (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))
     settings = load(warehouse=tmp_path / "warehouse", refit_after_ratings=500)
     up = subprocess.Popen(

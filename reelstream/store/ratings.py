@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reelstream.errors import DamagedStore
 from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, id_texts, pointer
 from reelstream.store.compaction import run_to_merge
@@ -253,7 +254,7 @@ class RatingsStore:
         """All rejected events, oldest first; for `state` see `read`."""
         if state is None:
             return pointer.consistent(lambda: self.read_rejects(self.state()))
-        return _read(self.rejects_path, state.rejects, REJECTS)
+        return _read_rejects(self.rejects_path, state.rejects)
 
     def compact(self) -> bool:
         """Compacts small directories: a new snapshot once the rows since the last one have doubled the table, else
@@ -295,7 +296,7 @@ class RatingsStore:
         }
         root, schema = tables[kind]
         old: tuple[StoredDirectory, ...] = getattr(state, kind)[run]
-        table = _read(root, old, schema)
+        table = _read_rejects(root, old) if kind == "rejects" else _read(root, old, schema)
         first = old[0].name.removeprefix("batch=").split("-")[0]
         directory = StoredDirectory(
             f"batch={first}-{old[-1].last:012d}", old[-1].last, old[-1].level + 1, table.num_rows
@@ -348,6 +349,20 @@ def _read(
     where: tuple[str, Iterable[int]] | None = None,
 ) -> pa.Table:
     return read_files((root / directory.name / "part-0.parquet" for directory in directories), schema, columns, where)
+
+
+def _read_rejects(root: Path, directories: Sequence[StoredDirectory]) -> pa.Table:
+    """Rows of REJECTS; `detail` is null where a file is from before it."""
+    tables = [REJECTS.empty_table()]
+    for directory in directories:
+        path = root / directory.name / "part-0.parquet"
+        table = pointer.read_table(path)
+        if "detail" not in table.column_names:
+            table = table.append_column("detail", pa.nulls(table.num_rows, pa.string()))
+        if not set(REJECTS.names) <= set(table.column_names):
+            raise DamagedStore(f"{path} is damaged (it lacks columns); {pointer.RESTORE}")
+        tables.append(table.select(REJECTS.names))
+    return pa.concat_tables(tables)
 
 
 def _state_to_json(state: RatingsState) -> dict[str, Any]:

@@ -33,6 +33,7 @@ RATINGS = pa.schema(
 REJECTS = pa.schema(
     [
         ("reason", pa.string()),
+        ("detail", pa.string()),
         ("raw", pa.binary()),
         ("topic", pa.string()),
         ("partition", pa.int32()),

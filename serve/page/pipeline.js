@@ -26,7 +26,7 @@ export async function pipeline(main) {
     h("section", {}, h("h2", {}, "Every version so far"), charts, rollbacks),
   );
   const show = (now) => {
-    trouble.textContent = now.error ?? now.stream?.error ?? "";
+    trouble.textContent = [now.error ?? now.stream?.error, ...(now.warnings ?? [])].filter(Boolean).join("; ");
     const stream = now.stream;
     cells.state.textContent = !stream ? "never ran here" : stream.alive ? stream.state : stream.state === "stopped" ? "stopped" : "ended without a word";
     cells.events.textContent = stream?.alive ? number(stream.events_per_s) : "–";

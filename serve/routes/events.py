@@ -68,6 +68,7 @@ def pipeline(settings: Settings) -> dict[str, Any]:
     return {
         "at": at,
         "stream": stream,
+        "warnings": value["warnings"],
         "ratings": {name: value["ratings"][name] for name in ("accepted", "rejected")},
         "trigger": value["trigger"],
         "refit": value["refit"],

@@ -39,6 +39,6 @@ def figures(bench: str, *options: object, env: Mapping[str, str] | None = None) 
 def write_csv(path: Path, triples: Triples) -> Path:
     """A ratings.csv."""
     rows = enumerate(zip(*triples, strict=True))
-    lines = [f"{user},{movie},{stars},{1000 + at}" for at, (user, movie, stars) in rows]
+    lines = [f"{user},{movie},{stars},{10**9 + at}" for at, (user, movie, stars) in rows]
     path.write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
     return path

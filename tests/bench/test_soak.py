@@ -44,7 +44,7 @@ def csv(tmp_path: Path) -> Path:
     """A ratings.csv of two camps."""
     path = tmp_path / "ratings.csv"
     rows = enumerate(zip(*camps(), strict=True))
-    lines = [f"{user},{movie},{stars},{1000 + at}" for at, (user, movie, stars) in rows]
+    lines = [f"{user},{movie},{stars},{10**9 + at}" for at, (user, movie, stars) in rows]
     path.write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
     return path
 

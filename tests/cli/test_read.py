@@ -208,7 +208,7 @@ def test_status_of_an_empty_warehouse(reelstream: Reelstream, warehouse: Path) -
     ]
 
 
-def processes(warehouse: Path, *, pid: int, state: str = "running", error: str | None = None) -> None:
+def processes(warehouse: Path, *, pid: int, state: str = "running", error: str | None = None, **more: object) -> None:
     """What the stream and the trigger of `up` say of themselves."""
     seconds = {
         "queue_s": 0.04,
@@ -227,7 +227,7 @@ def processes(warehouse: Path, *, pid: int, state: str = "running", error: str |
         "last_batch": batch,
         "error": error,
     }
-    run_files.write(warehouse, "stream", stream)
+    run_files.write(warehouse, "stream", {**stream, **more})
     trigger = {
         "state": "waiting",
         "pid": pid,
@@ -251,6 +251,39 @@ def test_status_where_all_runs(reelstream: Reelstream, published: Path) -> None:
         "fold-in 5, publish 7 ms",
         "ratings    3 accepted, 0 rejected, 1 micro-batches in 1 directories",
         "refits     waiting; 1,500 new ratings of 20,000, or 10 minutes",
+    ]
+
+
+AHEAD = "come from clocks that are about"
+UNTIL_THEN = "ahead; until then they win over newer ones; correct those clocks"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ahead_s", "says"),
+    [
+        (600, 32_400.0, f"12% of the last 5,000 ratings {AHEAD} 9 h {UNTIL_THEN}"),
+        (600, 600.0, f"12% of the last 5,000 ratings {AHEAD} 10 min {UNTIL_THEN}"),
+        (2, 32_400.0, f"2 of the last 5,000 ratings {AHEAD} 9 h {UNTIL_THEN}"),
+        (2, 600.0, None),
+    ],
+)
+def test_status_warns_of_clocks_that_are_ahead(
+    reelstream: Reelstream, published: Path, ahead: int, ahead_s: float, says: str | None
+) -> None:
+    processes(published, pid=os.getpid(), clocks_ahead={"ratings": 5000, "ahead": ahead, "ahead_s": ahead_s})
+
+    told = lines(reelstream("status", "--warehouse", published).out)
+    assert [line.strip() for line in told if AHEAD in line] == ([says] if says else [])
+    assert reelstream("status", "--json", "--warehouse", published).json["warnings"] == ([says] if says else [])
+
+
+def test_status_counts_records_whose_time_cannot_be_right(reelstream: Reelstream, published: Path) -> None:
+    processes(published, pid=os.getpid(), implausible_times=3)
+
+    told = lines(reelstream("status", "--warehouse", published).out)
+    assert [line.strip() for line in told if "implausible" in line] == [
+        "3 records with implausible times (before 1990, or more than a day ahead), left out of the time in the queue; "
+        "correct the clock or the unit that their producer sends"
     ]
 
 
@@ -288,7 +321,7 @@ def test_status_as_json(reelstream: Reelstream, published: Path) -> None:
     value = reelstream("status", "--json", "--warehouse", published).json
 
     parts = {"warehouse", "broker", "ratings", "stream", "trigger", "refit", "serve"}
-    parts |= {"adopted_settings", "current", "versions"}
+    parts |= {"warnings", "adopted_settings", "current", "versions"}
     assert set(value) == parts
     assert value["adopted_settings"] is False
     assert (value["broker"], value["refit"], value["serve"]) == (None, None, None)
@@ -312,18 +345,18 @@ def test_rejects_are_shown_as_the_bytes_they_are(reelstream: Reelstream, warehou
     answer = reelstream("rejects", "--warehouse", warehouse)
 
     assert (answer.code, answer.err) == (0, "")
-    assert lines(answer.out)[:5] == [
+    said = [
         "4 rejected events.",
-        "The newest",
-        "reason    where        raw",
-        "not_json  ratings/0/5  [red]x[/red]",
-        r"not_json  ratings/0/6  \[blue]\x1b[31m\x00",
+        "not_json  ratings/0/5  Expecting value",
+        "    [red]x[/red]",
+        "not_json  ratings/0/6  Expecting value",
+        r"    \[blue]\x1b[31m\x00",
+        "not_json  ratings/0/7  Expecting value",
+        r"    \xff\xfe{",
+        "not_json  ratings/0/8  Expecting value",
     ]
-    assert lines(answer.out)[5:] == [
-        r"not_json  ratings/0/7  \xff\xfe{",
-        f"not_json  ratings/0/8  {'é' * 56}…",
-    ]
-    assert max(map(len, answer.out.splitlines())) <= 80
+    assert answer.out.splitlines() == [*said, f"    {'é' * 75}…"]
+    assert reelstream("rejects", "--full", "--warehouse", warehouse).out.splitlines() == [*said, f"    {'é' * 100}"]
 
 
 def test_the_newest_rejects_as_json(reelstream: Reelstream, warehouse: Path) -> None:
@@ -333,5 +366,5 @@ def test_the_newest_rejects_as_json(reelstream: Reelstream, warehouse: Path) -> 
 
     assert value["rejected"] == 4
     assert [event["raw"] for event in value["events"]] == ["\\[blue]\x1b[31m\x00", r"\xff\xfe{", "é" * 100]
-    assert set(value["events"][0]) == {"reason", "raw", "topic", "partition", "offset", "received_at"}
+    assert set(value["events"][0]) == {"reason", "detail", "raw", "topic", "partition", "offset", "received_at"}
     assert reelstream("rejects", "-n", 0, "--warehouse", warehouse).out == "4 rejected events.\n"

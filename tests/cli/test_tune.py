@@ -37,7 +37,7 @@ def csv(tmp_path: Path) -> Path:
     """The ratings of two camps, in a random order of time."""
     user_id, movie_id, stars = (column.tolist() for column in camps())
     times = np.random.default_rng(1).permutation(len(stars)).tolist()
-    rows = [f"{u},{m},{r},{t}" for u, m, r, t in zip(user_id, movie_id, stars, times, strict=True)]
+    rows = [f"{u},{m},{r},{10**9 + t}" for u, m, r, t in zip(user_id, movie_id, stars, times, strict=True)]
     path = tmp_path / "ratings.csv"
     path.write_text("\n".join(["userId,movieId,rating,timestamp", *rows, ""]))
     return path

@@ -38,7 +38,7 @@ def settings(warehouse: Path) -> Settings:
 @pytest.fixture
 def ratings_csv(tmp_path: Path) -> Path:
     path = tmp_path / "ratings.csv"
-    rows = [f"{1 + n % 97},{1 + n // 97},4.0,{n}" for n in range(ROWS)]
+    rows = [f"{1 + n % 97},{1 + n // 97},4.0,{10**9 + n}" for n in range(ROWS)]
     path.write_text("\n".join(["userId,movieId,rating,timestamp", *rows, ""]))
     return path
 

@@ -52,5 +52,5 @@ def delete_at_once(directory: Path) -> None:
 
 def send(settings: Settings, movie_id: int) -> dict[tuple[int, int], int]:
     numbers = range(PARTITIONS * EACH)
-    events = [(n % PARTITIONS, RatingEvent(1 + n, movie_id, 4.0, 1_000)) for n in numbers]
+    events = [(n % PARTITIONS, RatingEvent(1 + n, movie_id, 4.0, 1_000_000_000_000)) for n in numbers]
     return send_to(settings.bootstrap_servers or "", settings.topic, events)

@@ -40,7 +40,7 @@ logger.network.level = info
 logger.admin.name = org.apache.kafka.clients.admin.KafkaAdminClient
 logger.admin.level = info
 """
-RATINGS_CSV = "userId,movieId,rating,timestamp\n" + "".join(f"{user},296,4.5,{user}000\n" for user in range(1, 9))
+RATINGS_CSV = "userId,movieId,rating,timestamp\n" + "".join(f"{user},296,4.5,100000{user}000\n" for user in range(1, 9))
 
 
 @pytest.fixture

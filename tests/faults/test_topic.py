@@ -84,7 +84,7 @@ def test_partitions_that_are_added_are_read_and_a_topic_made_anew_is_refused(set
 
 def send(settings: Settings, movie_id: int, partitions: Sequence[int] = (0, 1, 2)) -> dict[Place, int]:
     """30 events to each of the partitions."""
-    events = [(p, RatingEvent(1 + n, movie_id, 4.0, 1_000)) for n in range(30) for p in partitions]
+    events = [(p, RatingEvent(1 + n, movie_id, 4.0, 1_000_000_000_000)) for n in range(30) for p in partitions]
     return send_to(settings.bootstrap_servers or "", settings.topic, events)
 
 

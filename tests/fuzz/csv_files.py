@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from reelstream.times import SINCE_MS
 from tests.fuzz.events import NOW_MS
 
 SEED = 20_261_124
@@ -120,9 +121,9 @@ def _good(rng: random.Random, name: str, plain: bool) -> str:
         case "rating":
             return rng.choice((str(rng.randint(1, 10) / 2), str(rng.randint(1, 5)), f"{rng.uniform(0.5, 5):.17f}"))
         case "timestamp":
-            return str(rng.randrange(NOW_MS // 1000))
+            return str(rng.randrange(SINCE_MS // 1000, NOW_MS // 1000))
         case "ratedat":
-            return str(rng.randrange(NOW_MS))
+            return str(rng.randrange(SINCE_MS, NOW_MS))
     return rng.choice(PLAIN_NUMBERS if plain else ("", "1", "Heat (1995)", '"Heat, The ""1995"""', "é"))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 
 from reelstream.events import MAX_EVENT_BYTES
+from reelstream.times import SINCE_MS
 
 SEED = 20_261_124
 NOW_MS = 1_795_532_400_000
@@ -30,6 +31,7 @@ NUMBERS = (
     *("0.49999999999999999", "0.4999999999999999", "3." + "0" * 1200, "3." + "3" * 1200, "0x10", "1_000", "1 2", "--1"),
     *("- 1", "-", "1.5.2", "1,5", "١", "５", "1f", "1L", "1n", "1e5000", "1" + "0" * 990 + "e-990"),
     *(str(NOW_MS + 86_400_000), str(NOW_MS + 86_400_001), str(NOW_MS * 1000), "4294967297"),
+    *(str(SINCE_MS), str(SINCE_MS - 1), str(NOW_MS // 1000)),
 )
 WORDS = (
     *("NaN", "Infinity", "-Infinity", "+Infinity", "INF", "+INF", "-INF", "nan", "inf", "-NaN", "+NaN", "Nan", "Infinit"),
@@ -84,7 +86,11 @@ def _one(rng: random.Random) -> bytes:
 def good_pairs(rng: random.Random) -> Pairs:
     """The fields of a good event, in any order."""
     action = rng.choice(("", "", "", "rate", "unrate", "unrate", "forget"))
-    pairs = [("v", "1"), ("user_id", _id(rng)), ("rated_at", str(rng.choice((0, rng.randrange(NOW_MS), NOW_MS))))]
+    pairs = [
+        ("v", "1"),
+        ("user_id", _id(rng)),
+        ("rated_at", str(rng.choice((SINCE_MS, rng.randrange(SINCE_MS, NOW_MS), NOW_MS)))),
+    ]
     if action:
         pairs.append(("action", f'"{action}"'))
     if action != "forget":

@@ -214,14 +214,14 @@ def milliseconds(time: datetime) -> int:
 @pytest.mark.parametrize(("most", "text"), [(MAX_DIGITS, "7"), (MAX_BRACKETS - 1, "[")])
 def test_as_much_as_is_allowed_and_one_more(spark: SparkSession, tmp_path: Path, most: int, text: str) -> None:
     ends = {"7": "", "[": "]"}[text]
-    start = b'{"v":1,"user_id":1,"movie_id":2,"rating":3,"rated_at":4,"x":'
+    start = b'{"v":1,"user_id":1,"movie_id":2,"rating":3,"rated_at":1000000000004,"x":'
     raw = [start + (text * n + ends * n).encode() + b"}" for n in (most, most + 1)]
 
     parsed = parse(records(spark, tmp_path / "two.parquet", raw), **SCALE).toArrow()
     rows = check(parsed, **SCALE).sort_by("offset")
 
     assert rows["reason"].to_pylist() == [None, "oversize"]
-    assert [read(one) for one in raw] == [RatingEvent(1, 2, 3.0, 4), "oversize"]
+    assert [read(one) for one in raw] == [RatingEvent(1, 2, 3.0, 1_000_000_000_004), "oversize"]
 
 
 json_values = st.recursive(

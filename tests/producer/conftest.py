@@ -14,7 +14,7 @@ Replay = Callable[..., ReplayResult]
 def ratings_csv(tmp_path: Path) -> Path:
     """2,000 rows by 40 users, sorted by user as MovieLens is; times are all different and not in order."""
     path = tmp_path / "ratings.csv"
-    rows = [f"{i // 50 + 1},{i % 50 + 1},{i % 10 / 2 + 0.5},{(i * 7919) % 2003}" for i in range(2000)]
+    rows = [f"{i // 50 + 1},{i % 50 + 1},{i % 10 / 2 + 0.5},{10**9 + (i * 7919) % 2003}" for i in range(2000)]
     path.write_text("userId,movieId,rating,timestamp\n" + "\n".join(rows) + "\n")
     return path
 

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from reelstream.errors import UsageError
 from reelstream.events import RatingEvent
-from reelstream.producer.file_form import SINCE_MS
 from reelstream.producer.file_lines import CHUNK_BYTES
 from reelstream.producer.ratings_csv import BadRow, read_blocks
+from reelstream.times import SINCE_MS
 from tests.fixtures.csv_events import read
 from tests.fixtures.examples import examples
 
 NOW_MS = 1_700_000_000_000
 HEADER = b"userId,movieId,rating,timestamp\n"
+AHEAD, LATE = "more than a day ahead of when it was sent", "after the year 9999"
 
 
 def read_all(path: Path, content: bytes) -> tuple[list[tuple[int, RatingEvent]], list[BadRow]]:
@@ -67,27 +68,34 @@ def test_without_times_it_is_rated_now(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"1,2,5.5,10", "off_scale: rating 5.5 is not between 0.5 and 5"),
-        (b"1,2,0,10", "off_scale: rating 0 is not between 0.5 and 5"),
-        (b"-1,2,3,10", "bad_id: user_id -1 is not between 0 and 2^63 - 1"),
-        (b"1,-2,3,10", "bad_id: movie_id -2 is not between 0 and 2^63 - 1"),
-        (b"9223372036854775808,2,3,10", "bad_id: user_id 9223372036854775808 is not between 0 and 2^63 - 1"),
-        (b"1,2,nan,10", "nan: rating nan is not a number"),
-        (b"1,2,3,1700086401", "bad_time: rated_at 1700086401000 ms is before 1970 or more than a day ahead"),
-        (b"1,2,3,-1", "bad_time: rated_at -1000 ms is before 1970 or more than a day ahead"),
+        (b"1,2,5.5,1000000010", "off_scale: rating 5.5 is not between 0.5 and 5"),
+        (b"1,2,0,1000000010", "off_scale: rating 0 is not between 0.5 and 5"),
+        (b"-1,2,3,1000000010", "bad_id: user_id -1 is not between 0 and 2^63 - 1"),
+        (b"1,-2,3,1000000010", "bad_id: movie_id -2 is not between 0 and 2^63 - 1"),
+        (b"9223372036854775808,2,3,1000000010", "bad_id: user_id 9223372036854775808 is not between 0 and 2^63 - 1"),
+        (b"1,2,nan,1000000010", "nan: rating nan is not a number"),
+        (b"1,2,3,1700086401", f"bad_time: rated_at 1700086401 is 2023-11-15, {AHEAD}, 2023-11-14 22:13 UTC"),
+        (b"1,2,3,-1", "bad_time: rated_at -1 is 1969-12-31, before 1990"),
+        (b"1,2,3,5000000000", "bad_time: rated_at 5000000000 is 2128-06-11, after 2100"),
+        (
+            b"1,2,3,1700000000000",
+            f"bad_time: rated_at 1700000000000 is {LATE}; is it in milliseconds? seconds are expected",
+        ),
+        (b"1,2,3,1985-01-01", "bad_time: rated_at 1985-01-01 is before 1990"),
         (b"1,2,3,inf", "bad_time: rated_at 'inf' is not a time"),
+        (b"1,2,3,1e308", "bad_time: rated_at '1e308' is not a time"),
         (b"1,2,3,soon", "wrong_type: rated_at 'soon' is not a time"),
-        (b"x,2,3,10", "wrong_type: user_id 'x' is not an integer"),
-        (b"1.5,2,3,10", "wrong_type: user_id '1.5' is not an integer"),
-        (b"1.44829E+18,2,3,10", "wrong_type: user_id '1.44829E+18' has lost digits; write it out in full"),
-        (b"1,2,null,10", "missing_field: no rating"),
-        (b"1_0,2,3,10", "wrong_type: user_id '1_0' is not a number"),
-        (b"1,2,good,10", "wrong_type: rating 'good' is not a number"),
-        (b"1,,3,10", "missing_field: no movie_id"),
+        (b"x,2,3,1000000010", "wrong_type: user_id 'x' is not an integer"),
+        (b"1.5,2,3,1000000010", "wrong_type: user_id '1.5' is not an integer"),
+        (b"1.44829E+18,2,3,1000000010", "wrong_type: user_id '1.44829E+18' has lost digits; write it out in full"),
+        (b"1,2,null,1000000010", "missing_field: no rating"),
+        (b"1_0,2,3,1000000010", "wrong_type: user_id '1_0' is not a number"),
+        (b"1,2,good,1000000010", "wrong_type: rating 'good' is not a number"),
+        (b"1,,3,1000000010", "missing_field: no movie_id"),
         (b"1,2,3,", "missing_field: no rated_at"),
         (b"1,2,3", "not_csv: 3 fields where the header has 4"),
-        (b"1,2,3,10,11", "not_csv: 5 fields where the header has 4"),
-        (b'1,"2,3,10', "not_csv: unexpected end of data"),
+        (b"1,2,3,1000000010,11", "not_csv: 5 fields where the header has 4"),
+        (b'1,"2,3,1000000010', "not_csv: unexpected end of data"),
         (b"1,2,3,1\0", "not_csv: a NUL byte"),
         (b"1,2,3,1\xff", "not_utf8: bytes that are not UTF-8"),
         (b"1,2,3," + b"9" * 20_000, "oversize: a line of more than 10000 bytes"),
@@ -96,11 +104,11 @@ def test_without_times_it_is_rated_now(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_row_is_named_and_the_others_are_kept(tmp_path: Path, line: bytes, reason: str) -> None:
-    content = HEADER + b"1,2,3,10\n\n" + line + b"\n4,5,3,10\n"
+    content = HEADER + b"1,2,3,1000000010\n\n" + line + b"\n4,5,3,1000000010\n"
     good, bad = read_all(tmp_path / "r.csv", content)
     assert [(row.line_number, row.reason) for row in bad] == [(4, reason)]
     assert bad[0].text == line[:200].decode(errors="replace")
-    assert good == [(2, RatingEvent(1, 2, 3.0, 10_000)), (5, RatingEvent(4, 5, 3.0, 10_000))]
+    assert good == [(2, RatingEvent(1, 2, 3.0, 1_000_000_010_000)), (5, RatingEvent(4, 5, 3.0, 1_000_000_010_000))]
 
 
 @pytest.mark.parametrize(
@@ -132,14 +140,16 @@ def test_a_missing_file_or_a_directory_is_refused(tmp_path: Path) -> None:
 def test_line_numbers_and_rows_hold_over_many_blocks(tmp_path: Path) -> None:
     """Whole blocks and line-by-line blocks in turn: both ways give the same."""
     count = 150_000
-    lines = [f"{i},{i % 900 + 1},{i % 10 / 2 + 0.5},{i}" for i in range(1, count + 1)]
+    lines = [f"{i},{i % 900 + 1},{i % 10 / 2 + 0.5},{10**9 + i}" for i in range(1, count + 1)]
     lines[70_000] = "broken"
     path = tmp_path / "r.csv"
     good, bad = read_all(path, HEADER + "\n".join(lines).encode())
     assert path.stat().st_size > 2 * CHUNK_BYTES
     assert [row.line_number for row in bad] == [70_002]
     assert len(good) == count - 1
-    assert all(line == event.user_id + 1 and event.rated_at_ms == event.user_id * 1000 for line, event in good)
+    assert all(
+        line == event.user_id + 1 and event.rated_at_ms == (10**9 + event.user_id) * 1000 for line, event in good
+    )
 
 
 def test_blocks_tell_the_bytes_read(tmp_path: Path) -> None:
@@ -156,7 +166,9 @@ def test_blocks_tell_the_bytes_read(tmp_path: Path) -> None:
     body=st.one_of(
         st.binary(max_size=300),
         st.lists(
-            st.sampled_from([b"1,2,3,10", b"1", b",", b'"', b"\n", b"\r", b"\0", b"\xff", b"-", b"9" * 30, b"e"])
+            st.sampled_from(
+                [b"1,2,3,1000000010", b"1", b",", b'"', b"\n", b"\r", b"\0", b"\xff", b"-", b"9" * 30, b"e"]
+            )
         ).map(b"".join),
         st.text(alphabet='0123456789.,\n\r"', max_size=200).map(str.encode),
     )

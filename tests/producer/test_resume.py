@@ -35,7 +35,9 @@ def write_ratings(path: Path, rows: int = ROWS) -> None:
     """Sorted by user, all rows different, times out of order and some of them shared."""
     with path.open("w") as file:
         file.write("userId,movieId,rating,timestamp\n")
-        file.writelines(f"{i // 200 + 1},{i % 200 + 1},{i % 10 / 2 + 0.5},{(i * 7919) % 30_011}\n" for i in range(rows))
+        file.writelines(
+            f"{i // 200 + 1},{i % 200 + 1},{i % 10 / 2 + 0.5},{10**9 + (i * 7919) % 30_011}\n" for i in range(rows)
+        )
 
 
 def killed_halfway(**arguments: object) -> int:

@@ -60,22 +60,22 @@ def test_sorted_on_disk_it_is_the_same(
 ) -> None:
     notices: list[str] = []
     with ratings_csv.open("a") as file:  # several blocks, so that there is something to spill
-        file.writelines(f"{i % 40 + 1},7,3.5,{i % 997}\n" for i in range(150_000))
+        file.writelines(f"{i % 40 + 1},7,3.5,{10**9 + i % 997}\n" for i in range(150_000))
     result = replay_csv(memory_rows=1000, limit=5000, notice=notices.append)
     assert result.acked == 5000
     assert len(notices) == 1
     assert "put in time order on disk" in notices[0]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["replay.json", "replay.lock"]
     times = [record.event().rated_at_ms for record in records_of(bootstrap_servers, topic)]
-    assert max(times) == 32_000  # about 153 rows share each of the first seconds
+    assert max(times) == 1_000_000_032_000  # about 153 rows share each of the first seconds
 
 
 def test_bad_rows_are_counted_and_left_out(replay_csv: Replay, ratings_csv: Path) -> None:
     with ratings_csv.open("a") as file:
-        file.writelines(f"1,{i},9.5,10\n" for i in range(1, 31))
+        file.writelines(f"1,{i},9.5,1000000010\n" for i in range(1, 31))
     result = replay_csv()
     assert (result.acked, result.bad_rows, len(result.first_bad)) == (2000, 30, 20)
-    assert result.first_bad[0] == BadRow(2002, "off_scale: rating 9.5 is not between 0.5 and 5", "1,1,9.5,10")
+    assert result.first_bad[0] == BadRow(2002, "off_scale: rating 9.5 is not between 0.5 and 5", "1,1,9.5,1000000010")
 
 
 def test_strict_stops_at_the_first_bad_row_and_sends_nothing(

@@ -61,6 +61,7 @@ def alive(settings: Settings) -> None:
     one |= {"recent_hit_rate": 0.2, "ndcg_at_10": 0.3, "popular_ndcg_at_10": 0.05, "recent_ndcg_at_10": 0.15}
     stream = {"state": "running", "lag_events": 3, "events_per_s": 1.5, "restarts": 0, "error": None}
     steps = dict.fromkeys((f"{step}_s" for step in ("queue", "read", "store", "score", "fold_in", "publish")), 0.01)
+    stream |= {"implausible_times": 2, "clocks_ahead": {"ratings": 50, "ahead": 1, "share": 0.02, "ahead_s": 600.0}}
     batch = {"micro_batches": 1, "events": 2, **steps}
     whole = {**stream, "pid": os.getpid(), "median_batch": batch, "quality": {"total": one, "sliding": one}}
     run_files.write(settings.warehouse, "stream", whole)
@@ -109,6 +110,8 @@ def test_the_figures_are_those_of_the_warehouse(families: Families) -> None:
 
     assert value("reelstream_stream_up") == 1
     assert value("reelstream_stream_lag_events") == 3
+    assert value("reelstream_stream_implausible_times_total") == 2
+    assert value("reelstream_stream_clocks_ahead_ratio") == 0.02
     assert value("reelstream_micro_batch_step_seconds", step="fold_in") == 0.01
     assert value("reelstream_live_hit_ratio", by="popularity") == 0.1
     assert value("reelstream_refit_state", state="published") == 1

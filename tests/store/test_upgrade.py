@@ -9,6 +9,8 @@ import pytest
 
 import reelstream
 from reelstream.errors import DamagedStore
+from reelstream.store import pointer
+from reelstream.store.compaction import FAN
 from reelstream.store.forget import forget
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
@@ -66,6 +68,25 @@ def test_each_table_becomes_the_newest_format_with_its_next_change(old: Path) ->
     forget(RatingsStore(old))
     assert triples(store.read()) == [(2, 296, 3.0), (2, 9, 4.0)]
     assert [movie.movie_id for movie in reelstream.open(old).recommend(2)] == [20]
+
+
+def test_rejects_from_before_they_had_a_detail_are_read_and_compacted(warehouse: Path) -> None:
+    store = RatingsStore(warehouse)
+    for offset in range(FAN):
+        store.append(ratings(), rejects(b"x", offset=offset), {"ratings": {0: offset + 1}})
+    for directory in store.state().rejects[:-1]:
+        path = store.rejects_path / directory.name / "part-0.parquet"
+        pointer.write_table(pointer.read_table(path).drop_columns("detail"), path)
+    found = [None] * (FAN - 1) + ["Expecting value"]
+
+    assert store.read_rejects()["detail"].to_pylist() == found
+    assert store.compact()
+    assert len(store.state().rejects) == 1
+    assert store.read_rejects()["detail"].to_pylist() == found
+    path = store.rejects_path / store.state().rejects[0].name / "part-0.parquet"
+    pointer.write_table(pointer.read_table(path).drop_columns("raw"), path)
+    with pytest.raises(DamagedStore, match="lacks columns"):
+        store.read_rejects()
 
 
 @pytest.mark.parametrize("name", ["ratings/CURRENT", "recommendations/CURRENT", "movies/CURRENT"])

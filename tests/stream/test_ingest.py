@@ -23,6 +23,7 @@ from reelstream.store.forget import forget
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.updates import Updates
+from reelstream.stream.clocks import Ahead
 from reelstream.stream.fold_in import FoldInStage
 from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
@@ -59,8 +60,8 @@ def take(settings: Settings, spark: SparkSession, fold_in: FoldInStage) -> Take:
     store = RatingsStore(settings.warehouse)
     schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
 
-    def ingest_these(*events: RatingEvent | ForgetEvent) -> BatchReport:
-        rows = [(event.to_json(), "live", 0, next(offsets), NOW) for event in events]
+    def ingest_these(*events: RatingEvent | ForgetEvent, at: datetime = NOW) -> BatchReport:
+        rows = [(event.to_json(), "live", 0, next(offsets), at) for event in events]
         parsed = parse(spark.createDataFrame(rows, schema), rating_min=0.5, rating_max=5.0)
         return ingest(parsed, store, fold_in)
 
@@ -107,6 +108,25 @@ def test_a_rating_taken_back_is_as_if_never_given(settings: Settings, take: Take
     assert listed(settings)[0] == {"fold_in"}
 
 
+def test_a_record_whose_time_is_in_seconds_is_counted_and_no_wait(settings: Settings, take: Take) -> None:
+    report = take(rated(MOVIE, 5.0, 10), at=datetime(1970, 1, 20, 16, 13, 20, tzinfo=UTC))
+
+    assert (report.accepted, report.rejected, report.queue_s, report.implausible_times) == (0, 1, None, 1)
+    assert "queue" not in report.times()
+    [row] = RatingsStore(settings.warehouse).read_rejects().to_pylist()
+    ahead = "2023-11-14, more than a day ahead of when it was sent, 1970-01-20 16:13 UTC"
+    assert row["detail"] == f"rated_at 1700000010000 is {ahead}"
+
+
+def test_a_clock_that_is_hours_ahead_is_told(take: Take) -> None:
+    at = datetime.fromtimestamp(TIME / 1000, UTC)
+
+    report = take(rated(MOVIE, 5.0, 9 * 3600), rated(OTHER, 5.0, 20), at=at)
+
+    assert (report.accepted, report.implausible_times, report.ahead) == (2, 0, Ahead(2, 1, 9 * 3600.0))
+    assert report.queue_s > 0
+
+
 def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, fold_in: FoldInStage) -> None:
     store = RatingsStore(settings.warehouse)
     take(rated(MOVIE, 5.0, 10), rated(OTHER, 4.0, 11))
@@ -124,7 +144,9 @@ def test_a_forgotten_user_starts_afresh(settings: Settings, take: Take, fold_in:
     late = take(rated(MOVIE, 5.0, 14))
     assert (late.accepted, late.rejected) == (0, 1)
     assert known(settings) == [(OTHER, 2.0)]
-    assert [(row["reason"], row["raw"]) for row in store.read_rejects().to_pylist()] == [("forgotten", None)] * 2
+    names = ("reason", "detail", "raw")
+    rejected = [tuple(row[name] for name in names) for row in store.read_rejects().to_pylist()]
+    assert rejected == [("forgotten", None, None)] * 2
     assert known(settings) == [(m, s) for _, m, s in _of(FoldInStage(settings), USER)]
 
 

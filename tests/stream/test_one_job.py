@@ -35,9 +35,9 @@ def test_a_micro_batch_is_one_spark_job(
         with RatingProducer(bootstrap_servers, topic, {}) as producer:
             for number in range(ROUNDS):
                 for user in range(1, 50):
-                    producer.send(RatingEvent(user, 1 + number, 4.0, 1_000))
-                producer.send(RatingEvent(1, 1, None, 2_000))
-                producer.send(ForgetEvent(2, 500))  # type: ignore[arg-type]
+                    producer.send(RatingEvent(user, 1 + number, 4.0, 1_000_000_001_000))
+                producer.send(RatingEvent(1, 1, None, 1_000_000_002_000))
+                producer.send(ForgetEvent(2, 1_000_000_000_500))  # type: ignore[arg-type]
                 producer.flush()
                 wait_until(lambda n=number: store.state().accepted == 51 * (n + 1), "all are taken in")  # type: ignore[misc]
         jobs = spark.sparkContext.statusTracker().getJobIdsForGroup(str(query.runId))

@@ -13,6 +13,7 @@ from reelstream.stream.parse import CHECKED, PARSED, check, parse
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
+TIME_MS = 1_000_000_000_000
 GOOD = b'{"v":1,"user_id":1,"movie_id":296,"rating":5.0,"rated_at":1147880044000}'
 
 
@@ -33,7 +34,7 @@ def changed(**fields: str) -> bytes:
 CASES = {
     "good": (GOOD, None),
     "spaces, other order, more fields": (
-        b' { "rating": 3, "x": {"y": [1]}, "v": 1, "rated_at": 0, "movie_id": 2, "user_id": 9223372036854775807 } ',
+        b' { "rating": 3, "x": {"y": [1]}, "v": 1, "rated_at": 631152000000, "movie_id": 2, "user_id": 9223372036854775807 } ',
         None,
     ),
     "empty": (b"", "not_json"),
@@ -86,6 +87,8 @@ CASES = {
     "too high": (changed(rating="5.5"), "off_scale"),
     "too low": (changed(rating="0.4"), "off_scale"),
     "before 1970": (changed(rated_at="-1"), "bad_time"),
+    "before 1990": (changed(rated_at="631151999999"), "bad_time"),
+    "in seconds": (changed(rated_at="1700000000"), "bad_time"),
     "two days ahead": (changed(rated_at=str(NOW_MS + 2 * 86_400_000)), "bad_time"),
 }
 
@@ -111,7 +114,29 @@ def test_every_case_gets_its_reason(spark: SparkSession) -> None:
     for row, (value, reason) in zip(rows, CASES.values(), strict=True):
         is_text = row["user_text"] or row["movie_text"]
         assert row["raw"] == (None if reason is None and not is_text else value)
+        assert (row["detail"] is None) == (reason is None)
         assert (row["user_id"] is None) == (reason is not None)
+
+
+DETAILS = {
+    changed(rating="7"): "rating 7 is not between 0.5 and 5",
+    changed(rating='"7"'): 'rating "7" is not a number',
+    changed(rating="true"): "rating true is not a number",
+    changed(rating=""): "no rating",
+    changed(rating="null"): "rating is null",
+    changed(user_id="[1]"): "user_id (an array) is neither a text nor a 64-bit integer",
+    changed(movie_id='{"a":1}'): "movie_id (an object) is neither a text nor a 64-bit integer",
+    changed(rating='"' + "a" * 900 + '"'): f'rating "{"a" * 79}… is not a number',
+    changed(user_id="-1"): "user_id -1 is not between 0 and 2^63 - 1",
+    changed(v="2"): "v 2 is not 1",
+    changed(action='"burn"'): 'action "burn" is none of rate, unrate, forget',
+    changed(rated_at="1700000000"): "rated_at 1700000000 is 1970-01-20; is it in seconds? milliseconds are expected",
+    b"[]": "a JSON list, not an object",
+}
+
+
+def test_a_reject_names_the_field_and_its_value(spark: SparkSession) -> None:
+    assert [row["detail"] for row in parsed(spark, list(DETAILS))] == list(DETAILS.values())
 
 
 def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> None:
@@ -124,6 +149,7 @@ def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> Non
         "rating": 5.0,
         "rated_at_ms": 1147880044000,
         "reason": None,
+        "detail": None,
         "raw": None,
         "user_text": None,
         "movie_text": None,
@@ -141,10 +167,13 @@ def test_a_record_without_a_value_is_a_reject(spark: SparkSession) -> None:
 
 
 def test_what_is_taken_back_has_no_stars_and_what_is_forgotten_no_movie(spark: SparkSession) -> None:
-    rows = parsed(spark, [RatingEvent(1, 2, None, 5).to_json(), ForgetEvent(3, 6).to_json()])
+    rows = parsed(spark, [RatingEvent(1, 2, None, TIME_MS).to_json(), ForgetEvent(3, TIME_MS + 1).to_json()])
 
     names = ("forget", "user_id", "movie_id", "rating", "rated_at_ms")
-    assert [[row[name] for name in names] for row in rows] == [[False, 1, 2, None, 5], [True, 3, None, None, 6]]
+    assert [[row[name] for name in names] for row in rows] == [
+        [False, 1, 2, None, TIME_MS],
+        [True, 3, None, None, TIME_MS + 1],
+    ]
 
 
 @pytest.mark.parametrize("reason", sorted(set(REASONS) - {"forgotten"}))
@@ -153,7 +182,7 @@ def test_each_documented_reason_has_a_case(reason: str) -> None:
 
 
 def test_spark_reads_plain_ratings_and_leaves_no_other(spark: SparkSession) -> None:
-    values = [GOOD, changed(rating="9"), changed(action='"unrate"'), RatingEvent(7, 8, 0.5, 9).to_json()]
+    values = [GOOD, changed(rating="9"), changed(action='"unrate"'), RatingEvent(7, 8, 0.5, TIME_MS).to_json()]
     rows = [(value, "ratings", 0, offset, NOW) for offset, value in enumerate(values)]
     schema = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
 

@@ -59,7 +59,11 @@ def source(warehouse: Path, bootstrap_servers: str, topic: str) -> Callable[...,
 
 
 def ten_events_each(bootstrap_servers: str, topic: str) -> None:
-    send_to(bootstrap_servers, topic, [(p, RatingEvent(1, 1 + n, 4.0, n)) for p in range(3) for n in range(10)])
+    send_to(
+        bootstrap_servers,
+        topic,
+        [(p, RatingEvent(1, 1 + n, 4.0, 1_000_000_000_000 + n)) for p in range(3) for n in range(10)],
+    )
 
 
 def took(warehouse: Path, topic: str, offsets: dict[int, int]) -> None:

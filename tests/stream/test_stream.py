@@ -39,7 +39,7 @@ def test_poison_never_stops_the_stream_and_nothing_is_thrown_away(settings: Sett
     with RatingProducer(settings.bootstrap_servers or "", settings.topic, {}) as ratings:
         for value in POISON:  # sent before the stream ever ran: taken from the earliest offset
             raw.send(settings.topic, value)
-            ratings.send(RatingEvent(1, 1 + len(value), 4.0, 1_000))
+            ratings.send(RatingEvent(1, 1 + len(value), 4.0, 1_000_000_000_000))
         raw.send(settings.topic, None, key=b"tombstone")
         raw.flush()
         ratings.flush()
@@ -73,7 +73,7 @@ def test_what_a_producer_took_back_was_never_rated_and_is_no_lag(settings: Setti
     for movies, commit in ((range(1, 4), True), (range(4, 9), False)):
         raw.begin_transaction()
         for movie_id in movies:
-            event = RatingEvent(1, movie_id, 4.0, 1_000)
+            event = RatingEvent(1, movie_id, 4.0, 1_000_000_000_000)
             raw.send(settings.topic, event.to_json(), key=event.key())
         raw.flush()
         raw.commit_transaction() if commit else raw.abort_transaction()
