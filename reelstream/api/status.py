@@ -68,8 +68,8 @@ def warnings(stream: Mapping[str, Any]) -> list[str]:
             of = f"{share:.0%}" if share >= MANY else f"{n:,}"
             by = f"{by_s / 3600:.0f} h" if by_s >= FAR_S else f"{by_s / 60:.0f} min"
             found.append(
-                f"{of} of the last {ahead['ratings']:,} ratings come from clocks that are about {by} ahead; until then they "
-                "win over newer ones; correct those clocks"
+                f"{of} of the last {ahead['ratings']:,} ratings {'comes' if of == '1' else 'come'} from clocks that are about "
+                f"{by} ahead; until then they win over newer ones; correct those clocks"
             )
     if n := stream.get("implausible_times"):
         found.append(
