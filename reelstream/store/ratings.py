@@ -234,7 +234,6 @@ class RatingsStore:
                 is_theirs = pc.and_(pc.equal(ids["of"], id_texts.USER), pc.is_in(ids["number"], forgotten_now))
                 if pc.any(is_theirs).as_py():
                     pointer.write_table(ids.filter(pc.invert(is_theirs)), path)
-                    failpoint("file-rewritten")
             self.ids.forget(forgotten_now.to_pylist())
 
     def _write_forgotten(self, state: RatingsState, requests: Mapping[int, Forgotten]) -> str:

@@ -30,12 +30,16 @@ def rows_of(path: Path) -> tuple[list[tuple[int, int]], dict[int, str], list[Bad
 @pytest.mark.parametrize(
     ("body", "text_ids", "ids"),
     [
-        ("0,0,4,10\n1,0,3,11\n", (), [(0, 0), (1, 0)]),
-        (f"{UUID},296,4,10\n{UUID},7,3,11\n", ("user_id",), [(UUID, 296), (UUID, 7)]),
-        ("1,tt0114709,4,10\n2,tt0000007,3,11\n", ("movie_id",), [(1, "tt0114709"), (2, "tt0000007")]),
-        ('a@b.org,"x, y",4,10\nc@d.org,007,3,11\n', ("user_id",), [("c@d.org", 7)]),
-        ("Ünal,Amélie,4,10\n李,七人の侍,3,11\n", ("user_id", "movie_id"), [("Ünal", "Amélie"), ("李", "七人の侍")]),
-        ("".join(f"{n},{n}X,3,11\n{n},{n},3,11\n" for n in range(12)), ("movie_id",), None),
+        ("0,0,4,1147880044\n1,0,3,1147880045\n", (), [(0, 0), (1, 0)]),
+        (f"{UUID},296,4,1147880044\n{UUID},7,3,1147880045\n", ("user_id",), [(UUID, 296), (UUID, 7)]),
+        ("1,tt0114709,4,1147880044\n2,tt0000007,3,1147880045\n", ("movie_id",), [(1, "tt0114709"), (2, "tt0000007")]),
+        ('a@b.org,"x, y",4,1147880044\nc@d.org,007,3,1147880045\n', ("user_id",), [("c@d.org", 7)]),
+        (
+            "Ünal,Amélie,4,1147880044\n李,七人の侍,3,1147880045\n",
+            ("user_id", "movie_id"),
+            [("Ünal", "Amélie"), ("李", "七人の侍")],
+        ),
+        ("".join(f"{n},{n}X,3,1147880045\n{n},{n},3,1147880045\n" for n in range(12)), ("movie_id",), None),
     ],
 )
 def test_what_is_text_is_found_out(
