@@ -33,7 +33,9 @@ from reelstream.batch.tuning.search import Found, search
 from reelstream.errors import DamagedStore, HeldBack, MissingRequirement
 from reelstream.settings import Settings
 from reelstream.store import models, run_files, version_history
+from reelstream.store.dismissed import DismissedStore
 from reelstream.store.forget import from_version
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.locks import exclusive
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.rating_rows import latest
@@ -103,7 +105,8 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
 
     report.step("top-N tables")  # 4
     name, path, model_path = published.new_version()
-    titles = MoviesStore(settings.warehouse).titles()
+    titles, hidden = MoviesStore(settings.warehouse).titles(), HiddenMovies(settings.warehouse).ids()
+    dismissed = DismissedStore(settings.warehouse)
     try:
         users = user_lists(
             factors.user_ids,
@@ -115,12 +118,16 @@ def _refit(settings: Settings, report: _Report, force: bool) -> Version:
             source="refit",
             version=name,
             as_of=as_of,
+            hidden=hidden,
+            dismissed=dismissed.now().of(factors.user_ids),
         )
         published.write_tables(
             path,
             users=users,
-            similar=similar_lists(factors, titles, n=settings.top_n, version=name),
-            popular=popular_list(factors, titles, n=max(POPULAR_ROWS, settings.top_n), version=name, as_of=as_of),
+            similar=similar_lists(factors, titles, n=settings.top_n, version=name, hidden=hidden),
+            popular=popular_list(
+                factors, titles, n=max(POPULAR_ROWS, settings.top_n), version=name, as_of=as_of, hidden=hidden
+            ),
         )
         info = {
             "engine": settings.engine,
@@ -212,16 +219,26 @@ def _catch_up(
     name: str,
 ) -> None:
     """Folds in who rated since `data` was read, and leaves out who asked to be forgotten since."""
-    fold_in, updates = FoldIn(factors), Updates(paths[0])
+    fold_in, updates, dismissed = FoldIn(factors), Updates(paths[0]), DismissedStore(settings.warehouse)
     while True:
         state = store.state()
         forgotten = store.forgotten(state).values()
         from_version(*paths, [one.user_id for one in forgotten if one.batch > data.state.batch])
-        touched = np.unique(store.read(columns=["user_id"], after_batch=data.state.batch)["user_id"].to_numpy())
+        raters = store.read(columns=["user_id"], after_batch=data.state.batch)["user_id"].to_numpy()
+        touched = np.union1d(raters, dismissed.users_since(data.state.batch))
         if len(touched):
             history = rating_arrays(touched, latest(store.read(user_ids=touched.tolist())))
-            now = datetime.now(UTC)
-            lists = folded_lists(touched, history, fold_in, titles, n=settings.top_n, version=name, as_of=now)
+            lists = folded_lists(
+                touched,
+                history,
+                fold_in,
+                titles,
+                n=settings.top_n,
+                version=name,
+                as_of=datetime.now(UTC),
+                hidden=HiddenMovies(settings.warehouse).ids(),
+                dismissed=dismissed.now().of(touched),
+            )
             updates.append(lists, state.batch)
         if store.state().forgotten == state.forgotten:  # else someone asked while the lists were written
             return

@@ -37,7 +37,7 @@ from reelstream.store.ratings import RatingsStore
 from tests.crash.audit import audit
 from tests.crash.points import Crashes, crashes
 
-WRONG = ("lost", "twice", "miscounted", "files_with_forgotten", "users_without_list")
+WRONG = ("lost", "twice", "miscounted", "files_with_forgotten", "users_without_list", "shown_again")
 
 
 def main() -> None:
@@ -76,6 +76,7 @@ def at_points(settings: Settings, points: Sequence[str], times: int) -> Figures:
         "forgotten": len(crash.ledger.forgotten),
         "files_with_forgotten": found.left,
         "users_without_list": found.without_list,
+        "shown_again": found.shown_again,
     }
 
 

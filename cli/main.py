@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from reelstream import __version__
+from reelstream.cli.dismiss import dismiss
 from reelstream.cli.evaluate import evaluate
 from reelstream.cli.exit_codes import BAD_ROWS
 from reelstream.cli.forget import forget
@@ -244,6 +245,7 @@ def rate(
     rating.show(rating.rate(settings, given[0], given[1:], count), waited=count > 0, as_json=as_json)
 
 
+app.command()(dismiss)
 app.command()(forget)
 app.command()(sql)
 app.command("serve")(serve_alone)

@@ -44,7 +44,8 @@ def sql(
 ) -> None:
     """Ask the tables by SQL (DuckDB): one consistent version, read-only, and nothing but these tables in reach.
 
-    Tables: ratings, recommendations, "similar" (with quotes, as it is a word of SQL), movies, models, rejects, quality.
+    Tables: ratings, recommendations, "similar" (with quotes, as it is a word of SQL), movies, hidden, dismissed, models,
+    rejects, quality.
 
     Examples: `reelstream sql "SELECT * FROM recommendations WHERE user_id = 42"` ·
     `reelstream sql "FROM ratings" --format parquet --output ratings.parquet` · `reelstream sql`

@@ -20,7 +20,7 @@ from kafka.partitioner import Partitioner
 from kafka.partitioner.default import murmur2
 
 from reelstream.errors import BrokerUnavailable, UsageError
-from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.events import AnyEvent, DismissEvent, ForgetEvent, RatingEvent
 from reelstream.ids import Id, number_of
 from reelstream.kafka_io.connection import CONNECT_TIMEOUT_MS, connect
 from reelstream.kafka_io.properties import kafka_python_options
@@ -162,6 +162,14 @@ class RatingProducer:
             [RatingEvent(user_id, movie_id, _float(stars), times[movie_id]) for movie_id, stars in ratings]
         )
 
+    def dismiss_live(
+        self, user_id: Id, movies: Sequence[tuple[Id, bool]], stored_ms: Mapping[int, int] = MappingProxyType({})
+    ) -> list[tuple[int, int]]:
+        """The same for (movie id, whether it is dismissed or that is taken back); stored_ms: `DismissedStore.changed_at_ms`."""
+        now_ms = time.time_ns() // 1_000_000
+        times = {movie_id: max(now_ms, stored_ms.get(number_of(movie_id), -1) + 1) for movie_id, _ in movies}
+        return self._send_now([DismissEvent(user_id, movie_id, is_so, times[movie_id]) for movie_id, is_so in movies])
+
     def forget(self, user_id: Id) -> ForgetEvent:
         """Sends that all of the user's ratings up to now are to be forgotten; returns the event, acknowledged.
 
@@ -171,7 +179,7 @@ class RatingProducer:
         self._send_now([event])
         return event
 
-    def _send_now(self, events: Sequence[RatingEvent | ForgetEvent]) -> list[tuple[int, int]]:
+    def _send_now(self, events: Sequence[AnyEvent]) -> list[tuple[int, int]]:
         try:
             futures = [self._kafka.send(self.topic, event.to_json(), event.key()) for event in events]
             with suppress(KafkaError):  # see `flush`

@@ -7,10 +7,13 @@ Next: `reelstream.producer.send` sends them; `reelstream.stream.parse` reads pla
     {"v": 1, "user_id": 1, "movie_id": 296, "rating": 5.0, "rated_at": 1147880044000}
     {"v": 1, "action": "unrate", "user_id": 1, "movie_id": 296, "rated_at": 1147880045000}
     {"v": 1, "action": "forget", "user_id": 1, "rated_at": 1147880046000}
+    {"v": 1, "action": "dismiss", "user_id": 1, "movie_id": 296, "rated_at": 1147880047000}
+    {"v": 1, "action": "hide", "movie_id": 296, "rated_at": 1147880048000}
 
-The second takes the rating back, the third has everything forgotten that the user rated up to then. `rated_at` is in
-milliseconds since 1970-01-01 UTC. An id is an integer or a text, see `reelstream.ids`. Other fields are ignored, so that a
-producer may add its own.
+The second takes the rating back, the third has everything forgotten that the user rated up to then. The fourth is no
+rating: the user is not interested in the movie, until `undismiss`. The fifth hides the movie from everybody, until `show`.
+`rated_at` is in milliseconds since 1970-01-01 UTC. An id is an integer or a text, see `reelstream.ids`. Other fields are
+ignored, so that a producer may add its own.
 """
 
 from __future__ import annotations
@@ -39,6 +42,10 @@ FIELDS = {
     "rate": ("v", "user_id", "movie_id", "rating", "rated_at"),
     "unrate": ("v", "user_id", "movie_id", "rated_at"),
     "forget": ("v", "user_id", "rated_at"),
+    "dismiss": ("v", "user_id", "movie_id", "rated_at"),
+    "undismiss": ("v", "user_id", "movie_id", "rated_at"),
+    "hide": ("v", "movie_id", "rated_at"),
+    "show": ("v", "movie_id", "rated_at"),
 }
 """What an event of each `action` needs; without an action it is a rating."""
 
@@ -51,7 +58,7 @@ REASONS = {
     "not_utf8": "bytes that are not UTF-8",
     "not_json": "not a JSON object",
     "unknown_version": f"`v` is not {EVENT_VERSION}",
-    "unknown_action": "`action` is not `rate`, `unrate` or `forget`",
+    "unknown_action": "`action` is not `rate`, `unrate`, `forget`, `dismiss`, `undismiss`, `hide` or `show`",
     "missing_field": "one of `v, user_id, movie_id, rating, rated_at` is missing or null, and the action needs it",
     "wrong_type": "one of these fields has another JSON type, an integer is beyond 64 bits, or an id is text where the "
     "warehouse's are integers",
@@ -113,7 +120,48 @@ class ForgetEvent:
         return f'{{"v":{EVENT_VERSION},"action":"forget","user_id":{user_id},"rated_at":{self.rated_at_ms}}}'.encode()
 
 
-Event = TypeVar("Event", RatingEvent, ForgetEvent)
+@dataclass(frozen=True, slots=True)
+class DismissEvent:
+    """The user is not interested in the movie, or takes that back."""
+
+    user_id: Id
+    movie_id: Id
+    dismissed: bool
+    rated_at_ms: int
+
+    def key(self) -> bytes:
+        return str(self.user_id).encode()
+
+    def to_json(self) -> bytes:
+        action = "dismiss" if self.dismissed else "undismiss"
+        return (
+            f'{{"v":{EVENT_VERSION},"action":"{action}","user_id":{json.dumps(self.user_id)},'
+            f'"movie_id":{json.dumps(self.movie_id)},"rated_at":{self.rated_at_ms}}}'
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class HideEvent:
+    """No list has the movie from now on, or lists may have it again."""
+
+    movie_id: Id
+    hidden: bool
+    rated_at_ms: int
+
+    def key(self) -> bytes:
+        """One movie's events share a key, hence an order."""
+        return str(self.movie_id).encode()
+
+    def to_json(self) -> bytes:
+        action = "hide" if self.hidden else "show"
+        movie_id = json.dumps(self.movie_id)
+        return (
+            f'{{"v":{EVENT_VERSION},"action":"{action}","movie_id":{movie_id},"rated_at":{self.rated_at_ms}}}'.encode()
+        )
+
+
+AnyEvent = RatingEvent | ForgetEvent | DismissEvent | HideEvent
+Event = TypeVar("Event", RatingEvent, ForgetEvent, DismissEvent, HideEvent)
 
 
 def is_id(text: str) -> bool:
@@ -126,9 +174,8 @@ def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) ->
 
     Raises BadRating with the same reason that the stream would reject it with.
     """
-    check_id("user_id", event.user_id)
-    if isinstance(event, RatingEvent):
-        check_id("movie_id", event.movie_id)
+    for name in ("user_id", "movie_id"):
+        check_id(name, getattr(event, name, 0))
     if isinstance(event, RatingEvent) and event.rating is not None:
         if not math.isfinite(event.rating):
             raise BadRating("nan", f"rating {event.rating} is not a number")
@@ -139,7 +186,7 @@ def check(event: Event, *, rating_min: float, rating_max: float, now_ms: int) ->
     return event
 
 
-def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) -> RatingEvent | ForgetEvent:
+def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) -> AnyEvent:
     """Decodes and checks one record's value.
 
     Raises BadRating; its `reason` is a key of REASONS.
@@ -182,6 +229,12 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
     if action == "forget":
         forget = ForgetEvent(fields["user_id"], fields["rated_at"])
         return check(forget, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
+    if action in ("dismiss", "undismiss"):
+        dismiss = DismissEvent(fields["user_id"], fields["movie_id"], action == "dismiss", fields["rated_at"])
+        return check(dismiss, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
+    if action in ("hide", "show"):
+        hide = HideEvent(fields["movie_id"], action == "hide", fields["rated_at"])
+        return check(hide, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
     rating = float(fields["rating"]) if action == "rate" else None
     event = RatingEvent(fields["user_id"], fields["movie_id"], rating, fields["rated_at"])
     return check(event, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)

@@ -16,6 +16,10 @@ FAILPOINTS = (
     # any command: a file is complete, but not yet at its place
     "table-aside",
     "pointer-aside",
+    # a micro-batch that hides or dismisses movies
+    "hidden-stored",
+    "dismissed-written",
+    "dismissed-stored",
     # a micro-batch
     "directory-written",
     "batch-written",

@@ -11,8 +11,9 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from reelstream.als.arrays import F32, I32, I64, Csr, ages_of
+from reelstream.als.arrays import F32, I32, I64, Csr, Mask, ages_of
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.list_scores import list_scores
@@ -20,6 +21,11 @@ from reelstream.als.top_n import popular, predict, similar_movies, top_n
 from reelstream.store.movies import Titles
 from reelstream.store.rating_rows import ages_in
 from reelstream.store.schemas import POPULAR, SIMILAR, USERS
+
+NO_MOVIES: I64 = np.empty(0, np.int64)
+Pairs = tuple[I64, I64]
+"""(row int64[L], movie_id int64[L]): movies of some users; row is the user's place among them."""
+NO_PAIRS: Pairs = (NO_MOVIES, NO_MOVIES)
 
 RatingArrays = tuple[I64, I64, F32, I32]
 """(row int64[L] ascending, movie_id int64[L], rating float32[L], ages int32[L]) of some users' ratings, one a (row, movie):
@@ -43,15 +49,25 @@ def user_lists(
     source: str,
     version: str,
     as_of: datetime,
+    hidden: I64 = NO_MOVIES,
+    dismissed: Pairs = NO_PAIRS,
 ) -> pa.Table:
     """The best n unseen movies of each user, as rows of USERS sorted by user, then rank.
 
     user_ids int64[R]; vectors are the users' (bias float32[R], rating factors float32[R, Kr], ranking factors
     float32[R, K]); seen holds the positions in `factors.movie_ids` that each of the R users has rated.
+    hidden: int64[H] ids of movies that are on no list; dismissed: what each of the R users has dismissed.
     """
     bias, rating, ranking = vectors
     by = list_scores(ranking, seen, factors)
-    positions, scores = top_n(by.vectors, factors.ranking_movie, seen, n, extra=by.extra)  # [R, n], [R, n]
+    positions, scores = top_n(
+        by.vectors,
+        factors.ranking_movie,
+        _with(seen, dismissed, factors),
+        n,
+        extra=by.extra,
+        left_out=factors.movie_mask(hidden),
+    )  # [R, n], [R, n]
     row, rank = np.nonzero(positions >= 0)  # [L], [L]
     position = positions[row, rank]
     movie_ids = factors.movie_ids[position]
@@ -78,11 +94,14 @@ def folded_lists(
     n: int,
     version: str,
     as_of: datetime,
+    hidden: I64 = NO_MOVIES,
+    dismissed: Pairs = NO_PAIRS,
 ) -> pa.Table:
     """Fresh lists of users whose factors are solved from their ratings now, as rows of USERS with source "fold_in".
 
     user_ids int64[R] ascending; history has their ratings. Ratings of movies that the version does not know do not count;
-    a user with no other, be it that all were taken back, has the popular list with source "popular".
+    a user with no other, be it that all were taken back, has the popular list with source "popular". hidden, dismissed: see
+    `user_lists`.
     """
     factors = fold_in.factors
     seen = known_ratings(history, factors, len(user_ids))
@@ -98,16 +117,51 @@ def folded_lists(
         source="fold_in",
         version=version,
         as_of=as_of,
+        hidden=hidden,
+        dismissed=dismissed,
     )
     if rated.all():
         return lists
     lists = lists.filter(pa.array(np.isin(lists["user_id"].to_numpy(), user_ids[rated])))
-    listed = popular_list(factors, titles, n=n, version=version, as_of=as_of)
-    unknown = user_ids[~rated]
+    unknown = np.flatnonzero(~rated)  # [U]
+    row, movie_id = dismissed
+    most = int(np.bincount(row[~rated[row]], minlength=1).max())
+    listed = popular_list(factors, titles, n=n + most, version=version, as_of=as_of, hidden=hidden)
     each = listed.take(np.tile(np.arange(len(listed)), len(unknown)))
-    each = each.append_column("user_id", pa.array(np.repeat(unknown, len(listed))))
+    each = each.append_column("user_id", pa.array(np.repeat(user_ids[unknown], len(listed))))
     each = each.append_column("source", pa.repeat("popular", len(each))).select(USERS.names).cast(USERS)
+    if most:
+        away = set(zip(user_ids[row].tolist(), movie_id.tolist(), strict=True))
+        pairs = zip(each["user_id"].to_pylist(), each["movie_id"].to_pylist(), strict=True)
+        each = renumbered_rows(each, np.array([pair not in away for pair in pairs], np.bool_))
+        each = each.filter(pc.less_equal(each["rank"], n))
     return pa.concat_tables([lists, each]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+
+def renumbered_rows(table: pa.Table, kept: Mask, *, of: str = "user_id") -> pa.Table:
+    """The rows of lists where kept bool[R] is true, each list with ranks from 1 on. of: the column that tells whose a list
+    is; its rows stand together, in order."""
+    if kept.all():
+        return table
+    table = table.filter(pa.array(kept))
+    owner = table[of].to_numpy()  # [R]
+    begins = np.flatnonzero(np.diff(owner, prepend=owner[:1] - 1) != 0)  # [lists]
+    rank = np.arange(len(owner)) - np.repeat(begins, np.diff(begins, append=len(owner))) + 1
+    at = table.schema.get_field_index("rank")
+    return table.set_column(at, table.schema.field(at), pa.array(rank.astype(np.int32)))
+
+
+def _with(seen: Csr, dismissed: Pairs, factors: Factors) -> Csr:
+    """What each row may not have: what it has rated, and what it has dismissed. Values and ages do not count."""
+    row, movie_id = dismissed
+    position = factors.movie_index(movie_id)
+    row, position = row[position >= 0], position[position >= 0]
+    if not len(row):
+        return seen
+    rows = np.concatenate([np.repeat(np.arange(seen.n_rows), seen.counts()), row])
+    order = np.argsort(rows, kind="stable")
+    indices = np.concatenate([seen.indices, position])[order]
+    return Csr.from_rows(rows[order], indices, np.zeros(len(indices), np.float32), seen.n_rows)
 
 
 def known_ratings(history: RatingArrays, factors: Factors, n_rows: int) -> Csr:
@@ -121,14 +175,19 @@ def known_ratings(history: RatingArrays, factors: Factors, n_rows: int) -> Csr:
     return Csr.from_rows(row, position, rating, n_rows, ages)
 
 
-def similar_lists(factors: Factors, titles: Titles, *, n: int, version: str) -> pa.Table:
-    """The n movies nearest to each movie by the cosine of their ranking factors, as rows of SIMILAR."""
-    return similar_of(factors, factors.movie_ids, titles, n=n, version=version)
+def similar_lists(factors: Factors, titles: Titles, *, n: int, version: str, hidden: I64 = NO_MOVIES) -> pa.Table:
+    """The n movies nearest to each movie by the cosine of their ranking factors, as rows of SIMILAR; without those with
+    the ids `hidden`."""
+    return similar_of(factors, factors.movie_ids, titles, n=n, version=version, hidden=hidden)
 
 
-def similar_of(factors: Factors, of: np.ndarray, titles: Titles, *, n: int, version: str) -> pa.Table:
+def similar_of(
+    factors: Factors, of: np.ndarray, titles: Titles, *, n: int, version: str, hidden: I64 = NO_MOVIES
+) -> pa.Table:
     """The same for some movies: int64[R] ids, each in the factors. Costs R × M, not M × M."""
-    positions, scores = similar_movies(factors.ranking_movie, n, of=factors.movie_index(of))  # [R, n], [R, n]
+    positions, scores = similar_movies(
+        factors.ranking_movie, n, of=factors.movie_index(of), left_out=factors.movie_mask(hidden)
+    )  # [R, n], [R, n]
     row, rank = np.nonzero(positions >= 0)
     movie_ids = factors.movie_ids[positions[row, rank]]
     return _table(
@@ -142,9 +201,11 @@ def similar_of(factors: Factors, of: np.ndarray, titles: Titles, *, n: int, vers
     )
 
 
-def popular_list(factors: Factors, titles: Titles, *, n: int, version: str, as_of: datetime) -> pa.Table:
-    """The n most popular movies, as rows of POPULAR: the list of a user with no rating."""
-    positions, scores = popular(factors, n)  # [n], [n]
+def popular_list(
+    factors: Factors, titles: Titles, *, n: int, version: str, as_of: datetime, hidden: I64 = NO_MOVIES
+) -> pa.Table:
+    """The n most popular movies that are not `hidden`, as rows of POPULAR: the list of a user with no rating."""
+    positions, scores = popular(factors, n, left_out=factors.movie_mask(hidden))  # [n], [n]
     movie_ids = factors.movie_ids[positions]
     nobody = np.zeros((len(positions), factors.rating_user.shape[1]), np.float32)
     return _table(

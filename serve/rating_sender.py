@@ -15,6 +15,7 @@ from reelstream.events import RatingEvent, check
 from reelstream.ids import Id, number_of
 from reelstream.producer.rating_producer import RatingProducer, rating_producer
 from reelstream.settings import Settings
+from reelstream.store.dismissed import DismissedStore
 from reelstream.store.ratings import RatingsStore
 
 DELIVERY_TIMEOUT_S = 10.0
@@ -30,6 +31,7 @@ class RatingSender:
     def __init__(self, settings: Settings, address: Callable[[], str]) -> None:
         self._settings = settings
         self._store = RatingsStore(settings.warehouse)
+        self._dismissed = DismissedStore(settings.warehouse)
         self._address = address
         self._lock = threading.Lock()
         self._producer: RatingProducer | None = None
@@ -46,18 +48,28 @@ class RatingSender:
         stored_ms: dict[int, int] = {}
         with suppress(DamagedStore):  # a rating can be given all the same
             stored_ms = self._store.rated_at_ms(number_of(user_id))
-        producer = self._connected()
-        try:
-            return producer.rate_live(user_id, ratings, stored_ms)
-        except BrokerUnavailable:
-            self._forget(producer)
-            raise
+        return self._send(lambda producer: producer.rate_live(user_id, ratings, stored_ms))
+
+    def dismiss(self, user_id: Id, movies: Sequence[tuple[Id, bool]]) -> list[tuple[int, int]]:
+        """The same for (movie_id, whether it is dismissed or that is taken back)."""
+        stored_ms: dict[int, int] = {}
+        with suppress(DamagedStore):
+            stored_ms = self._dismissed.changed_at_ms(number_of(user_id))
+        return self._send(lambda producer: producer.dismiss_live(user_id, movies, stored_ms))
 
     def close(self) -> None:
         with self._lock:
             producer, self._producer = self._producer, None
         if producer is not None:
             producer.close()
+
+    def _send(self, send: Callable[[RatingProducer], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+        producer = self._connected()
+        try:
+            return send(producer)
+        except BrokerUnavailable:
+            self._forget(producer)
+            raise
 
     def _connected(self) -> RatingProducer:
         with self._lock:

@@ -118,6 +118,43 @@ class SurprisingRating(Movie):
 class MovieFacts(Movie):
     n_ratings: int
     mean_rating: float | None
+    hidden: bool = Field(description="Whether no list has it.")
+
+
+class Dismissed(BaseModel):
+    """Kafka has it; the next list of the user counts it."""
+
+    user_id: int | str
+    movie_id: int | str
+    dismissed: bool
+    partition: int
+    offset: int
+
+
+class DismissedMovie(Movie):
+    dismissed_at: datetime | None = Field(description="Null where it is acknowledged and not in the store yet.")
+
+
+class DismissedMovies(BaseModel):
+    user_id: int | str
+    movies: list[DismissedMovie]
+
+
+class HiddenMovie(BaseModel):
+    movie_id: int | str = Field(examples=[296])
+    title: str | None = Field(examples=["Pulp Fiction (1994)"])
+    hidden_at: datetime
+
+
+class HiddenMovies(BaseModel):
+    movies: list[HiddenMovie]
+
+
+class Visibility(BaseModel):
+    """From the next answer on."""
+
+    movie_id: int | str
+    hidden: bool
 
 
 class FromModel(BaseModel):

@@ -21,6 +21,7 @@ from reelstream.ids import Id, number_of
 from reelstream.serve.acknowledged import AcknowledgedRatings
 from reelstream.settings import Settings
 from reelstream.store import id_texts
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.id_texts import USER
 
 Json = dict[str, Any]
@@ -135,6 +136,22 @@ class Service:
             lambda now: {**origin(now, "popular"), "movies": rows_of(now, lists.popular(now, want), *shown)}
         )
 
+    def dismissed(self, user_id: Id) -> Json:
+        """What the user is not interested in, the newest first; also what was acknowledged a moment ago."""
+        user = number_of(user_id)
+        since = self.acknowledged.dismissed(user)
+
+        def look(now: Snapshot) -> list[Json]:
+            new = [{**facts(now, movie_id), "dismissed_at": None} for movie_id, is_so in since.items() if is_so]
+            stored = [one for one in movie_queries.dismissed(now, user) if one.movie_id not in since]
+            return new[::-1] + [{**facts(now, one.movie_id), "dismissed_at": one.dismissed_at} for one in stored]
+
+        return {"user_id": self.shown(user_id), "movies": self.ask(look)}
+
+    def hidden(self) -> list[Json]:
+        table = HiddenMovies(self.settings.warehouse).hidden()
+        return [as_plain(row) for row in self.ask(lambda now: movie_queries.hidden(now, table))]
+
     def _related(self, query: Callable[[Snapshot, int, int], Rows[Any]], movie_id: Id, n: int) -> Json:
         number = number_of(movie_id)
 
@@ -176,9 +193,9 @@ def reasons_of(now: Snapshot, because: Because, n: int) -> Json:
         **origin(now, "fold_in" if because.reasons else "popular"),
         "reasons": rows_of(now, because.reasons[:n], "rating", "part", "share", "next_part"),
         "others": {
-            "count": len(others),
-            "part": sum(one.part for one in others),
-            "share": sum(one.share for one in others),
+            "count": len(others) + because.hidden_count,
+            "part": sum(one.part for one in others) + because.hidden_part,
+            "share": sum(one.share for one in others) + because.hidden_share,
         },
     }
 

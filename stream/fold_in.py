@@ -18,11 +18,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reelstream.als.arrays import I64
 from reelstream.als.fold_in import FoldIn
 from reelstream.settings import Settings
 from reelstream.store import models, new_movies
+from reelstream.store.dismissed import DismissedStore
+from reelstream.store.hidden_movies import HiddenMovies, HideChange
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.rating_rows import already_in, in_order, latest
 from reelstream.store.ratings import RatingsStore
@@ -48,6 +51,7 @@ class Folded:
 
 
 NOTHING = Folded()
+NOBODY: I64 = np.empty(0, np.int64)
 
 
 class FoldInStage:
@@ -61,6 +65,8 @@ class FoldInStage:
         self._store = RatingsStore(settings.warehouse)
         self._recommendations = RecommendationsStore(settings.warehouse)
         self._movies = MoviesStore(settings.warehouse)
+        self._hidden = HiddenMovies(settings.warehouse)
+        self.dismissed = DismissedStore(settings.warehouse)
         self.quality = Quality(settings.warehouse)
         self._lock = threading.Lock()
         self._batch = self._store.state().batch
@@ -69,14 +75,30 @@ class FoldInStage:
         self._as_of = datetime.fromtimestamp(0, UTC)
         self._owed = np.empty(0, np.int64)  # users whose lists could not be written
 
-    def fold(self, ratings: pa.Table, batch: int) -> Folded:
-        """Adds a micro-batch that is in the store by now, scores it, and writes its users' lists.
+    def take(self, others: pa.Table, batch: int) -> I64:
+        """Stores the events of a micro-batch that hide or dismiss movies, in the columns of CHECKED; returns whose lists they
+        change, int64 ascending. The ratings store does not have the micro-batch yet."""
+        movie_id, rated_at_ms, action = (others[name].to_pylist() for name in ("movie_id", "rated_at_ms", "action"))
+        changes = zip(movie_id, action, rated_at_ms, strict=True)
+        hidden = [HideChange(movie, what == "hide", at) for movie, what, at in changes if what in ("hide", "show")]
+        if hidden:
+            self._hidden.apply(hidden)
+        dismissed = others.filter(pc.is_in(others["action"], pa.array(["dismiss", "undismiss"])))
+        columns = {name: dismissed[name] for name in ("user_id", "movie_id", "topic", "partition", "offset")}
+        rated_at = dismissed["rated_at_ms"].cast(pa.timestamp("ms", tz="UTC"))
+        self.dismissed.append(
+            pa.table({**columns, "dismissed": pc.equal(dismissed["action"], "dismiss"), "rated_at": rated_at}), batch
+        )
+        return np.unique(dismissed["user_id"].to_numpy())
+
+    def fold(self, ratings: pa.Table, batch: int, dismissers: I64 = NOBODY) -> Folded:
+        """Adds a micro-batch that is in the store by now, scores it, and writes the lists of its users and `dismissers`.
 
         Whatever fails here, the next `refresh` makes up for it.
         """
         with self._lock:
             user_id, movie_id = ratings["user_id"].to_numpy(), ratings["movie_id"].to_numpy()
-            users = np.unique(user_id)
+            users = np.union1d(user_id, dismissers)
             loaded = self._loaded
             before = self._history.of(users) if loaded else None
             self._history.append(ratings)
@@ -156,7 +178,8 @@ class FoldInStage:
         if factors is None:
             return False
         fold_in, new = FoldIn(factors), loaded.new_movies.movie_ids
-        similar = similar_of(factors, new, loaded.titles, n=self.settings.top_n, version=loaded.version.name)
+        n, hidden = self.settings.top_n, self._hidden.ids()
+        similar = similar_of(factors, new, loaded.titles, n=n, version=loaded.version.name, hidden=hidden)
         try:
             new_movies.save(loaded.version, factors, new, similar)
         except BaseException:
@@ -180,8 +203,9 @@ class FoldInStage:
             return self._history.of(user_ids)
 
     def _rated_since(self, batch: int) -> I64:
-        """The users with ratings in micro-batches after that one, ascending; and perhaps others."""
-        return np.unique(self._store.read(columns=["user_id"], after_batch=batch)["user_id"].to_numpy())
+        """The users with ratings or dismissals in micro-batches after that one, ascending; and perhaps others."""
+        raters = self._store.read(columns=["user_id"], after_batch=batch)["user_id"].to_numpy()
+        return np.union1d(raters, self.dismissed.users_since(batch))
 
     def _catch_up(self, loaded: _Loaded) -> None:
         """Has the transitions learn what has come since the refit read the ratings."""
@@ -208,6 +232,8 @@ class FoldInStage:
             n=self.settings.top_n,
             version=loaded.version.name,
             as_of=self._as_of,
+            hidden=self._hidden.ids(),
+            dismissed=self.dismissed.now().of(user_ids),
         )
 
 

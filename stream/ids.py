@@ -37,7 +37,8 @@ def new_ids(rows: pa.Table, decided: Mapping[str, bool], known: IdTexts) -> NewI
         good = pc.is_null(rows["reason"])
         texts = rows[column]
         if of not in is_text:
-            given = texts.filter(pc.and_(good, pc.invert(rows["forget"])))
+            rated = pc.and_(pc.invert(rows["forget"]), pc.is_null(rows["action"]))
+            given = texts.filter(pc.and_(good, rated))
             if len(given):
                 is_text[of] = given.null_count == 0
         if of not in is_text or (not is_text[of] and texts.null_count == len(texts)):

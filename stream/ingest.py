@@ -18,7 +18,7 @@ from reelstream.store.rating_rows import next_offsets, not_yet_in
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.stream.clocks import NONE_AHEAD, Ahead, ahead_of_records, waited_s
-from reelstream.stream.fold_in import NOTHING, Folded, FoldInStage
+from reelstream.stream.fold_in import NOBODY, NOTHING, Folded, FoldInStage
 from reelstream.stream.ids import new_ids
 from reelstream.stream.parse import check
 
@@ -59,11 +59,13 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     1. read: Spark reads and parses the records; the rows come here as Arrow, and what is no plain rating is checked here
     2. leave out what the store has already (Kafka and Spark deliver at least once), and turn away what a user who
        asked to be forgotten had rated before
-    3. store: directories written, then the pointer moved; from here on the events are in, whatever happens
+    3. store: movies hidden or dismissed, then directories written, then the pointer moved; from here on the events are in,
+       whatever happens
     4. score the ratings by the models that have not seen them
     5. fold in: the touched users' lists, readable at once
 
-    A crash before the pointer moves leaves no trace that counts; one after it leaves users to fold in, which the
+    A crash before the pointer moves leaves no trace that counts, but for movies hidden or dismissed: these events come once
+    more then, and change nothing. One after it leaves users to fold in, which the
     next start does, as `updates/` knows up to which micro-batch it has come.
     """
     began_s, started = time.time(), time.perf_counter()
@@ -79,16 +81,19 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     rows, text_ids, ids = new_ids(rows, before.text_ids, store.ids.now())
     forget = requests(rows)
     good = pc.is_null(rows["reason"])
-    rated = rows.filter(pc.and_(good, pc.invert(rows["forget"])))
+    rated = rows.filter(pc.and_(good, pc.and_(pc.invert(rows["forget"]), pc.is_null(rows["action"]))))
     ahead = ahead_of_records(rated["rated_at_ms"].to_numpy(), rated["received_at_ms"].to_numpy())
     ratings = as_ratings(rated)
     rejects = as_rejects(rows.filter(pc.invert(good)))
-    state = store.append(ratings, rejects, next_offsets(rows), forget, text_ids=text_ids, ids=ids)
+    others = rows.filter(pc.and_(good, pc.is_valid(rows["action"])))
+    dismissers = fold_in.take(others, before.batch + 1) if others.num_rows else NOBODY
+    ends = next_offsets(rows)
+    state = store.append(ratings, rejects, ends, forget, others=others.num_rows, text_ids=text_ids, ids=ids)
     stored = time.perf_counter()
     if forget:
         fold_in.forget(state.forgetting)  # the store's may be done by now, in the files
-    folded = fold_in.fold(ratings, state.batch)
-    accepted = ratings.num_rows + len(forget)
+    folded = fold_in.fold(ratings, state.batch, dismissers)
+    accepted = ratings.num_rows + len(forget) + others.num_rows
     return BatchReport(
         state,
         accepted,

@@ -38,6 +38,7 @@ class Maintenance:
             self._forget,
             self._fold_in_movies,
             fold_in.compact,
+            fold_in.dismissed.compact,
             fold_in.quality.flush,
             store.compact,
         )

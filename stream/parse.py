@@ -2,8 +2,8 @@
 
 In: a DataFrame with Kafka's columns (value, topic, partition, offset, timestamp). Out: a table in the columns of
 CHECKED; `reason` is null where the event keeps the contract of `reelstream.events`, and so are `detail` and `raw`, unless an
-id is text: then `raw` is there, beside its number. A good event with a null rating takes one back; one with `forget`
-has no movie either. Next: `reelstream.stream.ids`.
+id is text: then `raw` is there, beside its number. A good event with a null rating takes one back, unless it has an
+`action`; one with `forget` has no movie either. Next: `reelstream.stream.ids`.
 
 Spark reads plain ratings, which nearly all events are, on all cores and with few expressions: each micro-batch plans
 them anew. `reelstream.events` decides on the rest, so there is one place that tells why an event is rejected.
@@ -20,7 +20,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from reelstream.errors import BadRating
-from reelstream.events import EVENT_VERSION, MAX_DIGITS, ForgetEvent, from_json
+from reelstream.events import EVENT_VERSION, MAX_DIGITS, DismissEvent, ForgetEvent, HideEvent, from_json
 from reelstream.ids import number_of
 from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNTIL_MS
 
@@ -42,6 +42,7 @@ PARSED = pa.schema(
 CHECKED = pa.schema(
     [
         ("forget", pa.bool_()),
+        ("action", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("user_text", pa.string()),
@@ -49,6 +50,7 @@ CHECKED = pa.schema(
         *PARSED,
     ]
 )
+"""`action` is that of an event about a movie that is no rating: `dismiss`, `undismiss`, `hide` or `show`."""
 MAX_DETAIL = 200
 """Characters."""
 _FIELDS = "v BIGINT, action STRING, user_id BIGINT, movie_id BIGINT, rating DOUBLE, rated_at BIGINT, _corrupt STRING"
@@ -90,7 +92,14 @@ def check(rows: pa.Table, *, rating_min: float, rating_max: float) -> pa.Table:
     plain = rows.filter(pc.invert(is_open))
     n = plain.num_rows
     none = pa.nulls(n, pa.string())
-    columns = {"forget": pa.repeat(False, n), "reason": none, "detail": none, "user_text": none, "movie_text": none}
+    columns = {
+        "forget": pa.repeat(False, n),
+        "action": none,
+        "reason": none,
+        "detail": none,
+        "user_text": none,
+        "movie_text": none,
+    }
     checked = pa.table({**columns, **{name: plain[name] for name in PARSED.names}}).cast(CHECKED)
     if n == rows.num_rows:
         return checked
@@ -106,15 +115,17 @@ def _read(row: dict[str, Any], rating_min: float, rating_max: float) -> dict[str
         event = from_json(raw or b"", rating_min=rating_min, rating_max=rating_max, now_ms=row["received_at_ms"])
     except BadRating as bad:
         return {"forget": False, "reason": bad.reason, "detail": bad.detail[:MAX_DETAIL], "raw": raw, **place}
-    ids = (
-        {"user": event.user_id} if isinstance(event, ForgetEvent) else {"user": event.user_id, "movie": event.movie_id}
-    )
+    ids = {of: getattr(event, f"{of}_id") for of in ("user", "movie") if hasattr(event, f"{of}_id")}
     texts = {f"{of}_text": own for of, own in ids.items() if isinstance(own, str)}
     fields = {f"{of}_id": number_of(own) for of, own in ids.items()} | {"rated_at_ms": event.rated_at_ms, **place}
     if texts:  # whether the warehouse takes them is to be seen
         fields |= {"raw": raw, **texts}
     if isinstance(event, ForgetEvent):
         return {"forget": True, **fields}
+    if isinstance(event, DismissEvent):
+        return {"forget": False, "action": "dismiss" if event.dismissed else "undismiss", **fields}
+    if isinstance(event, HideEvent):
+        return {"forget": False, "action": "hide" if event.hidden else "show", **fields}
     return {"forget": False, "rating": event.rating, **fields}
 
 

@@ -284,9 +284,11 @@ def test_decisions_are_short_and_numbered() -> None:
 
 def test_the_events_of_the_readme_keep_the_contract() -> None:
     events = [line for block in blocks("README.md", "json") for line in block.splitlines()]
-    assert len(events) == 3
-    for event in events:
-        assert from_json(event.encode(), rating_min=0.5, rating_max=5.0, now_ms=1_800_000_000_000).user_id == 42
+    assert len(events) == 5
+    for text in events:
+        event = from_json(text.encode(), rating_min=0.5, rating_max=5.0, now_ms=1_800_000_000_000)
+        assert getattr(event, "user_id", 42) == 42
+        assert getattr(event, "movie_id", 296) == 296
 
 
 def test_the_client_properties_of_the_readme_are_taken(tmp_path: Path) -> None:

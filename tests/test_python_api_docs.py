@@ -15,8 +15,11 @@ import pytest
 from reelstream.api.results import Rows
 from reelstream.batch.refit import refit
 from reelstream.settings import load
+from reelstream.store.dismissed import DismissedStore
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.movies import MoviesStore
 from tests.fixtures.camps import camps, fill
+from tests.fixtures.rows import dismissals
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "python-api.md").read_text("utf-8")
 FIRST, *EXAMPLES = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -32,6 +35,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     titles = [*NAMES, *(f"Movie {i} (199{i % 10})" for i in range(38))]
     genres = ["Comedy|Drama" if i % 2 else "Drama" for i in range(40)]
     MoviesStore(directory).load(pa.table({"movie_id": IDS, "title": titles, "genres": genres}))
+    HiddenMovies(directory).set([1036], hidden=True)
+    DismissedStore(directory).append(dismissals((42, 1035, True, 1000)), 1)
     refit(load(warehouse=directory))
     return directory
 

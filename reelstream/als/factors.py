@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reelstream.als.arrays import F32, F64, I32, I64, Csr, index_of
+from reelstream.als.arrays import F32, F64, I32, I64, Csr, Mask, index_of
 from reelstream.als.transitions import Transitions
 from reelstream.errors import UsageError
 
@@ -229,6 +229,15 @@ class Factors:
     def movie_index(self, ids: I64) -> I64:
         """Positions in movie_ids, int64 in the shape of `ids`; -1 where unknown."""
         return index_of(self.movie_ids, ids)
+
+    def movie_mask(self, ids: I64) -> Mask | None:
+        """bool[M]: the movies with these ids; None where there is none of them."""
+        at = self.movie_index(ids)
+        if not (at >= 0).any():
+            return None
+        mask = np.zeros(len(self.movie_ids), np.bool_)
+        mask[at[at >= 0]] = True
+        return mask
 
 
 def _check_triples(user_id: NDArray[Any], movie_id: NDArray[Any], rating: NDArray[Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.arrays import F32, F64, I32, Csr, row_starts
+from reelstream.als.arrays import F32, F64, I32, Csr, Mask, row_starts
 from reelstream.als.transition_rule import (
     FADE,
     WINDOW,
@@ -74,8 +74,11 @@ def half_step(
     return out
 
 
-def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, extra: Csr | None = None) -> tuple[I32, F32]:
-    """The n movies with the highest product of each row, without those it has seen; of equal ones the lower first.
+def top_n(
+    ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, extra: Csr | None = None, left_out: Mask | None = None
+) -> tuple[I32, F32]:
+    """The n movies with the highest product of each row, without those it has seen or that are left out; of equal ones the
+    lower first.
 
     Shapes, dtypes and result as `top_n.top_n`; scores may differ from its in the last bits, as BLAS sums in another order.
     """
@@ -86,7 +89,8 @@ def top_n(ranking_user: F32, ranking_movie: F32, seen: Csr, n: int, extra: Csr |
         if extra is not None:
             at, more = extra.row(row)
             products[at] += more
-        left = np.setdiff1d(np.arange(len(ranking_movie)), seen.row(row)[0])  # [movies not seen], ascending
+        allowed = np.arange(len(ranking_movie)) if left_out is None else np.flatnonzero(~left_out)
+        left = np.setdiff1d(allowed, seen.row(row)[0])  # [movies not seen], ascending
         best = left[np.argsort(-products[left], kind="stable")[:n]]
         positions[row, : len(best)], scores[row, : len(best)] = best, products[best]
     return positions, scores

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.arrays import F32, I32, I64
+from reelstream.als.arrays import F32, I32, I64, Mask
 from reelstream.als.jit import jit
 
 _TILE = 128
@@ -29,6 +29,7 @@ def best_rows(
     places: I32,
     seen_indptr: I64,
     seen: I32,
+    left_out: Mask,
     positions: I32,
     scores: F32,
     start: int,
@@ -36,9 +37,10 @@ def best_rows(
 ) -> None:
     """Fills rows start to stop of positions and scores, both [R, n], best first; positions come filled with -1.
 
-    movies come with falling norms, and movie m stands for position places[m]. No score is above the product of the two
-    norms: a row is done at the first tile whose product is below the last score of its list (Teflioudi, Gemulla,
-    Mykytiuk, "LEMP: Fast Retrieval of Large Entries in a Matrix Product", SIGMOD 2015).
+    movies come with falling norms, and movie m stands for position places[m]. left_out: bool[M], positions that no row
+    may have. No score is above the product of the two norms: a row is done at the first tile whose product is below the
+    last score of its list (Teflioudi, Gemulla, Mykytiuk, "LEMP: Fast Retrieval of Large Entries in a Matrix Product",
+    SIGMOD 2015).
     """
     n_movies, n_factors = movies.shape
     n = positions.shape[1]
@@ -46,6 +48,7 @@ def best_rows(
     block = np.zeros((_ROWS, n_factors), np.float32)
     sums = np.zeros((4, _TILE), np.float32)
     hidden = np.zeros((_ROWS, n_movies), np.bool_)
+    hidden[:] = left_out
     filled = np.zeros(_ROWS, np.int64)
     for first in range(start, stop, _ROWS):
         n_rows = min(_ROWS, stop - first)
@@ -86,7 +89,7 @@ def best_rows(
                 break
         for r in range(n_rows):
             for s in range(seen_indptr[first + r], seen_indptr[first + r + 1]):
-                hidden[r, seen[s]] = False
+                hidden[r, seen[s]] = left_out[seen[s]]
 
 
 @jit
@@ -95,6 +98,7 @@ def add_extra(
     movies: F32,
     seen_indptr: I64,
     seen: I32,
+    left_out: Mask,
     extra_indptr: I64,
     extra: I32,
     extra_scores: F32,
@@ -114,7 +118,7 @@ def add_extra(
     for row in range(start, stop):
         first, end = extra_indptr[row], extra_indptr[row + 1]
         for e in range(first, end):
-            more[extra[e]] = extra_scores[e]
+            more[extra[e]] = np.float32(0) if left_out[extra[e]] else extra_scores[e]
         for s in range(seen_indptr[row], seen_indptr[row + 1]):
             more[seen[s]] = 0
         listed[:], before[:] = positions[row], scores[row]

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from reelstream.als import blocks, reference
-from reelstream.als.arrays import F32, F64, I32, I64, Csr
+from reelstream.als.arrays import F32, F64, I32, I64, Csr, Mask
 from reelstream.als.factors import Factors
 from reelstream.errors import UsageError
 
@@ -27,14 +27,15 @@ def top_n(
     n: int,
     *,
     extra: Csr | None = None,
+    left_out: Mask | None = None,
     threads: int | None = None,
 ) -> tuple[I32, F32]:
     """The n movies with the highest ranking_user · ranking_movie of each row, without those it has seen.
 
     ranking_user: float32[R, K]. ranking_movie: float32[M, K]. seen: R rows of positions to leave out, in any order; its
-    values do not count. Returns positions int32[R, n], best first and of equal scores the lower one first, and
-    scores float32[R, n]; where a row has fewer than n movies left, -1 and 0. A row's list is the same bit by bit alone
-    or among others, for any number of threads (None is one for each CPU).
+    values do not count. left_out: bool[M], positions that no row may have. Returns positions int32[R, n], best first and
+    of equal scores the lower one first, and scores float32[R, n]; where a row has fewer than n movies left, -1 and 0.
+    A row's list is the same bit by bit alone or among others, for any number of threads (None is one for each CPU).
     Raises UsageError if the shapes do not fit, n is negative or a position lies outside the movies.
     """
     n_rows, n_movies = len(ranking_user), len(ranking_movie)
@@ -44,9 +45,11 @@ def top_n(
         raise UsageError(
             f"top_n needs n ≥ 0 and a row of seen movies a user; got n {n}, {seen.n_rows} of {n_rows} rows."
         )
+    if left_out is not None and left_out.shape != (n_movies,):
+        raise UsageError(f"left_out is bool{list(left_out.shape)}; give one for each of the {n_movies} movies.")
     seen.check_columns(n_movies)
     if not find_spec("numba"):
-        return reference.top_n(ranking_user, ranking_movie, seen, n, extra)
+        return reference.top_n(ranking_user, ranking_movie, seen, n, extra, left_out)
     positions = np.full((n_rows, n), -1, np.int32)
     scores = np.zeros((n_rows, n), np.float32)
     if not n:
@@ -55,7 +58,8 @@ def top_n(
 
     by_position, by_norm, norms, places = _movies(ranking_movie)
     users = np.require(ranking_user, np.float32, ["C", "W"])
-    hidden = np.require(seen.indptr, np.int64, ["C", "W"]), np.require(seen.indices, np.int32, ["C", "W"])
+    away = np.zeros(n_movies, np.bool_) if left_out is None else np.require(left_out, np.bool_, ["C", "W"])
+    hidden = np.require(seen.indptr, np.int64, ["C", "W"]), np.require(seen.indices, np.int32, ["C", "W"]), away
     arrays = (users, np.linalg.norm(users, axis=1).astype(np.float32), by_norm, norms, places, *hidden)
     ends = np.arange(1, n_rows + 1) * ranking_movie.size
     blocks.run(lambda start, stop: scoring.best_rows(*arrays, positions, scores, start, stop), ends, threads, _WORTH)
@@ -87,17 +91,19 @@ def _movies(ranking_movie: F32) -> _Movies:
     return found
 
 
-def similar_movies(ranking_movie: F32, n: int, *, of: I64 | None = None, threads: int | None = None) -> tuple[I32, F32]:
+def similar_movies(
+    ranking_movie: F32, n: int, *, of: I64 | None = None, left_out: Mask | None = None, threads: int | None = None
+) -> tuple[I32, F32]:
     """The n other movies nearest to each movie by the cosine of their ranking factors.
 
-    ranking_movie: float32[M, K]. of: int64[R], positions of the movies asked about; None is all. Returns what `top_n`
-    returns, for R rows. A movie without factors (all 0) has cosine 0 to all.
+    ranking_movie: float32[M, K]. of: int64[R], positions of the movies asked about; None is all. left_out: see
+    `top_n`, which says what is returned, for R rows. A movie without factors (all 0) has cosine 0 to all.
     """
     itself = (np.arange(len(ranking_movie)) if of is None else of).astype(np.int32)  # [R]
     lengths = np.linalg.norm(ranking_movie, axis=1, keepdims=True)  # [M, 1]
     directions: F32 = (ranking_movie / np.where(lengths > 0, lengths, 1)).astype(np.float32)  # [M, K]
     seen = Csr(np.arange(len(itself) + 1, dtype=np.int64), itself, np.zeros(len(itself), np.float32))
-    return top_n(directions[itself], directions, seen, n, threads=threads)
+    return top_n(directions[itself], directions, seen, n, left_out=left_out, threads=threads)
 
 
 def predict(factors: Factors, user_bias: F32, rating_user: F32, positions: I64 | I32) -> F32:
@@ -116,9 +122,11 @@ def predict(factors: Factors, user_bias: F32, rating_user: F32, positions: I64 |
     return clipped
 
 
-def popular(factors: Factors, n: int) -> tuple[I32, F32]:
-    """The n most popular movies: positions int32[min(n, M)] and scores float32, the sum of their ratings."""
-    position = by_popularity(factors.movie_sums, factors.movie_counts)[: max(n, 0)]
+def popular(factors: Factors, n: int, *, left_out: Mask | None = None) -> tuple[I32, F32]:
+    """The n most popular movies: positions int32[n], or fewer where there are no more, and scores float32, the sum of
+    their ratings. left_out: see `top_n`."""
+    order = by_popularity(factors.movie_sums, factors.movie_counts)  # [M]
+    position = (order if left_out is None else order[~left_out[order]])[: max(n, 0)]
     return position.astype(np.int32), factors.movie_sums[position].astype(np.float32)
 
 

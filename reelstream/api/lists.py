@@ -11,16 +11,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
 
+from reelstream.als.arrays import I64
 from reelstream.als.fold_in import FoldedUsers
 from reelstream.als.list_scores import list_scores, mean_of
 from reelstream.api.movie_filter import Wanted
 from reelstream.api.published_lists import PublishedList
-from reelstream.api.ranking import Places, best_of, history_of, popular_of, predicted, refit_vectors
+from reelstream.api.ranking import Places, best_of, dismissed_by, history_of, popular_of, predicted, refit_vectors
 from reelstream.api.results import GroupRecommendation, PopularMovie, Recommendation, Rows
 from reelstream.api.snapshot import Snapshot
 from reelstream.api.user_ratings import StarsByMovie, StoredRatings
 from reelstream.errors import UsageError
+from reelstream.top_lists import NO_MOVIES
 
 
 def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recommendation]:
@@ -30,20 +33,21 @@ def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recomm
         return _computed(now, ratings, want)
     if (rows := published(now, ratings.user_id, want)) is not None:
         return rows
-    listed = now.lists.of(ratings.user_id)
+    listed = _listed(now, ratings.user_id)
     vectors = refit_vectors(now.factors, ratings.user_id) if listed and listed.source == "refit" else None
     if listed and vectors:
         history = history_of(now, ratings)
-        places = best_of(now, list_scores(vectors.ranking, history, now.factors), history.indices, want)
+        scores = list_scores(vectors.ranking, history, now.factors)
+        places = best_of(now, scores, history.indices, dismissed_by(now, ratings), want)
         return _placed(now, places, vectors, want, "refit", listed.as_of)
     if want.plain and listed and listed.source == "fold_in":
         return _going_on(now, ratings, want, listed)
-    return _popular(now, want) if want.plain and not ratings else _computed(now, ratings, want)
+    return _popular(now, ratings, want) if want.plain and not ratings else _computed(now, ratings, want)
 
 
 def published(now: Snapshot, user_id: int, want: Wanted) -> Rows[Recommendation] | None:
     """The places of the user's published list, from memory; None where it does not reach, or is not what is wanted."""
-    found = now.lists.of(user_id) if want.plain else None
+    found = _listed(now, user_id) if want.plain else None
     if found is None or (want.end > len(found.movie_ids) and found.goes_on):
         return None
     shown = slice(want.offset, want.end)
@@ -52,7 +56,8 @@ def published(now: Snapshot, user_id: int, want: Wanted) -> Rows[Recommendation]
 
 
 def recommend_to_group(now: Snapshot, members: Mapping[int, StarsByMovie], want: Wanted) -> Rows[GroupRecommendation]:
-    """The highest mean scores of the members who have rated a movie, without what any has rated. members: by user id."""
+    """The highest mean scores of the members who have rated a movie, without what any has rated or dismissed. members: by
+    user id."""
     if not members:
         raise UsageError("a list for a group needs at least one user.")
     histories = [history_of(now, ratings) for ratings in members.values()]
@@ -64,7 +69,9 @@ def recommend_to_group(now: Snapshot, members: Mapping[int, StarsByMovie], want:
     ]
     seen = np.unique(np.concatenate([history.indices for history in histories]))
     n_movies = len(now.factors.movie_ids)
-    places = best_of(now, mean_of(rated, n_movies), seen, want) if rated else popular_of(now, seen, want)
+    away = np.concatenate([dismissed_by(now, ratings) for ratings in members.values()])
+    scores = mean_of(rated, n_movies) if rated else None
+    places = best_of(now, scores, seen, away, want) if scores else popular_of(now, seen, away, want)
     stars = [predicted(now, one, places) for one in folded]  # members × [L]
     return Rows(
         GroupRecommendation(
@@ -80,15 +87,18 @@ def recommend_to_group(now: Snapshot, members: Mapping[int, StarsByMovie], want:
     )
 
 
-def popular(now: Snapshot, want: Wanted) -> Rows[PopularMovie]:
+def popular(now: Snapshot, want: Wanted, dismissed: I64 = NO_MOVIES) -> Rows[PopularMovie]:
     """The movies with the most stars in all: as published, or from the factors where that does not reach."""
-    if not want.filtered and not now.lists.more_popular(want.end):
-        shown = now.lists.popular.slice(want.offset, want.n)
+    published = now.lists.popular
+    listed = published.filter(pa.array(now.shown(published["movie_id"].to_numpy(), dismissed)))
+    reaches = want.end <= len(listed) or (len(listed) == len(published) and not now.lists.more_popular(want.end))
+    if not want.filtered and reaches:
+        shown = listed.slice(want.offset, want.n)
         names = ("movie_id", "score", "predicted_rating", "n_ratings")
         ids, scores, stars, counts = (shown[name].to_pylist() for name in names)
     else:
         nobody = history_of(now, {})
-        places = popular_of(now, nobody.indices, want)
+        places = popular_of(now, nobody.indices, dismissed, want)
         ids, scores = now.factors.movie_ids[places.positions].tolist(), places.scores.tolist()
         stars = predicted(now, now.fold_in.solve(nobody), places)
         counts = now.factors.movie_counts[places.positions].tolist()
@@ -100,9 +110,9 @@ def popular(now: Snapshot, want: Wanted) -> Rows[PopularMovie]:
     )
 
 
-def _popular(now: Snapshot, want: Wanted) -> Rows[Recommendation]:
-    """The same for somebody of whom nothing is known."""
-    movies = popular(now, want)
+def _popular(now: Snapshot, ratings: StoredRatings, want: Wanted) -> Rows[Recommendation]:
+    """The same for somebody of whom no rating is known."""
+    movies = popular(now, want, dismissed_by(now, ratings))
     return _rows(
         now,
         [movie.movie_id for movie in movies],
@@ -112,6 +122,14 @@ def _popular(now: Snapshot, want: Wanted) -> Rows[Recommendation]:
         "popular",
         now.version.as_of,
     )
+
+
+def _listed(now: Snapshot, user_id: int) -> PublishedList | None:
+    """The user's published list, without movies that were hidden or dismissed since."""
+    found, dismissed = now.lists.of(user_id), now.dismissed.of_user(user_id)["movie_id"]
+    if found is None or not (len(now.hidden) or len(dismissed)):
+        return found
+    return found.only(now.shown(found.movie_ids, dismissed))
 
 
 def _going_on(now: Snapshot, ratings: StoredRatings, want: Wanted, listed: PublishedList) -> Rows[Recommendation]:
@@ -125,12 +143,12 @@ def _going_on(now: Snapshot, ratings: StoredRatings, want: Wanted, listed: Publi
 
 def _computed(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recommendation]:
     history = history_of(now, ratings)
-    vectors, seen = now.fold_in.solve(history), history.indices
+    vectors, seen, dismissed = now.fold_in.solve(history), history.indices, dismissed_by(now, ratings)
     if len(seen):
-        places = best_of(now, list_scores(vectors.ranking, history, now.factors), seen, want)
+        places = best_of(now, list_scores(vectors.ranking, history, now.factors), seen, dismissed, want)
         source = "fold_in"
     else:
-        places, source = popular_of(now, seen, want), "popular"
+        places, source = popular_of(now, seen, dismissed, want), "popular"
     return _placed(now, places, vectors, want, source, datetime.now(UTC))
 
 

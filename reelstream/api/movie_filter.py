@@ -9,13 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reelstream.errors import BadRating, UsageError
 from reelstream.ids import MAX_ID, Id, check_id, number_of
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,32 @@ In: a `Snapshot`. Out: rows. Next: `reelstream.api.recommender` and `reelstream.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
+import pyarrow as pa
 
 from reelstream.als.arrays import Csr
 from reelstream.api.movie_filter import id_of
-from reelstream.api.results import Movie, NextMovie, Rows, SimilarMovie
+from reelstream.api.results import DismissedMovie, HiddenMovie, Movie, NextMovie, Rows, SimilarMovie
 from reelstream.api.snapshot import Snapshot
 from reelstream.errors import Unknown
 from reelstream.store import new_movies, pointer
+from reelstream.top_lists import similar_of
 
 
 def similar(now: Snapshot, movie_id: int, n: int) -> Rows[SimilarMovie]:
-    """The movies nearest to it, from the version's tables. Raises Unknown if the version does not know the movie."""
+    """The movies nearest to it, from the version's tables; where one of those is hidden now, from the factors. Raises
+    Unknown if the version does not know the movie."""
     path = now.version.path / "similar" / "part-0.parquet"
     table = pointer.read_table(path, where=("movie_id", [id_of(movie_id)]))
     table = table if table.num_rows else new_movies.read_similar(now.version, movie_id)
     if not table.num_rows:
         raise Unknown(f"movie {movie_id} has no rating that the current version has seen.")
+    if not now.shown(table["similar_movie_id"].to_numpy()).all():
+        titles, version = now.movies.titles, now.version.name
+        of = np.array([movie_id], np.int64)
+        table = similar_of(now.factors, of, titles, n=len(table), version=version, hidden=now.hidden)
     rows = now.movies.titles.put_into(table.slice(0, n), "similar_movie_id").to_pylist()
     return Rows(
         SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"]) for row in rows
@@ -36,6 +45,8 @@ def watched_next(now: Snapshot, movie_id: int, n: int) -> Rows[NextMovie]:
     zero = np.zeros(1, np.int32)
     just_rated = Csr(np.array([0, 1], np.int64), zero + np.int32(position), zero.astype(np.float32), zero)
     positions, scores = transitions.next_scores(just_rated, now.factors.movie_ids).row(0)
+    shown = now.shown(now.factors.movie_ids[positions])
+    positions, scores = positions[shown], scores[shown]
     best = np.argsort(-scores, kind="stable")[: max(n, 0)]
     ids = now.factors.movie_ids[positions[best]].tolist()
     return Rows(
@@ -57,9 +68,27 @@ def search(now: Snapshot, text: str, n: int) -> Rows[Movie]:
     return Rows(_movie(now, found.movie_id) for found in now.search.search(text, n))
 
 
+def hidden(now: Snapshot, table: pa.Table) -> Rows[HiddenMovie]:
+    """table: what `HiddenMovies.hidden` gives."""
+    rows = zip(table["movie_id"].to_pylist(), table["changed_at"].to_pylist(), strict=True)
+    return Rows(HiddenMovie(movie_id, now.title(movie_id), at) for movie_id, at in rows)
+
+
+def dismissed(now: Snapshot, user_id: int) -> Rows[DismissedMovie]:
+    """The movies that the user is not interested in, the newest first."""
+    rows = now.dismissed.of_user(user_id)
+    rows = rows[np.argsort(-rows["rated_at"], kind="stable")]
+    return Rows(
+        DismissedMovie(movie_id, now.title(movie_id), datetime.fromtimestamp(at_ms / 1000, UTC))
+        for movie_id, at_ms in zip(rows["movie_id"].tolist(), rows["rated_at"].tolist(), strict=True)
+    )
+
+
 def _movie(now: Snapshot, movie_id: int) -> Movie:
     at = now.position(movie_id) if now.version_or_none else None
     count = 0 if at is None else int(now.factors.movie_counts[at])
     mean = float(now.factors.movie_sums[at]) / count if count else None
-    movies = now.movies
-    return Movie(movie_id, now.title(movie_id), movies.year(movie_id), movies.genres_of(movie_id), count, mean)
+    movies, hidden = now.movies, not now.shown(np.array([movie_id]))[0]
+    return Movie(
+        movie_id, now.title(movie_id), movies.year(movie_id), movies.genres_of(movie_id), count, mean, bool(hidden)
+    )

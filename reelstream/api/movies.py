@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reelstream.als.arrays import I64, index_of
-from reelstream.api.movie_filter import Mask, Wanted
+from reelstream.als.arrays import I64, Mask, index_of
+from reelstream.api.movie_filter import Wanted
 from reelstream.api.years_and_genres import genres, years
 from reelstream.errors import Unknown
 from reelstream.store.movies import Titles

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.arrays import F32, I32, I64
+from reelstream.als.arrays import F32, I32, I64, Mask
 from reelstream.store import pointer
 from reelstream.store.pointer import Stamp
 from reelstream.store.recommendations import Version
@@ -30,6 +30,13 @@ class PublishedList:
     as_of_ms: int
     goes_on: bool
     """Whether there are more places than were published."""
+
+    def only(self, shown: Mask) -> PublishedList:
+        """The places where shown bool[L] is true. There are more behind them than were published if any was left out."""
+        if shown.all():
+            return self
+        ids, scores, stars = self.movie_ids[shown], self.scores[shown], self.predicted_ratings[shown]
+        return PublishedList(ids, scores, stars, self.source, self.as_of_ms, goes_on=True)
 
     @property
     def as_of(self) -> datetime:

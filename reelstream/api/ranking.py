@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reelstream.als.arrays import F32, I32, Csr
+from reelstream.als.arrays import F32, I32, I64, Csr, Mask
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldedUsers
 from reelstream.als.list_scores import ListScores
 from reelstream.als.top_n import popular, predict, top_n
-from reelstream.api.movie_filter import Mask, Wanted, id_of
+from reelstream.api.movie_filter import Wanted, id_of
 from reelstream.api.snapshot import Snapshot
-from reelstream.api.user_ratings import StarsByMovie, StoredRatings
+from reelstream.api.user_ratings import MergedRatings, StarsByMovie, StoredRatings
 from reelstream.errors import UsageError
 from reelstream.top_lists import known_ratings
 
@@ -50,19 +50,31 @@ def history_of(now: Snapshot, ratings: StarsByMovie) -> Csr:
     return known_ratings(arrays, now.factors, 1)
 
 
-def best_of(now: Snapshot, scores: ListScores, seen: I32, wanted: Wanted) -> Places:
-    """The places by their scores, of one row. seen: int32[S] positions of the user's own movies."""
-    hidden = ~_fitting(now, seen, wanted)
-    left_out = np.flatnonzero(hidden).astype(np.int32)
-    n = min(wanted.end, len(hidden) - len(left_out))
+def dismissed_by(now: Snapshot, ratings: StarsByMovie) -> I64:
+    """The movies that the user with these ratings has dismissed, int64[D]; nobody's where they are no user's."""
+    if not isinstance(ratings, StoredRatings | MergedRatings):
+        return np.empty(0, np.int64)
+    stored: I64 = now.dismissed.of_user(ratings.user_id)["movie_id"]
+    if isinstance(ratings, StoredRatings) or not ratings.dismissed:
+        return stored
+    since = ratings.dismissed
+    left = stored[~np.isin(stored, list(since))]
+    return np.concatenate([left, np.array([movie_id for movie_id, is_so in since.items() if is_so], np.int64)])
+
+
+def best_of(now: Snapshot, scores: ListScores, seen: I32, dismissed: I64, wanted: Wanted) -> Places:
+    """The places by their scores, of one row. seen: int32[S] positions of the user's own movies; dismissed: int64[D] ids."""
+    fits = _fitting(now, seen, dismissed, wanted)
+    left_out = np.flatnonzero(~fits).astype(np.int32)
+    n = min(wanted.end, len(fits) - len(left_out))
     away = Csr(np.array([0, len(left_out)], np.int64), left_out, np.zeros(len(left_out), np.float32))
     positions, best = top_n(scores.vectors, now.factors.ranking_movie, away, n, extra=scores.extra)  # [1, n]
     return Places(positions[0, wanted.offset :], best[0, wanted.offset :])
 
 
-def popular_of(now: Snapshot, seen: I32, wanted: Wanted) -> Places:
+def popular_of(now: Snapshot, seen: I32, dismissed: I64, wanted: Wanted) -> Places:
     """The places by the sum of all ratings of a movie: for who has rated nothing that the version knows."""
-    fits = _fitting(now, seen, wanted)
+    fits = _fitting(now, seen, dismissed, wanted)
     positions, scores = popular(now.factors, len(fits))
     kept = np.flatnonzero(fits[positions])[wanted.offset : wanted.end]
     return Places(positions[kept], scores[kept])
@@ -86,10 +98,13 @@ def predicted(now: Snapshot, vectors: FoldedUsers, places: Places) -> list[float
     return stars
 
 
-def _fitting(now: Snapshot, seen: I32, wanted: Wanted) -> Mask:
+def _fitting(now: Snapshot, seen: I32, dismissed: I64, wanted: Wanted) -> Mask:
     """bool[M]: the movies that may be on the list."""
     movie_ids = now.factors.movie_ids
     fits = now.movies.fitting(movie_ids, wanted) if wanted.filtered else np.ones(len(movie_ids), np.bool_)
     if not wanted.include_seen:
         fits[seen] = False
+    for left_out in (now.hidden, dismissed):
+        if (mask := now.factors.movie_mask(left_out)) is not None:
+            fits &= ~mask
     return fits

@@ -28,7 +28,9 @@ from reelstream.api.movie_filter import ListFilter, MovieFilter, id_of, wanted
 from reelstream.api.own_ids import with_own_ids
 from reelstream.api.results import (
     Because,
+    DismissedMovie,
     GroupRecommendation,
+    HiddenMovie,
     Movie,
     NextMovie,
     PopularMovie,
@@ -39,9 +41,11 @@ from reelstream.api.results import (
     Surprise,
 )
 from reelstream.api.snapshot import Snapshot, Snapshots
+from reelstream.api.table_filter import shown_lists
 from reelstream.api.user_ratings import StarsByMovie, StoredRatings
 from reelstream.api.warehouse import existing
 from reelstream.ids import Id
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.id_texts import MOVIE
 from reelstream.store.movies import find_movie
 from reelstream.store.ratings import RatingsStore
@@ -58,6 +62,7 @@ class Recommender:
         self._published = RecommendationsStore(warehouse)
         self._ratings = RatingsStore(warehouse)
         self._ids = self._ratings.ids
+        self._hidden = HiddenMovies(warehouse)
 
     def version(self) -> Version:
         """The current version."""
@@ -72,7 +77,7 @@ class Recommender:
         **filters: Unpack[ListFilter],
     ) -> Rows[Recommendation]:
         """The best n movies after the first `offset`, best first; for a user with no rating the popular ones, for one who has
-        rated every movie none.
+        rated every movie none. No list has movies that are hidden, or that the user has dismissed.
 
         filters: see `ListFilter`. The published list answers as far as it reaches; further places, lists with a filter
         and those for given ratings are computed from the factors, in the same order.
@@ -84,7 +89,8 @@ class Recommender:
     def recommend_to_group(
         self, members: Mapping[Id, OwnStars | None], n: int = 10, **filters: Unpack[ListFilter]
     ) -> Rows[GroupRecommendation]:
-        """The best n movies for several users together: those of the highest mean score that none of them has rated.
+        """The best n movies for several users together: those of the highest mean score that none of them has rated or
+        dismissed.
 
         members: user id → their ratings; None takes those of the store. A user with no rating does not count; with no
         other, the popular movies. Raises what `recommend` raises, and UsageError without a member.
@@ -142,6 +148,16 @@ class Recommender:
         """Movies by words of their titles, with typos: fewest typos first, then the most rated. Needs no version."""
         return self._ask(lambda now: movie_queries.search(now, text, n))
 
+    def hidden(self) -> Rows[HiddenMovie]:
+        """The movies that no list has, the newest first. Needs no version."""
+        table = self._hidden.hidden()
+        return self._ask(lambda now: movie_queries.hidden(now, table))
+
+    def dismissed(self, user: Id) -> Rows[DismissedMovie]:
+        """The movies that the user is not interested in, the newest first. Needs no version."""
+        user_id = id_of(user)
+        return self._ask(lambda now: movie_queries.dismissed(now, user_id))
+
     def genres(self) -> list[str]:
         """Every genre that a movie has. Needs no version."""
         return self._snapshots.now().movies.genres
@@ -165,9 +181,14 @@ class Recommender:
         return {ids.own(MOVIE, movie): stars for movie, stars in StoredRatings(self._ratings, user).items()}
 
     def recommendations(self) -> pa.Table:
-        """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since."""
-        lists = self._snapshots.ask(lambda now: now.movies.titles.put_into(self._published.read_users(now.version)))
-        return self._ids.now().shown(lists)
+        """All users' lists in the columns of USERS, each the newest: the refit's, or one folded in since; without movies that
+        were hidden or dismissed since."""
+
+        def look(now: Snapshot) -> pa.Table:
+            lists = shown_lists(self._published.read_users(now.version), now.hidden, now.dismissed)
+            return now.movies.titles.put_into(lists)
+
+        return self._ids.now().shown(self._snapshots.ask(look))
 
     def _ask(self, look: Callable[[Snapshot], T]) -> T:
         return with_own_ids(self._snapshots.ask(look), self._ids.now())

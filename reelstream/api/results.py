@@ -97,7 +97,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Because:
-    """Why a movie has the score it has: the parts of all `reasons` add up to `score`, their shares to 1."""
+    """Why a movie has the score it has: the parts of all `reasons` and `hidden_part` add up to `score`."""
 
     movie_id: int
     title: str | None
@@ -106,7 +106,13 @@ class Because:
     """The sum of those of all reasons: what the order of the ratings adds."""
     version: str
     reasons: Rows[Reason]
-    """All ratings of the user that the version knows, the largest part first."""
+    """All ratings of the user that the version knows, but for those of hidden movies; the largest part first."""
+    hidden_part: float = 0.0
+    """What the user's ratings of hidden movies add."""
+    hidden_share: float = 0.0
+    """`hidden_part` of `score`."""
+    hidden_count: int = 0
+    """How many these are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,26 @@ class Movie:
     genres: tuple[str, ...]
     n_ratings: int
     mean_rating: float | None
+    hidden: bool = False
+    """Whether no list has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenMovie:
+    """A movie that no list has, and since when."""
+
+    movie_id: int
+    title: str | None
+    hidden_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DismissedMovie:
+    """A movie that a user is not interested in, and since when."""
+
+    movie_id: int
+    title: str | None
+    dismissed_at: datetime
 
 
 def as_plain(value: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from reelstream.als.arrays import I64, Mask
 from reelstream.als.factors import Factors
 from reelstream.als.fold_in import FoldIn
 from reelstream.api.movie_filter import id_of
@@ -26,9 +27,12 @@ from reelstream.api.published_lists import PublishedLists
 from reelstream.api.search import MovieSearch
 from reelstream.errors import NotReady, Unknown
 from reelstream.store import models, new_movies
+from reelstream.store.dismissed import DismissedMovies, DismissedStore
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.movies import MoviesStore
 from reelstream.store.pointer import Stamp, consistent, stamp
 from reelstream.store.recommendations import NOTHING_PUBLISHED, RecommendationsStore, Version
+from reelstream.top_lists import NO_MOVIES
 
 T = TypeVar("T")
 
@@ -37,6 +41,8 @@ class Marks(NamedTuple):
     """Stamps of the files that a snapshot is read from. Whatever changes an answer replaces one of them."""
 
     titles: Stamp
+    hidden: Stamp
+    dismissed: tuple[Stamp, Stamp]
     current: Stamp
     users: Stamp
     updates: tuple[Stamp, Stamp]
@@ -68,6 +74,9 @@ class Snapshot:
 
     marks: Marks
     version_or_none: Version | None
+    hidden: I64
+    """The movies that no list has, int64[H] ascending."""
+    dismissed: DismissedMovies
     movies_part: Part[Movies]
     lists_part: Part[PublishedLists]
     model_part: Part[FoldIn]
@@ -108,6 +117,14 @@ class Snapshot:
         title = self.movies.title(movie_id)
         return title if title or self.version_or_none is None else self.lists.titles.get(movie_id)
 
+    def shown(self, movie_ids: I64, dismissed: I64 = NO_MOVIES) -> Mask:
+        """bool[R]: which of the movies a list may have; of a user, what the user has not `dismissed`, int64[D]."""
+        shown = np.ones(len(movie_ids), np.bool_)
+        for left_out in (self.hidden, dismissed):
+            if len(left_out):
+                shown &= np.isin(movie_ids, left_out, invert=True)
+        return shown
+
     def position(self, movie_id: int) -> int | None:
         """The movie's place in the factors; None where it has no rating that the version has seen."""
         at = int(self.factors.movie_index(np.array([id_of(movie_id)]))[0])
@@ -127,6 +144,8 @@ class Snapshots:
     def __init__(self, warehouse: Path) -> None:
         self._published = RecommendationsStore(warehouse)
         self._titles = MoviesStore(warehouse)
+        self._hidden = HiddenMovies(warehouse)
+        self._dismissed = DismissedStore(warehouse)
         self._lock = threading.Lock()
         self._held: Snapshot | None = None
 
@@ -159,6 +178,7 @@ class Snapshots:
         marks = self._marks(current, version)
         if held and held.marks == marks:
             return held
+        hidden, dismissed = self._hidden.ids(), self._dismissed.now()
         movies = Part(lambda: Movies(self._titles.titles()))
         lists = Part(read := lambda: PublishedLists.read(_there(version)))
         model = Part(lambda: _model(_there(version)))
@@ -172,20 +192,20 @@ class Snapshots:
         search = Part(lambda: _search(movies.get(), model.get() if version else None))
         if held and held.movies_part is movies and held.model_part is model:
             search = held.search_part
-        return Snapshot(marks, version, movies, lists, model, search)
+        return Snapshot(marks, version, hidden, dismissed, movies, lists, model, search)
 
     def _marks_of(self, held: Snapshot | None) -> Marks:
         """The marks as they would be, if its version is still the current one."""
         return self._marks(self._published.stamp(), held.version_or_none if held else None)
 
     def _marks(self, current: Stamp, version: Version | None) -> Marks:
-        titles = self._titles.stamp()
+        of_all = (self._titles.stamp(), self._hidden.stamp(), self._dismissed.stamp())
         if version is None:
-            return Marks(titles, current, *_NO_FILES)
+            return Marks(*of_all, current, *_NO_FILES)
         updates = version.path / "updates"
         users, factors = version.path / "users" / "part-0.parquet", version.model_path / models.USERS
         return Marks(
-            titles,
+            *of_all,
             current,
             stamp(users),
             (stamp(updates / "CURRENT"), stamp(updates)),

@@ -17,8 +17,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from reelstream.api.table_filter import shown_lists, shown_similar
 from reelstream.api.warehouse import existing
 from reelstream.store import new_movies, version_history
+from reelstream.store.dismissed import DismissedStore
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import consistent
 from reelstream.store.quality import QualityStore
@@ -32,6 +35,8 @@ VIEWS = {
     "recommendations": "the newest list of each user",
     "similar": 'the nearest movies of each movie; a word of SQL, so write "similar"',
     "movies": "titles and genres",
+    "hidden": "movies that no list has, and since when",
+    "dismissed": "movies that a user is not interested in, and since when",
     "models": "a row for each version on disk, with its metrics",
     "rejects": "rejected events, and why",
     "quality": "how well live ratings were predicted, a row a minute",
@@ -87,10 +92,13 @@ def _tables(warehouse: Path) -> dict[str, pa.Table]:
     state, version = ratings.state(), published.current_or_none()
     movies = MoviesStore(warehouse).read()
     titles = Titles.of_table(movies)
+    hidden, dismissed = HiddenMovies(warehouse), DismissedStore(warehouse)
+    away = hidden.ids()
     lists, similar = USERS.empty_table(), SIMILAR.empty_table()
     if version:
-        lists = titles.put_into(published.read_users(version))
+        lists = titles.put_into(shown_lists(published.read_users(version), away, dismissed.now()))
         similar = pa.concat_tables([published.read("similar", version), new_movies.read_similar(version)])
+        similar = shown_similar(similar, away)
         similar = titles.put_into(similar, "similar_movie_id")
     ids = ratings.ids.now()
     tables = {
@@ -98,6 +106,8 @@ def _tables(warehouse: Path) -> dict[str, pa.Table]:
         "recommendations": lists,
         "similar": similar,
         "movies": movies,
+        "hidden": hidden.hidden().select(["movie_id", "changed_at"]).rename_columns(["movie_id", "hidden_at"]),
+        "dismissed": dismissed.table(),
         "models": _models(published.versions(), version.name if version else None),
         "rejects": ratings.read_rejects(state),
         "quality": QualityStore(warehouse).read(),

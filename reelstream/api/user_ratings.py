@@ -21,6 +21,15 @@ StarsByMovie = Mapping[int, float]
 """movie id → stars, what was rated last at the end."""
 
 
+class MergedRatings(dict[int, float]):
+    """A user's stored ratings and what was acknowledged since; `dismissed` are movies dismissed since, or taken back."""
+
+    def __init__(self, user_id: int, stars: StarsByMovie, dismissed: Mapping[int, bool]) -> None:
+        super().__init__(stars)
+        self.user_id = user_id
+        self.dismissed = dismissed
+
+
 class StoredRatings(StarsByMovie):
     """A user's stored ratings, read when they are first asked for: a published list needs none of them."""
 

@@ -25,6 +25,7 @@ def because(now: Snapshot, ratings: StarsByMovie, movie_id: int) -> Because:
     parts = found.taste + found.next  # [L]
     score = float(parts.sum())
     ids, stars = now.factors.movie_ids[history.indices].tolist(), history.values.tolist()
+    shown = now.shown(now.factors.movie_ids[history.indices])  # [L]
     reasons = Rows(
         Reason(
             ids[i],
@@ -35,8 +36,12 @@ def because(now: Snapshot, ratings: StarsByMovie, movie_id: int) -> Because:
             float(found.next[i]),
         )
         for i in np.argsort(-parts, kind="stable").tolist()
+        if shown[i]
     )
-    return Because(int(movie_id), now.title(movie_id), score, float(found.next.sum()), now.version.name, reasons)
+    part = float(parts[~shown].sum())
+    hidden = (part, part / score if score else 0.0, int(np.count_nonzero(~shown)))
+    title, next_part = now.title(movie_id), float(found.next.sum())
+    return Because(int(movie_id), title, score, next_part, now.version.name, reasons, *hidden)
 
 
 def surprises(now: Snapshot, ratings: StarsByMovie, n: int) -> Rows[Surprise]:
@@ -45,10 +50,11 @@ def surprises(now: Snapshot, ratings: StarsByMovie, n: int) -> Rows[Surprise]:
     drawn_to = now.fold_in.drawn_to(now.fold_in.ranking(history, now.factors.settings))
     expected = expected_without(now.factors, history, drawn_to)  # [L]
     off = history.values - expected  # [L]
+    order = np.argsort(-np.abs(off), kind="stable")  # [L]
     ids, stars = now.factors.movie_ids[history.indices].tolist(), history.values.tolist()
     return Rows(
         Surprise(ids[i], now.title(ids[i]), stars[i], float(expected[i]), float(off[i]), now.version.name)
-        for i in np.argsort(-np.abs(off), kind="stable")[: max(n, 0)].tolist()
+        for i in order[now.shown(now.factors.movie_ids[history.indices[order]])][: max(n, 0)].tolist()
     )
 
 

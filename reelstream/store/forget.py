@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, id_texts, models, pointer
+from reelstream.store.dismissed import DismissedStore
 from reelstream.store.forgotten import Removed
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
@@ -44,6 +45,7 @@ def forget(store: RatingsStore) -> dict[int, Removed]:
     ratings = _from_ratings(store, state)
     rejects = _from_rejects(store, state)
     store.sweep(grace_s=0)
+    _from_dismissed(DismissedStore(store.path.parent), asked)
     lists: Counter[int] = Counter()
     models: Counter[int] = Counter()
     for path in published.path.glob("version=*"):
@@ -109,6 +111,14 @@ def _unescaped(text: bytes) -> str:
     return found
 
 
+def _from_dismissed(dismissed: DismissedStore, asked: Mapping[int, int]) -> None:
+    dismissed.sweep(grace_s=0)
+    for path in dismissed.files():
+        covered = pointer.read_table(path, where=("user_id", asked))
+        if pc.any(forgotten.is_forgotten(covered, asked)).as_py():
+            _rewrite(dismissed.as_stored(forgotten.without(pointer.read_table(path), asked)), path)
+
+
 def _from_lists(version_path: Path, users: Collection[int]) -> Counter[int]:
     Updates(version_path).sweep(grace_s=0)  # else hundreds of files that nobody needs are rewritten
     files = [version_path / "users" / "part-0.parquet", *version_path.glob("updates/*.parquet")]
@@ -132,7 +142,11 @@ def _from_file(path: Path, users: Collection[int], row_group_rows: int) -> Count
             rows = pointer.read_table(path, as_stored=True)
             number = "user_number" if "user_number" in rows.column_names else "user_id"
             others = rows.filter(pc.invert(pc.is_in(rows[number], pa.array(list(users), pa.int64()))))
-            pointer.write_table(others, path, row_group_rows=row_group_rows)
-            failpoint("file-rewritten")
+            _rewrite(others, path, row_group_rows)
             return Counter(removed["user_id"].to_pylist())
     return Counter()
+
+
+def _rewrite(table: pa.Table, path: Path, row_group_rows: int = MODEL_ROWS) -> None:
+    pointer.write_table(table, path, row_group_rows=row_group_rows)
+    failpoint("file-rewritten")

@@ -116,6 +116,7 @@ class RatingsStore:
         offsets: Offsets,
         forget: Sequence[tuple[int, int]] = (),
         *,
+        others: int = 0,
         lost: Sequence[Gap] = (),
         text_ids: Mapping[str, bool] = MappingProxyType({}),
         ids: pa.Table | None = None,
@@ -124,8 +125,9 @@ class RatingsStore:
 
         ratings and rejects have the schemas RATINGS and REJECTS; `offsets` are the next ones, of the partitions that
         moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to;
-        `lost` are gaps that `offsets` leave behind; `text_ids` is what these rows decide, integers if they say nothing, and
-        `ids` are the rows of IDS that `self.ids` does not have yet.
+        `others` is how many more events were taken in, which are stored elsewhere; `lost` are gaps that `offsets` leave behind;
+        `text_ids` is what these rows decide, integers if they say nothing, and `ids` are the rows of IDS that `self.ids` does
+        not have yet.
         A crash before the pointer moves leaves a directory that the next append replaces.
         Raises MissingRequirement if the disk is full; nothing has changed then.
         """
@@ -163,7 +165,7 @@ class RatingsStore:
                 ratings=(*state.ratings, *added),
                 rejects=(*state.rejects, *new_rejects),
                 offsets=merged,
-                accepted=state.accepted + ratings.num_rows + len(forget),
+                accepted=state.accepted + ratings.num_rows + len(forget) + others,
                 rejected=state.rejected + rejects.num_rows,
                 forgotten=forgotten_name,
                 forgetting={**state.forgetting, **{user: asked[user].until_ms for user, _ in forget}},

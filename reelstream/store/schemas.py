@@ -90,6 +90,23 @@ POPULAR = pa.schema(
     ]
 )
 MOVIES = pa.schema([("movie_id", pa.int64()), ("title", pa.string()), ("genres", pa.string())])
+HIDDEN = pa.schema([("movie_id", pa.int64()), ("hidden", pa.bool_()), ("changed_at", _TIME)])
+"""Movies that are on no list, and those that are shown again."""
+
+DISMISSED = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("movie_id", pa.int64()),
+        ("dismissed", pa.bool_()),
+        ("rated_at", _TIME),
+        ("batch", pa.int64()),
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+    ]
+)
+"""A user is not interested in a movie, or takes that back."""
+
 QUALITY = pa.schema(
     [
         ("started_at", _TIME),

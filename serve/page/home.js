@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { clear, failed } from "./alert.js";
-import { ago, h, keyed, uid } from "./dom.js";
-import { movieRow, recommendedRow } from "./rows.js";
+import { ago, h, keyed, titleOf, uid } from "./dom.js";
+import { dismissButton, genresOf, movieLink, movieRow, recommendedRow } from "./rows.js";
 import * as state from "./state.js";
 
 const SOURCES = {
@@ -24,6 +24,7 @@ export async function home(main) {
   const change = (what) => parts.forEach((part) => part.change(what));
   change("user");
   change("ratings");
+  change("dismissed");
   change("list");
   change("fresh");
   return state.onChange(change);
@@ -60,7 +61,7 @@ function search() {
     const found = text ? (await api.get("/movies", { q: text, n: 8 })).movies : [];
     if (mine !== number) return;
     said.textContent = !text ? "" : found.length ? `${found.length} movies found` : "No movie has words like these.";
-    keyed(list, found, (movie) => movie.movie_id, (movie) => movieRow(movie), (row) => row.update());
+    keyed(list, found, (movie) => movie.movie_id, foundRow, (row) => row.update());
   };
   const soon = () => {
     clearTimeout(typing);
@@ -79,9 +80,10 @@ function recommended() {
   const heading = uid("list");
   const fresh = h("p", { id: "freshness", role: "status" });
   const source = h("p", { class: "note", id: "source" });
+  const undo = h("p", { class: "note", id: "undo", role: "status" });
   const list = h("ol", { class: "movies ranked", id: "recommendations", "aria-label": "Recommended for you" });
   const more = h("button", { type: "button", onclick: () => { state.view.more += 20; state.refresh().catch(failed); } }, "More movies");
-  const box = h("section", { class: "recommended", "aria-labelledby": heading }, h("h2", { id: heading }, "Recommended for you"), filterForm(), fresh, source, list, more);
+  const box = h("section", { class: "recommended", "aria-labelledby": heading }, h("h2", { id: heading }, "Recommended for you"), filterForm(), fresh, source, undo, list, more);
   return {
     box,
     change: (what) => {
@@ -89,6 +91,10 @@ function recommended() {
       if (what === "fresh" && state.view.fresh !== null) {
         fresh.dataset.ms = state.view.fresh;
         fresh.textContent = `Counts your last rating, ${state.view.fresh} ms after it.`;
+      }
+      if (what === "user" || what === "dismissed") {
+        const movie = state.view.undo;
+        undo.replaceChildren(...(movie ? [`${titleOf(movie)} is off your lists. `, dismissButton(movie, false)] : []));
       }
       if (what === "user") { fresh.textContent = ""; delete fresh.dataset.ms; list.replaceChildren(); }
       if (!shown) { source.textContent = "Loading …"; more.hidden = true; return; }
@@ -123,10 +129,18 @@ function ratings() {
   const summary = h("summary", {});
   let folded = false;
   const details = h("details", { open: true }, summary, list);
-  const box = h("section", { class: "mine" }, details);
+  const away = h("ul", { class: "movies", id: "dismissed", "aria-label": "Movies you are not interested in" });
+  const awaySummary = h("summary", {});
+  const awayDetails = h("details", {}, awaySummary, away);
+  const box = h("section", { class: "mine" }, details, awayDetails);
   return {
     box,
     change: (what) => {
+      if (what === "dismissed" || what === "user") {
+        awayDetails.hidden = !state.dismissed.size;
+        awaySummary.textContent = `Not interested (${state.dismissed.size})`;
+        keyed(away, [...state.dismissed.values()], (movie) => movie.movie_id, dismissedRow, () => {});
+      }
       if (what !== "ratings" && what !== "user") return;
       summary.textContent = `Your ratings (${state.mine.size})`;
       if (what === "user") folded = false;
@@ -134,4 +148,12 @@ function ratings() {
       keyed(list, [...state.mine.values()].slice(0, 200), (movie) => movie.movie_id, (movie) => movieRow(movie), (row) => row.update());
     },
   };
+}
+
+function foundRow(movie) {
+  return movieRow(movie, movie.hidden ? h("span", { class: "facts" }, "hidden: on no list") : null);
+}
+
+function dismissedRow(movie) {
+  return h("li", { class: "movie" }, h("div", { class: "what" }, movieLink(movie), genresOf(movie)), dismissButton(movie, false));
 }

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { failed } from "./alert.js";
 import { h, keyed, stars, titleOf } from "./dom.js";
-import { movieRow, genresOf } from "./rows.js";
+import { dismissButton, genresOf, movieRow } from "./rows.js";
 import { starsFor } from "./stars.js";
 import * as state from "./state.js";
 
@@ -25,13 +25,14 @@ export async function movie(main, movieId) {
     : "no ratings yet";
   const own = starsFor(facts);
   const expected = h("p", { class: "note", id: "expected", role: "status" });
+  const away = h("p", { class: "note", id: "away", role: "status" });
   const list = h("ul", { class: "movies", id: "similar", "aria-label": "Similar movies" });
   const next = h("ul", { class: "movies", id: "next", "aria-label": "Often watched next" });
   const none = h("p", { class: "note" });
   main.append(
     h("p", {}, genresOf(facts)),
     h("p", {}, rated),
-    h("section", { class: "own" }, h("h2", {}, "Your rating"), own, expected),
+    h("section", { class: "own" }, h("h2", {}, "Your rating"), own, expected, facts.hidden ? h("p", { class: "note" }, "No list has this movie.") : away),
     h("section", {}, h("h2", {}, "Often watched next"), next),
     h("section", {}, h("h2", {}, "Similar movies"), none, list),
     h("p", {}, h("a", { href: "#/" }, "Back to your list")),
@@ -41,11 +42,16 @@ export async function movie(main, movieId) {
     expected.textContent = `Expected from your ratings: ${stars(value.predicted_rating)}`;
   };
   const change = (what) => {
+    if (what === "dismissed") {
+      const isSo = state.dismissed.has(movieId);
+      away.replaceChildren(...(isSo ? ["It is off your lists. "] : []), dismissButton(facts, !isSo));
+    }
     own.update();
     for (const row of [...next.children, ...list.children]) row.update();
     if (what === "list") predict().catch(failed);
   };
   const stop = state.onChange(change);
+  change("dismissed");
   predict().catch(failed);
   const show = (where) => ({ movies }) => keyed(where, movies, (one) => one.movie_id, (one) => movieRow(one), (row) => row.update());
   api.get(`/movies/${encodeURIComponent(movieId)}/next`, { n: 6 }).then(show(next), () => {});

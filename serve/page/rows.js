@@ -1,10 +1,10 @@
 // Rows of movies, as every list shows them. In: movies. Out: list items with stars and reasons. Next: home.js, movie.js.
 
 import * as api from "./api.js";
-import { failed } from "./alert.js";
+import { clear, failed } from "./alert.js";
 import { h, stars, titleOf, uid } from "./dom.js";
 import { starsFor } from "./stars.js";
-import { user } from "./state.js";
+import { dismiss, user } from "./state.js";
 
 export function movieLink(movie) {
   return h("a", { href: `#/movie/${encodeURIComponent(movie.movie_id)}` }, titleOf(movie));
@@ -27,7 +27,7 @@ export function recommendedRow(movie) {
   const expected = h("span", { class: "expected" });
   const entered = h("span", { class: "entered" }, "new on the list");
   const why = whyFor(movie);
-  const row = movieRow(movie, h("span", { class: "facts" }, expected, " ", entered, " ", why.button), why.reasons);
+  const row = movieRow(movie, h("span", { class: "facts" }, expected, " ", entered, " ", why.button, " ", dismissButton(movie)), why.reasons);
   const update = row.update;
   row.update = (now) => {
     update();
@@ -37,6 +37,24 @@ export function recommendedRow(movie) {
     why.stale();
   };
   return row;
+}
+
+/** Says that the user is not interested in the movie, or takes that back. */
+export function dismissButton(movie, isSo = true) {
+  const words = isSo ? "Not interested" : "Undo";
+  const label = isSo ? `Not interested in ${titleOf(movie)}` : `Recommend ${titleOf(movie)} again`;
+  const button = h("button", { type: "button", class: "quiet", "aria-label": label }, words);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    clear();
+    try {
+      await dismiss(movie, isSo);
+    } catch (error) {
+      failed(error);
+    }
+    button.disabled = false;
+  });
+  return button;
 }
 
 function whyFor(movie) {

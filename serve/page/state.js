@@ -9,15 +9,16 @@ const LIST_N = 20;
 
 export const user = { id: localStorage.getItem(USER) || null, isNew: false };
 export const mine = new Map(); // movie_id → {movie_id, title, year, genres, rating}
+export const dismissed = new Map(); // movie_id → {movie_id, title, year, genres}: the user is not interested
 export const filters = { genre: "", year_from: "", year_to: "" };
-export const view = { list: null, more: 0, fresh: null };
+export const view = { list: null, more: 0, fresh: null, undo: null }; // undo: the movie that was dismissed last
 
 const listeners = new Set();
 let asked = 0; // number of the newest question for the list
 let shown = 0; // number of the one that is shown
 let missed = false; // whether a list was pushed while a question was under way
 
-/** Calls `listen(what)` after each change until the returned function is called; what: user, ratings, list. */
+/** Calls `listen(what)` after each change until the returned function is called; what: user, ratings, dismissed, list. */
 export function onChange(listen) {
   listeners.add(listen);
   return () => listeners.delete(listen);
@@ -43,6 +44,8 @@ export async function become(id, isNew = false) {
   user.isNew = isNew;
   localStorage.setItem(USER, id);
   mine.clear();
+  dismissed.clear();
+  view.undo = null;
   view.list = null;
   view.more = 0;
   view.fresh = null;
@@ -51,6 +54,21 @@ export async function become(id, isNew = false) {
   if (user.id !== id) return;
   for (const movie of known.ratings) mine.set(movie.movie_id, movie);
   tell("ratings");
+  const away = await api.get(`/users/${encodeURIComponent(id)}/dismissed`);
+  if (user.id !== id) return;
+  for (const movie of away.movies) dismissed.set(movie.movie_id, movie);
+  tell("dismissed");
+  await refresh();
+}
+
+/** The user is not interested in a movie, or takes that back; then the list that counts it. */
+export async function dismiss(movie, isSo) {
+  const path = `/users/${encodeURIComponent(user.id)}/dismissed/${encodeURIComponent(movie.movie_id)}`;
+  await (isSo ? api.put(path) : api.remove(path));
+  if (isSo) dismissed.set(movie.movie_id, movie);
+  else dismissed.delete(movie.movie_id);
+  view.undo = isSo ? movie : null;
+  tell("dismissed");
   await refresh();
 }
 

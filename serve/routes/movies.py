@@ -12,12 +12,14 @@ from starlette.responses import Response
 
 from reelstream.api import movie_queries
 from reelstream.api.results import as_plain
-from reelstream.ids import number_of
+from reelstream.ids import Id, number_of
 from reelstream.serve import schema
 from reelstream.serve.ids import MovieId
 from reelstream.serve.json_response import json_response
 from reelstream.serve.problems import READ, documented
 from reelstream.serve.service import service_of
+from reelstream.store.hidden_movies import HiddenMovies
+from reelstream.store.id_texts import MOVIE
 
 router = APIRouter(prefix="/v1", tags=["movies"])
 
@@ -49,6 +51,30 @@ def similar(request: Request, movie_id: MovieId, n: schema.N = 10) -> Response:
 def watched_next(request: Request, movie_id: MovieId, n: schema.N = 10) -> Response:
     """The movies that users often rate soon after it."""
     return json_response(service_of(request).watched_next(movie_id, n))
+
+
+@router.get("/hidden", response_model=schema.HiddenMovies)
+def hidden(request: Request) -> Response:
+    """The movies that no list has, the newest first."""
+    return json_response({"movies": service_of(request).hidden()})
+
+
+@router.put("/hidden/{movie_id}", response_model=schema.Visibility, responses=documented(422))
+def hide(request: Request, movie_id: MovieId) -> Response:
+    """Hides the movie: no list has it from now on, while its ratings are still learned from."""
+    return _set(request, movie_id, hidden=True)
+
+
+@router.delete("/hidden/{movie_id}", response_model=schema.Visibility, responses=documented(422))
+def show(request: Request, movie_id: MovieId) -> Response:
+    """Shows a hidden movie again."""
+    return _set(request, movie_id, hidden=False)
+
+
+def _set(request: Request, movie_id: Id, *, hidden: bool) -> Response:
+    service = service_of(request)
+    HiddenMovies(service.settings.warehouse).set([number_of(movie_id)], hidden=hidden)
+    return json_response({"movie_id": service.shown(movie_id, MOVIE), "hidden": hidden})
 
 
 @router.get("/popular", response_model=schema.Popular, responses=READ)

@@ -132,6 +132,43 @@ def take_back(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
     return json_response(_post(request, user_id, movie_id, None, "delete"))
 
 
+@router.get("/users/{user_id}/dismissed", response_model=schema.DismissedMovies, tags=["dismissed"])
+def dismissed(request: Request, user_id: UserId) -> Response:
+    """The movies that the user is not interested in, the newest first."""
+    return json_response(service_of(request).dismissed(user_id))
+
+
+@router.put(
+    "/users/{user_id}/dismissed/{movie_id}",
+    response_model=schema.Dismissed,
+    responses=documented(422, 503),
+    tags=["dismissed"],
+)
+def dismiss(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
+    """The user is not interested in the movie: no list of the user has it. Answers when Kafka has acknowledged it."""
+    return json_response(_dismiss(request, user_id, movie_id, is_so=True))
+
+
+@router.delete(
+    "/users/{user_id}/dismissed/{movie_id}",
+    response_model=schema.Dismissed,
+    responses=documented(422, 503),
+    tags=["dismissed"],
+)
+def undismiss(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
+    """Takes that back. Answers when Kafka has acknowledged it."""
+    return json_response(_dismiss(request, user_id, movie_id, is_so=False))
+
+
+def _dismiss(request: Request, user_id: Id, movie_id: Id, *, is_so: bool) -> dict[str, Any]:
+    sender: RatingSender = request.app.state.rating_sender
+    [(partition, offset)] = places = sender.dismiss(user_id, [(movie_id, is_so)])
+    service = service_of(request)
+    service.acknowledged.add_dismissed(number_of(user_id), [(number_of(movie_id), is_so)], places)
+    shown = {"user_id": service.shown(user_id), "movie_id": service.shown(movie_id, MOVIE)}
+    return {**shown, "dismissed": is_so, "partition": partition, "offset": offset}
+
+
 def stars_of(given: schema.AnonymousUser, service: Service) -> dict[int, float]:
     ids = service.ids.now()
     return {number_of(own_id(MOVIE, one.movie_id, ids)): one.rating for one in given.ratings}

@@ -38,8 +38,9 @@ def test_agrees_with_brute_force_ties_and_all(n_rows: int, n_movies: int, n_fact
     users = rng.integers(-2, 3, (n_rows, n_factors)).astype(np.float32)
     movies = rng.integers(-1, 2, (n_movies, n_factors)).astype(np.float32)
     seen = [rng.permutation(n_movies)[: rng.integers(0, n_movies + 1)].tolist() for _ in range(n_rows)]
-    positions, scores = top_n(users, movies, csr(seen), n)
-    assert positions.tolist() == brute_force(users @ movies.T, seen, n)
+    left_out = rng.random(n_movies) < rng.choice([0, 0.3])
+    positions, scores = top_n(users, movies, csr(seen), n, left_out=left_out)
+    assert positions.tolist() == brute_force(users @ movies.T, [[*row, *np.flatnonzero(left_out)] for row in seen], n)
     row, rank = np.nonzero(positions >= 0)
     np.testing.assert_array_equal(scores[row, rank], (users @ movies.T)[row, positions[row, rank]])
     assert not scores[positions < 0].any()
@@ -62,13 +63,14 @@ def test_extra_scores_count_like_the_others(n_rows: int, n_movies: int, n_factor
     extra = replace(extra, values=rng.integers(0, 8, len(extra.indices)).astype(np.float32))
     expected = (users @ movies.T) + dense(extra, n_movies)
 
-    positions, scores = top_n(users, movies, csr(seen), n, extra=extra)
+    left_out = rng.random(n_movies) < rng.choice([0, 0.3])
+    positions, scores = top_n(users, movies, csr(seen), n, extra=extra, left_out=left_out)
 
-    assert positions.tolist() == brute_force(expected, seen, n)
+    assert positions.tolist() == brute_force(expected, [[*row, *np.flatnonzero(left_out)] for row in seen], n)
     row, rank = np.nonzero(positions >= 0)
     np.testing.assert_array_equal(scores[row, rank], expected[row, positions[row, rank]])
     assert not scores[positions < 0].any()
-    by_numpy = reference.top_n(users, movies, csr(seen), n, extra)
+    by_numpy = reference.top_n(users, movies, csr(seen), n, extra, left_out)
     np.testing.assert_array_equal(by_numpy[0], positions)
     np.testing.assert_array_equal(by_numpy[1], scores)
 
@@ -114,6 +116,8 @@ def test_bad_arguments_are_named() -> None:
         top_n(users, movies, csr([[], [4]]), 2)
     with pytest.raises(UsageError, match="n ≥ 0"):
         top_n(users, movies, csr([[], []]), -1)
+    with pytest.raises(UsageError, match="left_out"):
+        top_n(users, movies, csr([[], []]), 2, left_out=np.zeros(len(movies) + 1, np.bool_))
 
 
 def test_similar_movies_of_some_are_those_among_all() -> None:

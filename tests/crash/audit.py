@@ -45,6 +45,12 @@ class Ledger:
     """Events of users who asked to be forgotten afterwards."""
     forgotten: dict[int, str] = field(default_factory=dict)
     """Who asked to be forgotten → point"""
+    hidden: set[int] = field(default_factory=set)
+    """Movies that are on no list any more."""
+    dismissed: set[tuple[int, int]] = field(default_factory=set)
+    """(user, movie) pairs that are on no list of the user any more."""
+    others: int = 0
+    """Events that hid or dismissed a movie."""
 
     def forget(self, user_id: int, point: str) -> None:
         self.requests += 1
@@ -54,7 +60,7 @@ class Ledger:
 
     def taken(self) -> int:
         """Events that the store is to have taken in, rejects too."""
-        return self.seeded_rows + len(self.sent) + self.requests
+        return self.seeded_rows + len(self.sent) + self.requests + self.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,11 @@ class AuditResult:
     miscounted: int
     without_list: list[int]
     """Users who rated and have no list, or one with a movie that they rated."""
+    shown_again: list[tuple[int, int]]
+    """(user, movie) that are on a list, answered or stored in a table, though the movie is hidden or dismissed."""
 
     def nothing(self) -> bool:
-        return not (self.lost or self.twice or self.left or self.miscounted or self.without_list)
+        return not (self.lost or self.twice or self.left or self.miscounted or self.without_list or self.shown_again)
 
 
 def all_taken(warehouse: Path, ledger: Ledger) -> bool:
@@ -103,6 +111,7 @@ def audit(warehouse: Path, ledger: Ledger) -> AuditResult:
         left=_files_with(warehouse, ledger),
         miscounted=state.accepted + state.rejected - ledger.taken(),
         without_list=_without_list(warehouse, ledger),
+        shown_again=shown_again(warehouse, ledger.hidden, ledger.dismissed),
     )
 
 
@@ -123,6 +132,17 @@ def look(warehouse: Path, user_ids: Sequence[int]) -> str:
     _one(pa.array(movie.version for movie in reader.popular()), "version of the popular movies")
     _one(pa.array(movie.version for movie in reader.similar(1)), "version of the similar movies")
     return version
+
+
+def shown_again(warehouse: Path, hidden: set[int], dismissed: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(user, movie) of all answers and tables that ought not to be there; user 0 is a list of nobody's."""
+    reader = reelstream.open(warehouse)
+    table = reader.recommendations()
+    found = set(zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True))
+    for user_id in {user_id for user_id, _ in dismissed}:
+        found |= {(user_id, movie.movie_id) for movie in reader.recommend(user_id, 200)}
+    found |= {(0, movie.movie_id) for movie in (*reader.popular(200), *reader.similar(1, 20))}
+    return sorted(pair for pair in found if pair in dismissed or pair[1] in hidden)
 
 
 def _one(values: Any, what: str) -> Any:

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from kafka import KafkaProducer
 
+import reelstream
 from reelstream.batch.refit import refit
-from reelstream.events import ForgetEvent, RatingEvent
+from reelstream.events import DismissEvent, ForgetEvent, HideEvent, RatingEvent
 from reelstream.failpoint import FAILPOINTS
 from reelstream.ids import number_of
 from reelstream.kafka_io.topic import ensure_topic
@@ -136,6 +137,21 @@ class Crashes:
         for user_id in (USERS - 1, USERS):
             self._send(point, RatingEvent(user_id, FIRST_UNKNOWN + self._kills, 4.5, time.time_ns() // 1_000_000))
 
+    def _hide_and_dismiss(self, _point: str) -> None:
+        """A movie that is on lists is to be on none; a known user and one without a rating dismiss the first of theirs."""
+        table = reelstream.open(self._warehouse).recommendations()
+        hidden: int = table["movie_id"][self._kills % table.num_rows].as_py()
+        self._send_other(HideEvent(hidden, True, time.time_ns() // 1_000_000))
+        self.ledger.hidden.add(hidden)
+        for user_id in (USERS, FIRST_NEW - 1 - self._kills):
+            movie_id = reelstream.open(self._warehouse).recommend(user_id, 1)[0].movie_id
+            self._send_other(DismissEvent(user_id, movie_id, True, time.time_ns() // 1_000_000))
+            self.ledger.dismissed.add((user_id, movie_id))
+
+    def _send_other(self, event: HideEvent | DismissEvent) -> None:
+        self._kafka.send(self._settings.topic, event.to_json(), event.key()).get(60)
+        self.ledger.others += 1
+
     def _forget(self, point: str) -> None:
         """Someone rates, sends what is no rating, and asks to be forgotten; every second one comes back."""
         user_id, now_ms = next(self._to_forget), time.time_ns() // 1_000_000
@@ -214,6 +230,14 @@ class Crashes:
 
 
 PREPARE: dict[str, Callable[[Crashes, str], None]] = {
+    "hidden-stored": Crashes._hide_and_dismiss,
+    "dismissed-written": Crashes._hide_and_dismiss,
+    "dismissed-stored": Crashes._hide_and_dismiss,
+    "directory-written": Crashes._hide_and_dismiss,
+    "batch-written": Crashes._hide_and_dismiss,
+    "batch-stored": Crashes._hide_and_dismiss,
+    "lists-written": Crashes._hide_and_dismiss,
+    "lists-stored": Crashes._hide_and_dismiss,
     "merge-written": Crashes._small_updates,
     "merge-stored": Crashes._small_updates,
     "compaction-written": Crashes._small_directories,

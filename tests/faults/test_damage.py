@@ -24,6 +24,8 @@ from reelstream.errors import DamagedStore
 from reelstream.settings import load, to_env
 from reelstream.store import models, new_movies
 from reelstream.store import ratings as ratings_module
+from reelstream.store.dismissed import DismissedStore
+from reelstream.store.hidden_movies import HiddenMovies
 from reelstream.store.movies import MoviesStore
 from reelstream.store.quality import QualityStore
 from reelstream.store.ratings import RatingsStore
@@ -32,7 +34,7 @@ from reelstream.store.schemas import MOVIES
 from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from tests.fixtures.camps import FIRST_MOVIE, camps, fill
-from tests.fixtures.rows import ratings, rejects
+from tests.fixtures.rows import dismissals, ratings, rejects
 
 FLIPS = 40
 NEW_MOVIE = FIRST_MOVIE + 500
@@ -52,6 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     titles = [(movie, f"Movie {movie}", "Drama") for movie in range(FIRST_MOVIE, FIRST_MOVIE + 40)]
     columns = zip(*titles, strict=True)
     MoviesStore(warehouse).load(pa.table(dict(zip(MOVIES.names, map(list, columns), strict=True))).cast(MOVIES))
+    HiddenMovies(warehouse).set([FIRST_MOVIE + 39], hidden=True)
     refit(settings)
     fold_in = FoldInStage(settings)
     fold_in.refresh()
@@ -59,6 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = ratings((NEW_USER, FIRST_MOVIE, 5.0), (USER, NEW_MOVIE, 4.5), (NEW_USER, NEW_MOVIE, 1.0), offset=offset)
     offsets = {"ratings": {0: offset + 4}}
     state = store.append(rows, rejects(b"no event", offset=offset + 3), offsets, forget=[(77, 5)])
+    fold_in.dismissed.append(dismissals((USER, FIRST_MOVIE + 1, True, 5), (USER, NEW_MOVIE, True, 5)), state.batch)
     fold_in.fold(rows, state.batch)
     assert fold_in.fold_in_movies()
     fold_in.quality.close()
@@ -130,6 +134,14 @@ def titles(warehouse: Path) -> Any:
     return MoviesStore(warehouse).read(), api.open(warehouse).find_movie(f"Movie {FIRST_MOVIE}")
 
 
+def dismissed(warehouse: Path) -> Any:
+    return DismissedStore(warehouse).table(), api.open(warehouse).dismissed(USER), api.open(warehouse).recommend(USER)
+
+
+def hidden(warehouse: Path) -> Any:
+    return HiddenMovies(warehouse).ids().tolist(), api.open(warehouse).popular()
+
+
 def quality(warehouse: Path) -> Any:
     return QualityStore(warehouse).read()
 
@@ -159,6 +171,9 @@ FILES: dict[str, Look] = {
     "models/version=*/measured/model.json": measured,
     "movies/CURRENT": titles,
     "movies/movies-*.parquet": titles,
+    "movies/hidden.parquet": hidden,
+    "dismissed/CURRENT": dismissed,
+    "dismissed/*.parquet": dismissed,
     "quality/CURRENT": quality,
     "quality/*.parquet": quality,
 }
@@ -229,6 +244,7 @@ def test_a_stray_file_that_no_pointer_names_changes_nothing(warehouse: Path) -> 
         "models/version=009999/users.parquet",
         "movies/movies-999999.parquet",
         "quality/000000009999.parquet",
+        "dismissed/000000009999.parquet",
     )
     for stray in strays:
         path = warehouse / stray

@@ -83,6 +83,30 @@ def rate(page: Page, words: str, stars: float) -> str:
     return title
 
 
+def test_a_movie_is_dismissed_and_that_is_taken_back(url: str, page: Page) -> None:
+    page.goto(url)
+    expect(page.locator("#source")).to_contain_text("what most people liked")
+    [first, second, *_] = movies(page)
+    expect(page.locator("#dismissed")).to_be_hidden()
+
+    page.get_by_role("button", name=f"Not interested in {first}").click()
+    expect(page.locator("#recommendations > li").first).to_contain_text(second)
+    expect(page.locator("#undo")).to_contain_text(f"{first} is off your lists.")
+    expect(page.locator("#recommendations")).not_to_contain_text(first)
+    page.reload()
+    expect(page.locator("#recommendations > li").first).to_contain_text(second)
+    page.get_by_text("Not interested (1)").click()
+    assert movies(page, "#dismissed") == [first]
+
+    page.locator("#dismissed a").click()
+    expect(page.locator("#away")).to_contain_text("It is off your lists.")
+    page.get_by_role("button", name=f"Recommend {first} again").click()
+    expect(page.get_by_role("button", name=f"Not interested in {first}")).to_be_visible()
+    page.get_by_role("link", name="Back to your list").click()
+    expect(page.locator("#recommendations > li").first).to_contain_text(first)
+    expect(page.locator("#dismissed")).to_be_hidden()
+
+
 def test_a_new_user_rates_five_movies_before_a_running_pipeline(settings: Settings, page: Page) -> None:
     port, _ = choose_ports(None, None)
     up = load(**{**settings.model_dump(exclude_none=True), "serve_port": port})

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from reelstream.events import REASONS, ForgetEvent, RatingEvent
+from reelstream.events import REASONS, DismissEvent, ForgetEvent, HideEvent, RatingEvent
 from reelstream.stream.parse import CHECKED, PARSED, check, parse
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -63,6 +63,15 @@ CASES = {
     "forget, user 0": (changed(action='"forget"', user_id="0"), None),
     "forget, user -1": (changed(action='"forget"', user_id="-1"), "bad_id"),
     "forget, too early": (changed(action='"forget"', rated_at="-1"), "bad_time"),
+    "dismissed": (changed(action='"dismiss"', rating=""), None),
+    "dismissed, taken back, with stars": (changed(action='"undismiss"'), None),
+    "dismissed, without a movie": (changed(action='"dismiss"', movie_id=""), "missing_field"),
+    "dismissed, too early": (changed(action='"dismiss"', rated_at="-1"), "bad_time"),
+    "hidden": (changed(action='"hide"', user_id="", rating=""), None),
+    "shown, with a user": (changed(action='"show"'), None),
+    "hidden, movie -1": (changed(action='"hide"', movie_id="-1"), "bad_id"),
+    "hidden, text movie": (changed(action='"hide"', user_id="", movie_id='"tt0114709"'), None),
+    "dismissed, text ids": (changed(action='"dismiss"', user_id='"a@b.org"', movie_id='"tt0114709"'), None),
     "another action": (changed(action='"burn"'), "unknown_action"),
     "an action without text": (changed(action="7"), "unknown_action"),
     "an action that is an object": (changed(action='{"a":1}'), "unknown_action"),
@@ -115,7 +124,7 @@ def test_every_case_gets_its_reason(spark: SparkSession) -> None:
         is_text = row["user_text"] or row["movie_text"]
         assert row["raw"] == (None if reason is None and not is_text else value)
         assert (row["detail"] is None) == (reason is None)
-        assert (row["user_id"] is None) == (reason is not None)
+        assert (row["rated_at_ms"] is None) == (reason is not None)
 
 
 DETAILS = {
@@ -129,7 +138,7 @@ DETAILS = {
     changed(rating='"' + "a" * 900 + '"'): f'rating "{"a" * 79}… is not a number',
     changed(user_id="-1"): "user_id -1 is not between 0 and 2^63 - 1",
     changed(v="2"): "v 2 is not 1",
-    changed(action='"burn"'): 'action "burn" is none of rate, unrate, forget',
+    changed(action='"burn"'): 'action "burn" is none of rate, unrate, forget, dismiss, undismiss, hide, show',
     changed(rated_at="1700000000"): "rated_at 1700000000 is 1970-01-20; is it in seconds? milliseconds are expected",
     b"[]": "a JSON list, not an object",
 }
@@ -144,6 +153,7 @@ def test_a_good_event_keeps_its_fields_and_its_place(spark: SparkSession) -> Non
 
     assert row == {
         "forget": False,
+        "action": None,
         "user_id": 1,
         "movie_id": 296,
         "rating": 5.0,
@@ -173,6 +183,26 @@ def test_what_is_taken_back_has_no_stars_and_what_is_forgotten_no_movie(spark: S
     assert [[row[name] for name in names] for row in rows] == [
         [False, 1, 2, None, TIME_MS],
         [True, 3, None, None, TIME_MS + 1],
+    ]
+
+
+def test_what_hides_or_dismisses_has_its_action_and_no_stars(spark: SparkSession) -> None:
+    events = [
+        DismissEvent(1, 2, True, TIME_MS),
+        DismissEvent(1, 2, False, TIME_MS + 1),
+        HideEvent(2, True, TIME_MS + 2),
+        HideEvent(2, False, TIME_MS + 3),
+        RatingEvent(1, 2, 3.0, TIME_MS + 4),
+    ]
+    rows = parsed(spark, [event.to_json() for event in events])
+
+    names = ("action", "user_id", "movie_id", "rating", "rated_at_ms", "reason")
+    assert [[row[name] for name in names] for row in rows] == [
+        ["dismiss", 1, 2, None, TIME_MS, None],
+        ["undismiss", 1, 2, None, TIME_MS + 1, None],
+        ["hide", None, 2, None, TIME_MS + 2, None],
+        ["show", None, 2, None, TIME_MS + 3, None],
+        [None, 1, 2, 3.0, TIME_MS + 4, None],
     ]
 
 
