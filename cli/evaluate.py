@@ -16,6 +16,7 @@ from reelstream.cli.options import (
     print_table,
     progress_bar,
     settings_of,
+    show_assumed,
     show_bad_rows,
 )
 from reelstream.errors import UsageError
@@ -117,6 +118,7 @@ def evaluate(
     else:
         show(figures)
         for path, file in zip([path for path in (train, test) if path], files, strict=True):
+            show_assumed(file.assumed, path)
             show_bad_rows(file.bad_rows, file.first_bad, path)
     if figures["bad_rows"]:
         raise typer.Exit(BAD_ROWS)

@@ -198,7 +198,7 @@ def replay(
     time_unit: Annotated[str | None, typer.Option(help="Of times: s, ms, us or ns. \\[default: detected]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a file of ratings as events, in time order.
+    """Send a file of ratings as events, in time order; of a directory or zip of MovieLens, its titles too.
 
     The detected form of the file is reported before anything is sent. Bad rows are shown and left out; the exit code is 8
     then. Examples: `reelstream replay ratings.csv` · `reelstream replay ml-1m.zip --dry-run` ·
@@ -208,14 +208,24 @@ def replay(
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
     form = replaying.form_of(file, delimiter, encoding, column or [], time_unit)
+    titles, about_titles = replaying.titles_of(settings, file)
     if dry_run:
-        if replaying.dry_run(settings, file, form, as_json=as_json):
+        if replaying.dry_run(settings, file, form, about_titles, as_json=as_json):
             raise typer.Exit(BAD_ROWS)
         return
     if not as_json:
-        err.print(str(form), soft_wrap=True, markup=False)
+        err.print(f"{form}{about_titles}", soft_wrap=True, markup=False)
     result = replaying.replay_file(
-        settings, file, rate=rate, speed=speed, limit=limit, resume=resume, strict=strict, quiet=as_json, form=form
+        settings,
+        file,
+        rate=rate,
+        speed=speed,
+        limit=limit,
+        resume=resume,
+        strict=strict,
+        quiet=as_json,
+        form=form,
+        titles=titles,
     )
     replaying.show(result, as_json=as_json)
     if result.bad_rows:
@@ -224,24 +234,51 @@ def replay(
 
 @app.command()
 def rate(
-    ratings: Annotated[list[str], typer.Argument(metavar="USER MOVIE=STARS …", help="Movies by id or by title.")],
+    ratings: Annotated[
+        list[str] | None, typer.Argument(metavar="USER MOVIE=STARS …", help="Movies by id or by title.")
+    ] = None,
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
     topic: Topic = None,
     user: Annotated[str | None, typer.Option(help="The user's id, or `new`; instead of the first argument.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=0, help="Show so many fresh movies; 0: do not wait.")] = 10,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="The user's export of Letterboxd, IMDb, Trakt or Goodreads, or of movie ids and ratings."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what of --file would be sent, and send nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rate movies now, and see the fresh recommendations. A rating again replaces the one before, `none` takes it back.
 
+    Of a file each movie is found by its title and year, and rated at the file's own time; those that are not found are
+    listed, and the exit code is 8 then.
+
     Examples: `reelstream rate 42 296=5 "Toy Story=3.5"` · `reelstream rate 42 296=none` ·
-    `reelstream rate --user new "Matrix, The (1999)=5"`
+    `reelstream rate --user new "Matrix, The (1999)=5"` · `reelstream rate 42 --file letterboxd/ratings.csv --dry-run`
     """
     from reelstream.cli import rate as rating
+    from reelstream.errors import UsageError
 
-    given = [user, *ratings] if user is not None else ratings
+    given = [*([user] if user is not None else []), *(ratings or [])]
+    if not given:
+        raise UsageError("say whose ratings these are, such as 42, or `new` for a new user.")
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
+    if file:
+        from reelstream.cli import rate_file
+
+        if given[1:]:
+            raise UsageError(f"--file and {given[1]!r} exclude each other; give one of them.")
+        found = rate_file.rate_file(settings, given[0], file, count, dry_run=dry_run)
+        rate_file.show(found, waited=count > 0, as_json=as_json)
+        if found.misses or found.bad_rows:
+            raise typer.Exit(BAD_ROWS)
+        return
+    if dry_run:
+        raise UsageError("--dry-run is for --file; give one.")
     rating.show(rating.rate(settings, given[0], given[1:], count), waited=count > 0, as_json=as_json)
 
 

@@ -32,7 +32,8 @@ ByTitle = Annotated[list[str] | None, typer.Option("--title", help="A movie by i
 @movies.command()
 def load(
     file: Annotated[
-        Path, typer.Argument(help="A movies.csv, movies.dat or u.item of MovieLens, or another CSV, also compressed.")
+        Path,
+        typer.Argument(help="A movies.csv, movies.dat or u.item, a directory or zip of MovieLens, or another CSV."),
     ],
     warehouse: Warehouse = None,
     as_json: AsJson = False,

@@ -150,6 +150,12 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def show_assumed(assumed: Sequence[str], of: Path) -> None:
+    """What was taken for granted of a file that does not say it, on stderr."""
+    for sentence in assumed:
+        err.print(f"{of.name}: {sentence}", markup=False, soft_wrap=True)
+
+
 def show_bad_rows(count: int, first_bad: Sequence[BadRow], of: Path | None = None) -> None:
     """How many rows of a CSV were left out, and the first of them with line number and reason, on stderr."""
     if count:

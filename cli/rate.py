@@ -44,7 +44,7 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
 
     Raises UsageError if something given does not fit; nothing is sent then.
     """
-    user_id = new_user_id() if user == "new" else user_of(settings, user, or_else="`new` for a new user")
+    user_id = user_or_new(settings, user)
     now_ms = time.time_ns() // 1_000_000
     ratings = parse_ratings(settings, given)
     for movie_id, stars in ratings:
@@ -56,16 +56,26 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
         places = producer.rate_live(user_id, ratings, stored_ms)
     numbers = np.array([number_of(movie_id) for movie_id, _ in ratings])
     titles = MoviesStore(settings.warehouse).titles().of(numbers).to_pylist()
+    return Rated(user_id, ratings, titles, *fresh_list(settings, user_id, count, places))
+
+
+def user_or_new(settings: Settings, word: str) -> Id:
+    return new_user_id() if word == "new" else user_of(settings, word, or_else="`new` for a new user")
+
+
+def fresh_list(
+    settings: Settings, user_id: Id, count: int, places: Sequence[tuple[int, int]]
+) -> tuple[list[Recommendation], float | None]:
+    """(the top `count` for the user, the seconds until they counted the events); no wait and no list where count is 0."""
     if not count:
-        return Rated(user_id, ratings, titles, [], None)
+        return [], None
     acknowledged = time.perf_counter()
     fresh = wait_until_counted(settings, places)
     fresh_after_s = time.perf_counter() - acknowledged if fresh else None
     try:
-        movies = reelstream.open(settings.warehouse).recommend(user_id, count)
+        return reelstream.open(settings.warehouse).recommend(user_id, count), fresh_after_s
     except NotReady:
-        movies = Rows()
-    return Rated(user_id, ratings, titles, movies, fresh_after_s)
+        return Rows(), fresh_after_s
 
 
 def parse_ratings(settings: Settings, given: Sequence[str]) -> list[tuple[Id, float | None]]:
@@ -113,8 +123,6 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
 
 
 def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
-    from reelstream.cli.tables import show_recommendations
-
     if as_json:
         print_json(rated)
         return
@@ -123,11 +131,18 @@ def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
     for (movie_id, stars), title in zip(rated.ratings, rated.titles, strict=True):
         given = "taken back" if stars is None else f"{stars:g}"
         out.print(f"  {title or f'movie {movie_id}'}: {given}", soft_wrap=True, markup=False, emoji=False)
-    if rated.recommendations:
-        if rated.fresh_after_s is None:
+    show_list(rated.user_id, rated.recommendations, rated.fresh_after_s, waited=waited)
+
+
+def show_list(user_id: Id, movies: list[Recommendation], fresh_after_s: float | None, *, waited: bool) -> None:
+    """What `fresh_list` gives."""
+    from reelstream.cli.tables import show_recommendations
+
+    if movies:
+        if fresh_after_s is None:
             err.print("The list does not count them yet: no stream runs on this warehouse, or it is behind.")
         else:
-            out.print(f"The list counts them {rated.fresh_after_s * 1000:.0f} ms later:")
-        show_recommendations(f"For user {rated.user_id}", rated.recommendations)
-    elif waited and rated.fresh_after_s is None:
+            out.print(f"The list counts them {fresh_after_s * 1000:.0f} ms later:")
+        show_recommendations(f"For user {user_id}", movies)
+    elif waited and fresh_after_s is None:
         err.print("No version is published yet; the list follows with the first refit.")

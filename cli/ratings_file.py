@@ -26,12 +26,13 @@ _TYPES = {"user_id": np.int64, "movie_id": np.int64, "rating": np.float32, "rate
 @dataclass(frozen=True, slots=True)
 class RatingsFile:
     """`ratings`: the latest of each (user, movie), sorted by these. `duplicates`: how many others there were.
-    `first_bad` has the first of `bad_rows` bad rows."""
+    `first_bad` has the first of `bad_rows` bad rows. `assumed`: sentences, as in `reelstream.producer.file_form.Form`."""
 
     ratings: RatingColumns
     duplicates: int
     bad_rows: int
     first_bad: list[BadRow]
+    assumed: tuple[str, ...]
 
 
 def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -> RatingsFile:
@@ -60,4 +61,4 @@ def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -
         first = f"; line {bad.first[0].line_number}: {bad.first[0].reason}" if bad.first else ""
         raise UsageError(f"{path} has no good rating{first}. Give a ratings.csv with ratings below its header.")
     ratings = RatingColumns(*(np.concatenate(parts.pop(name)) for name in _TYPES)).latest()
-    return RatingsFile(ratings, n_rows - len(ratings), bad.count, bad.first)
+    return RatingsFile(ratings, n_rows - len(ratings), bad.count, bad.first, form.assumed)

@@ -8,15 +8,20 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from reelstream.cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
 from reelstream.errors import UsageError
 from reelstream.kafka_io.topic import prepare_topic
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Form, Overrides, detect
+from reelstream.producer.file_lines import MOVIES_FILES, named_inside
+from reelstream.producer.movies_file import read_movies
 from reelstream.producer.ratings_csv import read_blocks
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
 from reelstream.settings import Settings
+from reelstream.store.movies import MoviesStore
 from reelstream.times import UNITS
 
 
@@ -31,8 +36,12 @@ def replay_file(
     strict: bool,
     quiet: bool,
     form: Form | None = None,
+    titles: pa.Table | None = None,
 ) -> ReplayResult:
-    """Sends the file to the warehouse's broker, or to the one in the settings. See `reelstream.producer.send.replay`."""
+    """Sends the file to the warehouse's broker, or to the one in the settings. See `reelstream.producer.send.replay`.
+
+    titles: of MOVIES; they are loaded before the first rating is sent.
+    """
     address = broker_address(settings)
     properties = prepare_topic(settings, address)
     with progress_bar(quiet=quiet) as bar:
@@ -54,6 +63,7 @@ def replay_file(
             resume=resume,
             strict=strict,
             form=form,
+            before_first=lambda: _load(settings, titles),
             state_path=resume_state(settings, file),
             progress=progress,
             notice=lambda text: err.print(text, soft_wrap=True, markup=False),
@@ -82,7 +92,30 @@ def _is_encoding(name: str) -> bool:
         return False
 
 
-def dry_run(settings: Settings, file: Path, form: Form, *, as_json: bool) -> int:
+def titles_of(settings: Settings, file: Path) -> tuple[pa.Table | None, str]:
+    """(the titles in the directory or archive of the ratings that are to be loaded, a sentence about them).
+
+    None, and perhaps a sentence, where there are none or some are loaded already.
+    """
+    if not (name := named_inside(file, MOVIES_FILES)):
+        return None, ""
+    if MoviesStore(settings.warehouse).version():
+        return None, f" Titles are loaded already, and its {name} is not; `reelstream movies load` loads it."
+    try:
+        found = read_movies(file)
+    except UsageError as error:
+        return None, f" Its {name} is not loaded: {error}"
+    bad = f"; bad rows there: {found.bad.count:,}" if found.bad.count else ""
+    return found.table, f" Titles loaded first, from its {name}: {found.table.num_rows:,}{bad}."
+
+
+def _load(settings: Settings, titles: pa.Table | None) -> None:
+    movies = MoviesStore(settings.warehouse)
+    if titles is not None and not movies.version():
+        movies.load(titles)
+
+
+def dry_run(settings: Settings, file: Path, form: Form, about_titles: str, *, as_json: bool) -> int:
     """Says what the file is and what would be sent; the number of bad rows."""
     bad, good, first_ms, last_ms = BadRows(file), 0, None, None
     now_ms = time.time_ns() // 1_000_000
@@ -94,9 +127,17 @@ def dry_run(settings: Settings, file: Path, form: Form, *, as_json: bool) -> int
             last_ms = max(int(times.max()), int(times.max()) if last_ms is None else last_ms)
     bad.refuse_if_most(good, form)
     if as_json:
-        print_json({"form": str(form), "rows": good, "bad_rows": bad.count, "first_ms": first_ms, "last_ms": last_ms})
+        print_json(
+            {
+                "form": f"{form}{about_titles}",
+                "rows": good,
+                "bad_rows": bad.count,
+                "first_ms": first_ms,
+                "last_ms": last_ms,
+            }
+        )
         return bad.count
-    out.print(str(form), soft_wrap=True, markup=False)
+    out.print(f"{form}{about_titles}", soft_wrap=True, markup=False)
     span = f", rated from {_day(first_ms)} to {_day(last_ms)}" if first_ms is not None and last_ms is not None else ""
     out.print(f"{good:,} ratings would be sent{span}. Nothing was sent.", soft_wrap=True)
     show_bad_rows(bad.count, bad.first)

@@ -17,6 +17,7 @@ from reelstream.cli.options import (
     print_json,
     progress_bar,
     settings_of,
+    show_assumed,
     show_bad_rows,
 )
 from reelstream.errors import UsageError
@@ -106,9 +107,10 @@ def tune(
         "bad_rows": csv.bad_rows if csv else 0,
     }
     print_json(tune_result.as_json(found) | answer) if as_json else tune_result.show(found, answer)
+    if file and csv and not as_json:
+        show_assumed(csv.assumed, file)
+        show_bad_rows(csv.bad_rows, csv.first_bad)
     if csv and csv.bad_rows:
-        if not as_json:
-            show_bad_rows(csv.bad_rows, csv.first_bad)
         raise typer.Exit(BAD_ROWS)
 
 

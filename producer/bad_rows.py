@@ -36,7 +36,7 @@ class BadRows:
         self.count += 1
         if len(self.first) < FIRST_BAD_KEPT:
             self.first.append(row)
-        word = "unrated" if row.reason.startswith(("missing_field: no rating", "nan:")) else row.reason.split(":")[0]
+        word = "unrated" if is_unrated(row) else row.reason.split(":")[0]
         self._reasons[word] += 1
         self._examples.setdefault(word, row)
 
@@ -58,6 +58,10 @@ class BadRows:
             f"{wrong:,} of {good + wrong:,} rows of {self.path} would be rejected, {n:,} of them as line "
             f"{example.line_number}: {example.reason}. Nothing was sent. {_advice(word, form)} {form}"
         )
+
+
+def is_unrated(row: BadRow) -> bool:
+    return row.reason.startswith(("missing_field: no rating", "nan:"))
 
 
 def _advice(word: str, form: Form) -> str:

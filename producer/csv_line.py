@@ -73,7 +73,7 @@ def parse_line(line: bytes, rules: Rules) -> RatingEvent:
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        raise BadRating("not_utf8", "bytes that are not UTF-8") from None
+        raise BadRating("not_utf8", "bytes that are not UTF-8; --encoding says another, such as cp1252") from None
     if "\0" in text:
         raise BadRating("not_csv", "a NUL byte")
     fields = _unquoted(text, header.delimiter) if '"' in text else text.split(header.delimiter)
@@ -83,7 +83,7 @@ def parse_line(line: bytes, rules: Rules) -> RatingEvent:
         _id("user_id", fields[header.user_id], header),
         _id("movie_id", fields[header.movie_id], header),
         _number("rating", fields[header.rating], header.decimal_comma),
-        rules.now_ms if header.rated_at is None else _time_ms(fields[header.rated_at], rules),
+        rules.now_ms if header.rated_at is None else time_ms(fields[header.rated_at], rules),
     )
 
 
@@ -147,7 +147,8 @@ def _number(name: str, text: str, decimal_comma: bool) -> float:
         raise BadRating("wrong_type", f"{name} {text!r} is not a number") from None
 
 
-def _time_ms(text: str, rules: Rules) -> int:
+def time_ms(text: str, rules: Rules) -> int:
+    """Milliseconds since 1970. Raises BadRating."""
     text = _given("rated_at", text)
     header = rules.header
     number = _time_number(text)
@@ -177,7 +178,7 @@ def _time_number(text: str) -> int | float | None:
 
 def _date_ms(text: str, dates: Dates) -> int:
     try:
-        date = (dates and _date(text, dates)) or datetime.fromisoformat(text)
+        date = (dates and _date(text, dates)) or datetime.fromisoformat(text.replace("/", "-"))
         return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise BadRating("wrong_type", f"rated_at {text!r} is not a time") from None

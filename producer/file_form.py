@@ -12,18 +12,16 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from reelstream.errors import UsageError
-from reelstream.producer.csv_line import DATE, MAX_LINE_BYTES, Dates, Header, are_texts
-from reelstream.producer.file_lines import Packing, packing, parquet_schema, sample
-from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNITS
+from reelstream.producer.csv_line import MAX_LINE_BYTES, Header, are_texts
+from reelstream.producer.file_lines import WESTERN, Packing, packing, parquet_schema, sample
+from reelstream.producer.file_times import detect_times, is_time
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user_id": (
@@ -62,6 +60,7 @@ MOVIELENS = ("user_id", "movie_id", "rating", "rated_at")
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", "::": "double colons"}
 EXPECTED = "expected a header line such as userId,movieId,rating,timestamp (comma-separated, columns in any order)"
 SAMPLE_ROWS = 500
+_MOVIE_LINE = re.compile(r"\d+:")
 SHOWN_CHARACTERS = 200
 
 
@@ -81,8 +80,6 @@ class Overrides:
 class Form:
     packing: Packing
     header: Header
-    names: tuple[str, ...]
-    """Of all columns; none without a header."""
     lines_before: int
     """The first row: comments, blank lines, the header."""
     sentences: tuple[str, ...]
@@ -114,6 +111,8 @@ def detect(path: Path, overrides: Overrides | None = None) -> Form:
     if not text or len(lines[first]) > MAX_LINE_BYTES:
         raise UsageError(f"{path} does not begin with a line of CSV; {EXPECTED}.")
     rows = [_text(line) for line in (lines if whole else lines[:-1])[first:] if _matters(line)][: SAMPLE_ROWS + 1]
+    if _MOVIE_LINE.fullmatch(text):
+        return _netflix(path, packed, rows, first, overrides)
     if text.startswith("{") and (record := _record(text)) is not None:
         return _json(path, packed, record, rows, overrides)
     return _delimited(path, packed, rows, first, overrides)
@@ -136,106 +135,136 @@ def _delimited(path: Path, packed: Packing, rows: list[str], first: int, overrid
             begins = rows[0][:SHOWN_CHARACTERS]
             raise UsageError(f"{path} has no column {' or '.join(missing)} in its first line {begins!r}; {EXPECTED}.")
         mark, names = bare, ()
-        width = len(split(rows[0], mark))
-        places = dict(zip(MOVIELENS, range(min(width, 4)), strict=False))
+        places = dict(zip(MOVIELENS, range(min(len(split(rows[0], mark)), 4)), strict=False))
         assumed.append("There is no header: the columns are taken in MovieLens' order, user, movie, rating, time.")
     width = len(names) or len(split(rows[0], mark))
     body = [fields for row in (rows[1:] if names else rows) if len(fields := split(row, mark)) == width]
-    sentences = [f"{path.name} is{packed} text with columns separated by {DELIMITERS.get(mark, repr(mark))}."]
-    return _form(packed, names, places, body, first + bool(names), sentences, assumed, overrides, mark)
+    found = f"{path.name} is{packed} text with columns separated by {DELIMITERS.get(mark, repr(mark))}."
+    packed = replace(packed, double_colons=mark == "::")
+    return _form(
+        _Table(packed, names, places, width, body, found, assumed, names, first + bool(names), mark), overrides
+    )
 
 
 def _json(path: Path, packed: Packing, record: dict[str, object], rows: list[str], overrides: Overrides) -> Form:
-    names = tuple(record)
-    places = _needed(path, names, overrides)
-    chosen = [names[place] for place in places.values()]
-    records = [found for row in rows if (found := _record(row)) is not None]
-    body = [["" if found.get(name) is None else str(found[name]) for name in chosen] for found in records]
-    packed_places = {name: at for at, name in enumerate(places)}
-    sentences = [f"{path.name} is{packed} JSON, an object a line."]
-    return _form(packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
+    all_names = tuple(record)
+    names, places = _columns_of(path, all_names, overrides)
+    records = [one for row in rows if (one := _record(row)) is not None]
+    body = [["" if one.get(name) is None else str(one[name]) for name in names] for one in records]
+    found = f"{path.name} is{packed} JSON, an object a line."
+    packed = replace(packed, columns=names, json=True)
+    return _form(_Table(packed, names, places, len(names), body, found, [], all_names), overrides)
 
 
 def _parquet(path: Path, packed: Packing, overrides: Overrides) -> Form:
     schema = parquet_schema(path)
-    names = tuple(schema.names)
-    places = _needed(path, names, overrides)
-    chosen = [names[place] for place in places.values()]
-    body = [line.decode().split(",") for line in sample(path, packed, chosen)[0][:SAMPLE_ROWS] if line]
-    packed_places = {name: at for at, name in enumerate(places)}
-    if "rated_at" in places and pa.types.is_timestamp(schema.field(places["rated_at"]).type):
+    all_names = tuple(schema.names)
+    names, places = _columns_of(path, all_names, overrides)
+    packed = replace(packed, columns=names)
+    body = [split(line.decode(), ",") for line in sample(path, packed)[0][:SAMPLE_ROWS] if line]
+    if "rated_at" in places and pa.types.is_timestamp(schema.field(names[places["rated_at"]]).type):
         overrides = replace(overrides, time_unit="ms")  # `chunks` makes milliseconds of them
-    sentences = [f"{path.name} is a Parquet file."]
-    return _form(packed, names, packed_places, body, 0, sentences, [], overrides, ",", chosen)
+    found = f"{path.name} is a Parquet file."
+    return _form(_Table(packed, names, places, len(names), body, found, [], all_names), overrides)
 
 
-def _form(
-    packed: Packing,
-    names: tuple[str, ...],
-    places: dict[str, int],
-    body: list[list[str]],
-    lines_before: int,
-    sentences: list[str],
-    assumed: list[str],
-    overrides: Overrides,
-    delimiter: str,
-    chosen: Sequence[str] = (),
-) -> Form:
-    at = places.get("rated_at")
-    of_columns = chosen or names
+def _netflix(path: Path, packed: Packing, rows: list[str], first: int, overrides: Overrides) -> Form:
+    body = [[*fields, ""] for row in rows if len(fields := split(row, ",")) == 3]
+    if not body:
+        raise UsageError(
+            f"{path} has lines of movies and users as the Netflix prize has them, but no ratings; give combined_data_1.txt."
+        )
+    found = f"{path.name} is{packed} text of the Netflix prize: the line of a movie, then its rows of user, rating and date."
+    places = {"user_id": 0, "rating": 1, "rated_at": 2, "movie_id": 3}
+    return _form(_Table(replace(packed, sections=True), (), places, 4, body, found, [], (), first), overrides)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The beginning of a file as rows of fields, before it is known how they write times and numbers."""
+
+    packing: Packing
+    names: tuple[str, ...]
+    """Of the fields of a row; none without a header."""
+    places: dict[str, int]
+    """Of user_id, movie_id, rating and rated_at in a row."""
+    width: int
+    rows: list[list[str]]
+    found: str
+    """A sentence."""
+    assumed: list[str]
+    all_names: tuple[str, ...]
+    """Also of columns that are not read."""
+    lines_before: int = 0
+    delimiter: str = ","
+
+    def column(self, name: str) -> list[str]:
+        at = self.places[name]
+        return [row[at].strip() for row in self.rows if at < len(row)]
+
+
+def _form(table: _Table, overrides: Overrides) -> Form:
+    sentences, assumed = [table.found], list(table.assumed)
+    if table.packing.encoding == WESTERN and not overrides.encoding:
+        assumed.append("It is not UTF-8: its letters are taken for Windows-1252, or --encoding says another.")
+    names, places = table.names, table.places
     unit, dates = "s", None
-    if at is None:
+    if "rated_at" not in places:
         assumed.append("It has no time column: each rating is taken as given now.")
     else:
-        name = of_columns[at] if of_columns else ""
-        unit, dates, how = _times([row[at].strip() for row in body if at < len(row)], name, overrides.time_unit)
+        name = names[places["rated_at"]] if names else ""
+        unit, dates, how = detect_times(table.column("rated_at"), name, overrides.time_unit)
         sentences.append(how)
-    ratings = [row[places["rating"]].strip() for row in body if places["rating"] < len(row)]
-    comma = delimiter != "," and any(re.fullmatch(r"-?\d+,\d+", one) for one in ratings)
+    ratings = table.column("rating")
+    comma = table.delimiter != "," and any(re.fullmatch(r"-?\d+,\d+", one) for one in ratings)
     if comma:
         sentences.append("Numbers have a decimal comma.")
-    if of_columns:
-        sentences.append(
-            "Taken: " + ", ".join(f"{name} from {of_columns[place]}" for name, place in places.items()) + "."
-        )
-        if rest := [name for name in names if name not in {of_columns[place] for place in places.values()}]:
+    if names:
+        taken = {name: names[place] for name, place in places.items()}
+        sentences.append("Taken: " + ", ".join(f"{name} from {column}" for name, column in taken.items()) + ".")
+        if rest := [name for name in table.all_names if name not in taken.values()]:
             sentences.append(f"Ignored: {', '.join(rest)}"[:SHOWN_CHARACTERS] + ".")
-    width = len(chosen) or len(names) or (len(body[0]) if body else len(places))
     header = Header(
-        width,
+        table.width,
         places["user_id"],
         places["movie_id"],
         places["rating"],
-        at,
+        places.get("rated_at"),
         unit,
         dates=dates,
-        delimiter="\t" if delimiter == "::" else delimiter,
+        delimiter="\t" if table.delimiter == "::" else table.delimiter,
         decimal_comma=comma,
     )
-    whole = [row for row in body if len(row) == width]
+    whole = [row for row in table.rows if len(row) == table.width]
     text_ids = tuple(name for name in ("user_id", "movie_id") if are_texts([row[places[name]] for row in whole]))
     if text_ids:
         which = " and ".join({"user_id": "users", "movie_id": "movies"}[name] for name in text_ids)
         sentences.append(f"Ids of {which} are text, such as {whole[0][places[text_ids[0]]].strip()[:40]}.")
         header = replace(header, text_ids=text_ids)
-    packed = packed.of_columns(chosen, double_colons=delimiter == "::")
     numbers = [float(text) for one in ratings if re.fullmatch(r"-?\d+(\.\d*)?", text := one.replace(",", "."))]
     seen = (min(numbers), max(numbers)) if numbers else None
-    return Form(packed, header, names, lines_before, tuple(sentences), tuple(assumed), seen)
+    return Form(table.packing, header, table.lines_before, tuple(sentences), tuple(assumed), seen)
 
 
-def _needed(path: Path, names: tuple[str, ...], overrides: Overrides) -> dict[str, int]:
+def _columns_of(path: Path, names: tuple[str, ...], overrides: Overrides) -> tuple[tuple[str, ...], dict[str, int]]:
+    """(the columns that are read, which field each of them is)."""
     places = _places(path, names, overrides)
     if missing := [name for name in MOVIELENS[:3] if name not in places]:
         found = ", ".join(names)[:SHOWN_CHARACTERS]
         raise UsageError(f"{path} has no column {' or '.join(missing)} among {found}; {EXPECTED}.")
-    return {name: places[name] for name in MOVIELENS if name in places}
+    fields = [name for name in MOVIELENS if name in places]
+    return tuple(names[places[name]] for name in fields), {name: at for at, name in enumerate(fields)}
+
+
+def plain_name(column: str) -> str:
+    """Without capitals, spaces and underscores."""
+    return column.strip().lower().replace("_", "").replace(" ", "")
 
 
 def _places(path: Path, names: Sequence[str], overrides: Overrides, *, sure: bool = True) -> dict[str, int]:
     """Where each field's column is. sure: the delimiter is known. Then UsageError is raised if two columns have
     the same name for a field, or one that the user names is not there."""
-    plain = [name.strip().lower().replace("_", "").replace(" ", "") for name in names]
+    plain = [plain_name(name) for name in names]
     places: dict[str, int] = {}
     for name, synonyms in SYNONYMS.items():
         if wanted := overrides.columns.get(name):
@@ -255,53 +284,14 @@ def _places(path: Path, names: Sequence[str], overrides: Overrides, *, sure: boo
     return places
 
 
-def _times(values: list[str], name: str, wanted: str | None) -> tuple[str, Dates, str]:
-    """(unit of numbers, how dates are written, a sentence)."""
-    numbers = [float(value) for value in values if re.fullmatch(r"-?\d+(\.\d*)?", value)]
-    plain = name.lower().replace("_", "")
-    by_name = "ms" if plain == "ratedat" else "s"
-    if numbers or not values:
-        unit = wanted or _unit(numbers) or by_name
-        return unit, None, f"Times are in {UNITS[unit].name}."
-    days = [found for value in values if (found := DATE.match(value))]
-    if len(days) < len(values) / 2 or not days:
-        return wanted or by_name, None, f"Times are dates, such as {next(iter(values), '')[:40]}."
-    first, second = (max(int(found[group]) for found in days) for group in (1, 2))
-    if first > 12:
-        return "s", "day first", f"Dates have the day first, such as {values[0][:40]}."
-    if second > 12:
-        return "s", "month first", f"Dates have the month first, such as {values[0][:40]}."
-    raise UsageError(
-        f"dates such as {values[0][:40]!r} may have the day or the month first, and no date of the first rows tells which; "
-        "write them as 2023-11-14."
-    )
-
-
-def _unit(numbers: list[float]) -> str | None:
-    """The unit that puts the middle one of the numbers between 1990 and now."""
-    if not numbers:
-        return None
-    middle, until = sorted(numbers)[len(numbers) // 2], time.time_ns() // 1_000_000 + MAX_AHEAD_MS
-    return next((name for name, unit in UNITS.items() if SINCE_MS <= middle * unit.ms / unit.per <= until), None)
-
-
 def _is_bare(rows: list[str], mark: str) -> bool:
     """Whether the rows are ids, a number and perhaps a time, in MovieLens' order, without a header."""
     fields = [split(row, mark) for row in rows[:20]]
     width = len(fields[0])
     if not 3 <= width <= 5 or sum(len(one) == width for one in fields) < len(fields):
         return False
-    ids, rating = fields[0][:2], re.fullmatch(r"\s*\d+([.,]\d+)?\s*", fields[0][2])
-    return all(map(str.strip, ids)) and bool(rating) and (width == 3 or _is_time(fields[0][3].strip()))
-
-
-def _is_time(text: str) -> bool:
-    if re.fullmatch(r"\d+(\.\d+)?", text) or DATE.match(text):
-        return True
-    try:
-        return bool(datetime.fromisoformat(text))
-    except ValueError:
-        return False
+    ids, rating = fields[0][:2], re.fullmatch(r"\s*-?\d+([.,]\d+)?\s*", fields[0][2])
+    return all(map(str.strip, ids)) and bool(rating) and (width == 3 or is_time(fields[0][3].strip()))
 
 
 def split(text: str, mark: str) -> list[str]:

@@ -7,15 +7,15 @@ Memory stays the same for any size of file.
 from __future__ import annotations
 
 import codecs
-import csv
 import io
-import json
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,12 +23,21 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from reelstream.errors import UsageError
+from reelstream.producer.as_csv import Sections, json_as_csv
 
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 17
+MAX_WHOLE_BYTES = 1 << 28
+"""Of a file that is read whole: a table of movies, or the export of one user."""
+WESTERN = "cp1252"
+"""Windows-1252, Latin-1 with quotes and dashes: what a file is taken for that is not UTF-8."""
 RATINGS_FILES = ("ratings.csv", "ratings.dat", "u.data")
 """In a directory or an archive of several files, that one."""
+MOVIES_FILES = ("movies.csv", "movies.dat", "u.item", "movie_titles.csv", "movie_titles.txt")
+NETFLIX_FILES = re.compile(r"(combined_data_\d+|mv_\d+)\.txt")
+"""Of the Netflix prize: parts of one table, each begins with the line of a movie."""
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
+_PARQUET = b"PAR1"
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -36,8 +45,8 @@ _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM
 class Packing:
     compression: str | None = None
     """A name of Arrow's, or zip."""
-    member: str | None = None
-    """Of a zip file."""
+    members: tuple[str, ...] = ()
+    """Of a zip file; several follow on each other."""
     encoding: str = "utf-8"
     mark_bytes: int = 0
     """Bytes before the text that only say how it is encoded."""
@@ -46,19 +55,17 @@ class Packing:
     columns: tuple[str, ...] = ()
     """Of JSON or Parquet: those that are read, in the order of the lines."""
     double_colons: bool = False
+    sections: bool = False
+    """Rows stand below a line of their movie: see `reelstream.producer.as_csv.Sections`."""
 
     @property
     def is_plain(self) -> bool:
         return not (self.compression or self.columns or self.double_colons) and self.encoding == "utf-8"
 
-    def of_columns(self, columns: Sequence[str], *, double_colons: bool) -> Packing:
-        return replace(
-            self, columns=tuple(columns), json=bool(columns) and not self.parquet, double_colons=double_colons
-        )
-
     def __str__(self) -> str:
         packed = f" {self.compression}-compressed" if self.compression else ""
-        member = f" ({self.member})" if self.member else ""
+        more = f" and {len(self.members) - 1} more" if self.members[1:] else ""
+        member = f" ({self.members[0]}{more})" if self.members else ""
         return f"{packed}{member} {self.encoding.upper()}"
 
 
@@ -71,26 +78,46 @@ class Chunk(NamedTuple):
 
 def ratings_file(path: Path) -> Path:
     """The path, or the ratings file of that directory."""
-    if path.is_dir() and (found := next((path / name for name in RATINGS_FILES if (path / name).is_file()), None)):
+    return file_of(path, RATINGS_FILES)
+
+
+def file_of(path: Path, names: Sequence[str]) -> Path:
+    """The path, or the file of one of the names in that directory."""
+    if path.is_dir() and (found := next((path / name for name in names if (path / name).is_file()), None)):
         return found
     return path
 
 
-def packing(path: Path, encoding: str | None) -> Packing:
-    """Raises UsageError if there is no such file, or it cannot be unpacked."""
-    path = ratings_file(path)
+def named_inside(path: Path, names: Sequence[str]) -> str | None:
+    """The file of one of the names in a directory or a zip file; None if there is none, or the path is another file."""
+    if path.is_dir():
+        found = file_of(path, names)
+        return None if found == path else found.name
+    if not zipfile.is_zipfile(path):
+        return None
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        named = [name for name in archive.namelist() if PurePosixPath(name).name in names]
+    return PurePosixPath(named[0]).name if len(named) == 1 else None
+
+
+def packing(path: Path, encoding: str | None, names: Sequence[str] = RATINGS_FILES) -> Packing:
+    """names: the file that counts in a directory or a zip file of several.
+    Raises UsageError if there is no such file, or it cannot be unpacked."""
+    path = file_of(path, names)
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a file; give the path of one.")
     with _readable(path):
         with path.open("rb") as file:
             head = file.read(8)
-        if head[:4] == b"PAR1":
+        if head[:4] == _PARQUET:
             return Packing(parquet=True)
         packed = Packing(next((name for magic, name in _COMPRESSIONS.items() if head.startswith(magic)), None))
         if head.startswith(b"PK\x03\x04"):
-            packed = Packing("zip", _member(path))
+            packed = Packing("zip", _members(path, names))
         with _bytes(path, packed) as (file, _):
             begin = file.read(SAMPLE_BYTES)
+    if begin[:4] == _PARQUET:
+        raise UsageError(f"{path} is a Parquet file, {packed.compression}-compressed as a whole; unpack it.")
     mark = next((mark for mark in _MARKS if begin.startswith(mark)), b"")
     return replace(packed, encoding=encoding or _encoding(begin, mark), mark_bytes=len(mark))
 
@@ -100,10 +127,10 @@ def parquet_schema(path: Path) -> pa.Schema:
         return pq.read_schema(ratings_file(path))
 
 
-def sample(path: Path, packed: Packing, columns: Sequence[str] = ()) -> tuple[list[bytes], bool]:
+def sample(path: Path, packed: Packing) -> tuple[list[bytes], bool]:
     """(the first lines, whether the last one is whole)."""
     if packed.parquet:
-        first = next(chunks(path, packed.of_columns(columns, double_colons=False), 0), Chunk(b"", 0))
+        first = next(chunks(path, packed, 0), Chunk(b"", 0))
         return first.lines.split(b"\n"), True
     with opened(path, packed) as (file, _):
         begin = file.read(SAMPLE_BYTES)
@@ -117,9 +144,22 @@ def chunks(path: Path, packed: Packing, lines_before: int) -> Iterator[Chunk]:
         return
     with opened(path, packed) as (file, raw):
         done = packed.mark_bytes + sum(len(file.readline()) for _ in range(lines_before))
+        as_csv = _as_csv(packed)
         for lines in _whole_lines(file):
             done += len(lines)
-            yield Chunk(_as_csv(lines, packed), done if packed.is_plain else raw.tell())
+            yield Chunk(as_csv(lines), done if packed.is_plain else raw.tell())
+
+
+def whole_text(path: Path, packed: Packing) -> tuple[str, str]:
+    """(the text, its encoding)."""
+    with opened(path, packed) as (file, _):
+        raw = file.read(MAX_WHOLE_BYTES + 1)
+    if len(raw) > MAX_WHOLE_BYTES:
+        raise UsageError(f"{path} has more than {MAX_WHOLE_BYTES >> 20} MB of text; give a smaller file.")
+    try:
+        return raw.decode(), packed.encoding
+    except UnicodeDecodeError:
+        return raw.decode(WESTERN, errors="replace"), WESTERN
 
 
 @contextmanager
@@ -137,7 +177,10 @@ def _bytes(path: Path, packed: Packing) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         raw = stack.enter_context(path.open("rb"))
         if packed.compression == "zip":
             archive = stack.enter_context(zipfile.ZipFile(raw))
-            yield stack.enter_context(archive.open(packed.member or "")), raw  # type: ignore[misc]
+            if packed.members[1:]:
+                yield io.BufferedReader(_Joined(archive, packed.members)), raw
+            else:
+                yield stack.enter_context(archive.open(packed.members[0])), raw  # type: ignore[misc]
         elif packed.compression:
             stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), packed.compression)
             yield io.BufferedReader(stack.enter_context(stream), CHUNK_BYTES), raw
@@ -157,13 +200,17 @@ def _readable(path: Path) -> Iterator[None]:
         raise UsageError(f"{path} can't be read: {error.strerror or error}.") from None
 
 
-def _member(path: Path) -> str:
+def _members(path: Path, wanted: Sequence[str]) -> tuple[str, ...]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    named = [name for name in names if PurePosixPath(name).name in RATINGS_FILES]
+    named = [name for name in names if PurePosixPath(name).name in wanted]
+    if not named and wanted == RATINGS_FILES:
+        named = sorted(name for name in names if NETFLIX_FILES.fullmatch(PurePosixPath(name).name))
+        if named:
+            return tuple(named)
     if len(found := named if len(named) == 1 else names) != 1:
-        raise UsageError(f"{path} holds {len(names)} files, {', '.join(names)[:200]}; unpack the one with the ratings.")
-    return found[0]
+        raise UsageError(f"{path} holds {len(names)} files, {', '.join(names)[:200]}; unpack the one that counts.")
+    return tuple(found)
 
 
 def _encoding(begin: bytes, mark: bytes) -> str:
@@ -172,7 +219,18 @@ def _encoding(begin: bytes, mark: bytes) -> str:
     zeros = begin[1::2].count(0), begin[0::2].count(0)
     if len(begin) > 4 and max(zeros) > 0.4 * len(begin) / 2:
         return "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be"
-    return "utf-8"
+    if _is_utf8(begin) or any(not line.isascii() and _is_utf8(line) for line in begin.split(b"\n")):
+        return "utf-8"  # in the second case some lines of it are damaged
+    return WESTERN
+
+
+def _is_utf8(text: bytes) -> bool:
+    """The last letter may be cut off."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(text)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Recoded(io.RawIOBase):
@@ -197,6 +255,26 @@ class _Recoded(io.RawIOBase):
         return n
 
 
+class _Joined(io.RawIOBase):
+    """Files of an archive, one after the other."""
+
+    def __init__(self, archive: zipfile.ZipFile, members: Sequence[str]) -> None:
+        self._archive, self._members = archive, iter(members)
+        self._file: IO[bytes] = io.BytesIO()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        while not (data := self._file.read(len(buffer))):
+            member = next(self._members, None)
+            if member is None:
+                return 0
+            self._file = self._archive.open(member)
+        buffer[: len(data)] = data
+        return len(data)
+
+
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
     """Whole lines, about CHUNK_BYTES at a time. The middle of an endless line is dropped; what is left is oversize."""
     rest = b""
@@ -211,25 +289,12 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def _as_csv(lines: bytes, packed: Packing) -> bytes:
+def _as_csv(packed: Packing) -> Callable[[bytes], bytes]:
+    if packed.sections:
+        return Sections()
     if packed.double_colons:
-        return lines.replace(b"::", b"\t")
-    return _json_as_csv(lines, packed.columns) if packed.json else lines
-
-
-def _json_as_csv(lines: bytes, columns: Sequence[str]) -> bytes:
-    """A line of CSV for each of JSON; one that is no object stays as it is, to be a bad row."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    for line in lines.removesuffix(b"\n").split(b"\n"):
-        try:
-            record = json.loads(line)
-            values = [record.get(name) for name in columns]
-        except (ValueError, RecursionError, AttributeError):
-            out.write(line.decode(errors="replace").strip("\r") + "\n")
-            continue
-        writer.writerow(["" if value is None else value for value in values])
-    return out.getvalue().encode(errors="replace")
+        return lambda lines: lines.replace(b"::", b"\t")
+    return partial(json_as_csv, columns=packed.columns) if packed.json else bytes
 
 
 def _parquet_lines(path: Path, packed: Packing) -> Iterator[Chunk]:
@@ -239,7 +304,7 @@ def _parquet_lines(path: Path, packed: Packing) -> Iterator[Chunk]:
         done, rows = 0, max(file.metadata.num_rows, 1)
         for batch in file.iter_batches(columns=list(packed.columns)):
             out = io.BytesIO()
-            table = pa.table({name: _plain(batch[name]) for name in packed.columns})
+            table = pa.table([_plain(batch[name]) for name in packed.columns], list(packed.columns))
             pa.csv.write_csv(table, out, pa.csv.WriteOptions(include_header=False, quoting_style="needed"))
             done += batch.num_rows
             yield Chunk(out.getvalue(), size * done // rows)

@@ -5,8 +5,8 @@ In: a path. Out: a table of MOVIES, and the rows that did not fit. Next: `reelst
     movieId,title,genres
     1,Toy Story (1995),Adventure|Animation
 
-Also `movies.dat` and `u.item` of MovieLens, other delimiters and encodings, compressed files, genres separated by commas, and
-lists of objects with a `name`, as TMDB writes them.
+Also `movies.dat` and `u.item` of MovieLens, `movie_titles.csv` of the Netflix prize, other delimiters and encodings, compressed
+files, genres separated by commas, and lists of objects with a `name`, as TMDB writes them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -26,8 +27,8 @@ from reelstream.events import is_id
 from reelstream.ids import Id, check_id
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.csv_line import are_texts
-from reelstream.producer.file_form import DELIMITERS, SHOWN_CHARACTERS
-from reelstream.producer.file_lines import opened, packing
+from reelstream.producer.file_form import DELIMITERS, SHOWN_CHARACTERS, plain_name
+from reelstream.producer.file_lines import MOVIES_FILES, file_of, packing, whole_text
 from reelstream.producer.ratings_csv import BadRow
 
 SYNONYMS = {
@@ -67,9 +68,9 @@ def read_movies(path: Path) -> MoviesFile:
     text, encoding = _text(path)
     lines = text.splitlines(keepends=True)
     first = next((line for line in lines if line.strip()), "")
-    mark, places, has_header = _columns(path, first)
+    mark, places, without_header = _columns(path, first)
     bad, movies = BadRows(path), list[tuple[Id, str | None, str | None]]()
-    rows = list(islice(_rows(lines, mark), int(has_header), None))
+    rows = list(islice(_rows(lines, mark, without_header), int(not without_header), None))
     width = 1 + max(places["movie_id"], places["title"])
     is_text = are_texts([row[places["movie_id"]] for _, row in rows if len(row) >= width])
     for number, row in rows:
@@ -77,6 +78,8 @@ def read_movies(path: Path) -> MoviesFile:
             if len(row) < width:
                 raise BadRating("not_csv", f"{len(row)} fields")
             given, title = row[places["movie_id"]].strip(), row[places["title"]].strip()
+            if "year" in places and row[places["year"]].isdecimal():
+                title = f"{title} ({row[places['year']]})"
             own = int(given) if is_id(given) and not is_text else given
             check_id("movie_id", own)
             if isinstance(own, str) and not is_text:
@@ -95,41 +98,42 @@ def read_movies(path: Path) -> MoviesFile:
 
 
 def _text(path: Path) -> tuple[str, str]:
-    packed = packing(path, None)
+    path = file_of(path, MOVIES_FILES)
+    packed = packing(path, None, MOVIES_FILES)
     if packed.parquet:
         raise UsageError(f"{path} is a Parquet file; give a movies.csv.")
-    with opened(path, packed) as (file, _):
-        raw = file.read()
-    try:
-        return raw.decode(), packed.encoding
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace"), "cp1252"
+    return whole_text(path, packed)
 
 
-def _columns(path: Path, first: str) -> tuple[str, dict[str, int], bool]:
-    """(delimiter, places of the columns, whether the first line is a header)."""
+def _columns(path: Path, first: str) -> tuple[str, dict[str, int], int]:
+    """(delimiter, places of the columns, how many columns there are without a header, or 0)."""
     for mark in DELIMITERS:
         fields = next(csv.reader([first], delimiter=mark), []) if len(mark) == 1 else first.split(mark)
-        plain = [name.strip().lower().replace("_", "").replace(" ", "") for name in fields]
+        plain = [plain_name(name) for name in fields]
         places = {
             name: plain.index(found)
             for name, synonyms in SYNONYMS.items()
             if (found := next((one for one in synonyms if one in plain), None))
         }
         if {"movie_id", "title"} <= places.keys():
-            return mark, places, True
+            return mark, places, 0
     for mark, width, genres in (("::", 3, {"genres": 2}), ("|", 24, {"flags": 5})):  # movies.dat and u.item
         fields = first.strip("\r\n").split(mark)
         if len(fields) == width and is_id(fields[0]):
-            return mark, {"movie_id": 0, "title": 1, **genres}, False
+            return mark, {"movie_id": 0, "title": 1, **genres}, width
+    if re.match(r"\d+,(\d{4}|NULL),", first, re.ASCII):  # movie_titles.csv
+        return ",", {"movie_id": 0, "year": 1, "title": 2}, 3
     begins = first.strip()[:SHOWN_CHARACTERS]
     raise UsageError(f"{path} needs the columns movieId and title in its first line, which is {begins!r}.")
 
 
-def _rows(lines: Sequence[str], mark: str) -> Iterator[tuple[int, list[str]]]:
-    """(the line's number, its fields). A quoted field may hold line ends."""
-    if len(mark) > 1:
-        yield from ((number, line.strip("\r\n").split(mark)) for number, line in enumerate(lines, 1) if line.strip())
+def _rows(lines: Sequence[str], mark: str, width: int) -> Iterator[tuple[int, list[str]]]:
+    """(the line's number, its fields). A quoted field may hold line ends, and the last of `width` the mark."""
+    if width or len(mark) > 1:
+        split = (
+            (number, line.strip("\r\n").split(mark, width - 1)) for number, line in enumerate(lines, 1) if line.strip()
+        )
+        yield from split
         return
     reader = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=mark)
     try:

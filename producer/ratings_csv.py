@@ -8,8 +8,8 @@ Next: `reelstream.producer.sort` puts them in time order.
 
 `reelstream.producer.file_form` finds out what form the file has; `reelstream.producer.file_lines` makes lines of CSV of it.
 A row is one line: a line break inside quotes makes a bad row, so that one stray quote costs one row and no more.
-Most blocks of a file hold digits, commas and points only; Arrow parses those whole, at some millions of rows a second.
-A block that has anything else, or any row that breaks a rule, is parsed line by line.
+Most blocks of a file hold numbers, commas and dates as 2005-09-06 only; Arrow parses those whole, at some millions of rows
+a second. A block that has anything else, or any row that breaks a rule, is parsed line by line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ ROW = np.dtype([("user_id", "<i8"), ("movie_id", "<i8"), ("rating", "<f8"), ("ra
 
 RatingRows = npt.NDArray[np.void]
 
-_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
+_PLAIN = b"0123456789.-:T \r\n"
+_ALIKE = bytes.maketrans(b"123456789.-:T ", b"00000000000000")
 _LONG_FIELD = b"0" * (MAX_FIELD_CHARACTERS + 1)
 
 
@@ -87,19 +88,20 @@ def read_blocks(
         line_numbers: Sequence[int] = range(line_number, line_number + line_count)
         if rows is None:
             rows, line_numbers = _parse_lines(chunk, line_number, rules, on_bad, texts)
+        elif len(rows) < line_count:
+            line_numbers = [number for number, line in zip(line_numbers, chunk.split(b"\n"), strict=False) if line]
         yield Block(rows, line_numbers, bytes_read)
         line_number += line_count
 
 
 def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | None:
-    """All `line_count` rows (n,) of ROW; None unless each line is plain and good."""
+    """All `line_count` rows (n,) of ROW, less the blank lines; None unless each line is plain and good."""
     header = rules.header
-    plain = b"0123456789.\r\n" + header.delimiter.encode()
     if (
         header.decimal_comma
         or header.text_ids
         or len(header.delimiter.encode()) > 1
-        or chunk.translate(None, plain)
+        or chunk.translate(None, _PLAIN + header.delimiter.encode())
         or chunk.count(b"\r") != chunk.count(b"\r\n")
     ):
         return None
@@ -108,7 +110,7 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
     types = {str(place): pa.string() for place in range(header.width)}
     types |= {str(header.user_id): pa.int64(), str(header.movie_id): pa.int64(), str(header.rating): pa.float64()}
     if header.rated_at is not None:
-        types[str(header.rated_at)] = pa.int64()
+        types[str(header.rated_at)] = pa.int64() if b"-" not in chunk else pa.timestamp("s")
     try:
         table = pa.csv.read_csv(
             pa.py_buffer(chunk),
@@ -118,13 +120,13 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
         )
     except pa.ArrowInvalid:
         return None
-    if len(table) != line_count:
+    if len(table) != line_count - chunk.count(b"\n\n") - chunk.startswith(b"\n"):
         return None
 
     def column(place: int) -> npt.NDArray[Any]:
         return np.asarray(table.column(place).combine_chunks().to_numpy(zero_copy_only=False))
 
-    rows = np.empty(line_count, ROW)
+    rows = np.empty(len(table), ROW)
     rows["user_id"], rows["movie_id"] = column(header.user_id), column(header.movie_id)
     rows["rating"] = rating = column(header.rating)
     good = (
@@ -134,7 +136,9 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
         rows["rated_at_ms"] = rules.now_ms
     else:
         rated_at = column(header.rated_at)
-        unit = UNITS[header.unit]
+        is_number = rated_at.dtype == np.int64
+        unit = UNITS[header.unit if is_number else "s"]
+        rated_at = rated_at if is_number else rated_at.astype("datetime64[s]").astype(np.int64)
         until_ms = min(rules.now_ms + MAX_AHEAD_MS, UNTIL_MS)
         good &= (rated_at >= SINCE_MS * unit.per // unit.ms) & (rated_at <= until_ms * unit.per // unit.ms)
         rows["rated_at_ms"] = rated_at * unit.ms // unit.per

@@ -7,6 +7,7 @@ Next: the top-N tables and `reelstream rate` look titles up here.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -57,18 +58,19 @@ class Titles:
     def find(self, text: str, own: Callable[[int], Id] = int) -> int:
         """The one movie that the text names: an exact title first, else the only one that holds the text.
 
-        Letter case and "The" put last ("Matrix, The (1999)") do not matter. A year in brackets may be one off, no more.
+        Letter case, accents and "The" put last ("Matrix, The (1999)") do not matter. A year in brackets may be one off, no
+        more.
         Raises AmbiguousTitle with the candidates, by their `own` ids, or UsageError if there is none.
         """
         wanted = _plain(text)
-        plain = [(_plain(title), movie_id, title) for movie_id, title in self._pairs()]
+        plain = [(_plain(title), movie_id, title) for movie_id, title in self.pairs()]
         with_year = text.strip().casefold()
         exact = [(i, t) for _, i, t in plain if t.casefold() == with_year] or [
             (i, t) for p, i, t in plain if p == wanted
         ]
         candidates = exact or [(i, t) for p, i, t in plain if wanted and wanted in p]
-        if candidates and (year := _year(text)) is not None:
-            of_year = [(i, t) for i, t in candidates if abs((_year(t) or year) - year) <= 1]
+        if candidates and (year := year_of(text)) is not None:
+            of_year = [(i, t) for i, t in candidates if abs((year_of(t) or year) - year) <= 1]
             if not of_year:
                 raise UsageError(
                     f"no movie called {text!r} is of that year; there is {_listed(candidates, own)}. Use its id."
@@ -80,7 +82,8 @@ class Titles:
             raise AmbiguousTitle(text, [(own(movie), title) for movie, title in candidates])
         return candidates[0][0]
 
-    def _pairs(self) -> list[tuple[int, str]]:
+    def pairs(self) -> list[tuple[int, str]]:
+        """(movie id, title) of all that have one."""
         return [(int(i), t) for i, t in zip(self.movie_ids, self.titles.to_pylist(), strict=True) if t]
 
 
@@ -167,9 +170,15 @@ def _numbered(movies: pa.Table, texts: IdTexts) -> tuple[pa.Table, IdTexts]:
     return movies.set_column(movies.schema.get_field_index("movie_id"), "movie_id", numbers), texts.plus(new)
 
 
-def _year(title: str) -> int | None:
+def year_of(title: str) -> int | None:
     found = re.search(r"\((\d{4})\)\s*$", title)
     return int(found[1]) if found else None
+
+
+def unaccented(text: str) -> str:
+    if text.isascii():
+        return text
+    return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
 
 
 def _listed(movies: list[tuple[int, str]], own: Callable[[int], Id]) -> str:
@@ -177,7 +186,7 @@ def _listed(movies: list[tuple[int, str]], own: Callable[[int], Id]) -> str:
 
 
 def _plain(title: str) -> str:
-    title = re.sub(r"\s*\(\d{4}\)\s*$", "", title.strip().casefold())
+    title = re.sub(r"\s*\(\d{4}\)\s*$", "", unaccented(title.strip().casefold()))
     if match := re.fullmatch(r"(.*), (the|a|an)", title):
         title = f"{match[2]} {match[1]}"
     return title

@@ -83,6 +83,7 @@ def test_a_test_file_is_measured_on_as_it_is(reelstream: Reelstream, tmp_path: P
 
 
 def test_bad_rows_and_older_ratings_are_counted(reelstream: Reelstream, csv: Path) -> None:
+    csv.write_bytes(b"# Am\xe9lie\n" + csv.read_bytes())
     with csv.open("a") as file:
         file.write(lines(slice(0, 2)).replace(",1000000", ",1100000") + "1,1000,9,1000000000\n[red]x,1,3,5\n")
     n = len(camps()[0])
@@ -91,15 +92,16 @@ def test_bad_rows_and_older_ratings_are_counted(reelstream: Reelstream, csv: Pat
 
     assert answer.code == 8
     assert answer.err.splitlines() == [
+        "ratings.csv: It is not UTF-8: its letters are taken for Windows-1252, or --encoding says another.",
         f"2 bad rows of {csv} were left out:",
-        f"  line {n + 4}: off_scale: rating 9 is not between 0.5 and 5: '1,1000,9,1000000000'",
-        f"  line {n + 5}: wrong_type: user_id '[red]x' is not an integer: '[red]x,1,3,5'",
+        f"  line {n + 5}: off_scale: rating 9 is not between 0.5 and 5: '1,1000,9,1000000000'",
+        f"  line {n + 6}: wrong_type: user_id '[red]x' is not an integer: '[red]x,1,3,5'",
     ]
     assert "2 older ratings of the same movie were left out." in answer.out
     machine = reelstream("evaluate", csv, "--json")
     assert (machine.code, machine.json["bad_rows"], machine.json["duplicates"]) == (8, 2, 2)
     assert machine.json["train_rows"] + machine.json["test_rows"] == n
-    assert [row["line_number"] for row in machine.json["first_bad"]] == [n + 4, n + 5]
+    assert [row["line_number"] for row in machine.json["first_bad"]] == [n + 5, n + 6]
 
 
 def test_the_published_version_stands_beside(reelstream: Reelstream, csv: Path, warehouse: Path) -> None:

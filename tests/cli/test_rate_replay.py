@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +137,32 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     assert "It has no time column: each rating is taken as given now." in answer.out
     assert "2 ratings would be sent, rated from " in answer.out
     assert (ask(*words, "--json").json["rows"], sent()) == (2, [])
+
+
+def test_a_zip_of_movielens_loads_its_titles_unless_some_are_loaded(
+    ask: Callable[..., Answer], tmp_path: Path, warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    def zipped(name: str, ratings: str) -> Path:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("ml-1m/ratings.dat", ratings)
+            archive.writestr("ml-1m/movies.dat", "1::Amélie (2001)::Comedy\nx::Bad::Drama\n".encode("latin-1"))
+        return tmp_path / name
+
+    file, titles = zipped("ml-1m.zip", "1::1::5::978300760\n"), MoviesStore(warehouse)
+    first = " Titles loaded first, from its movies.dat: 1; bad rows there: 1.\n"
+
+    assert first in ask("replay", file, "--dry-run").out
+    assert ask("replay", zipped("off.zip", "1::1::50::978300760\n")).code == 2
+    assert titles.version() == 0, "of a file that is refused nothing is taken"
+    answer = ask("replay", file)
+    again = ask("replay", file)
+
+    assert (answer.code, titles.version(), titles.read()["title"].to_pylist()) == (0, 1, ["Amélie (2001)"])
+    assert answer.err.endswith(first)
+    assert again.err.endswith(
+        " Titles are loaded already, and its movies.dat is not; `reelstream movies load` loads it.\n"
+    )
+    assert (titles.version(), sent()) == (1, [(1, 1, 5.0)] * 2)
 
 
 @pytest.mark.parametrize(

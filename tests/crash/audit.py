@@ -141,7 +141,9 @@ def shown_again(warehouse: Path, hidden: set[int], dismissed: set[tuple[int, int
     found = set(zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True))
     for user_id in {user_id for user_id, _ in dismissed}:
         found |= {(user_id, movie.movie_id) for movie in reader.recommend(user_id, 200)}
-    found |= {(0, movie.movie_id) for movie in (*reader.popular(200), *reader.similar(1, 20))}
+    found |= {(0, movie.movie_id) for movie in reader.popular(200)} | {
+        (0, movie.movie_id) for movie in reader.similar(1, 20)
+    }
     return sorted(pair for pair in found if pair in dismissed or pair[1] in hidden)
 
 

@@ -18,6 +18,7 @@ import pytest
 from reelstream.errors import UsageError
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Overrides, detect
+from reelstream.producer.file_lines import CHUNK_BYTES, SAMPLE_BYTES
 from reelstream.producer.ratings_csv import read_blocks
 
 NOW_MS = 1_790_000_000_000
@@ -111,6 +112,9 @@ def test_json_lines_and_parquet_give_the_same_ratings(tmp_path: Path) -> None:
     columns["timestamp"] = [datetime.fromtimestamp(ms / 1000, UTC) for *_, ms in ROWS]
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert read(tmp_path / "t.parquet") == (ROWS, [])
+    columns["timestamp"] = [TIMES["month first"](ms) for *_, ms in ROWS]
+    pq.write_table(pa.table(columns), tmp_path / "d.parquet")
+    assert read(tmp_path / "d.parquet") == (ROWS, [])
 
 
 def test_a_bad_line_of_json_is_one_bad_row(tmp_path: Path) -> None:
@@ -136,6 +140,56 @@ def test_movielens_as_a_directory_and_as_an_archive(tmp_path: Path, name: str) -
         archive.write(directory / name, f"ml/{name}")
         archive.writestr("ml/README", "about")
     assert read(tmp_path / "ml.zip") == (ROWS, [])
+
+
+NETFLIX = "1:\n301,4,2023-11-14\n302,5,2023-11-15\n\n2:\n301,3,2023-11-15\n"
+NETFLIX_ROWS = [
+    (301, 1, 4.0, 1_699_920_000_000),
+    (302, 1, 5.0, 1_700_006_400_000),
+    (301, 2, 3.0, 1_700_006_400_000),
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("compression", ["", "gzip", "zip"])
+def test_the_rows_of_the_netflix_prize_get_their_movie(tmp_path: Path, compression: str, end: str) -> None:
+    path = packed(NETFLIX.replace("\n", end), "utf-8", compression, tmp_path / "combined_data_1.txt")
+    assert read(path) == (NETFLIX_ROWS, [])
+    assert "text of the Netflix prize: the line of a movie, then its rows of user, rating and date." in str(
+        detect(path)
+    )
+
+
+def test_a_bad_row_of_the_netflix_prize_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "combined_data_1.txt"
+    path.write_text(NETFLIX + "x,3,2023-11-15\n3:\n301,9,2023-11-15")
+    bad = BadRows(path)
+    blocks = [*read_blocks(path, rating_min=0.5, rating_max=5, now_ms=NOW_MS, on_bad=bad.add)]
+    assert [row for block in blocks for row in block.rows.tolist()] == NETFLIX_ROWS
+    assert [number for block in blocks for number in block.line_numbers] == [2, 3, 6]
+    assert [(row.line_number, row.reason.split(":")[0]) for row in bad.first] == [(7, "wrong_type"), (9, "off_scale")]
+    path.write_text(NETFLIX)
+    [block] = read_blocks(path, rating_min=0.5, rating_max=5, now_ms=NOW_MS, on_bad=bad.add)
+    assert [*block.line_numbers] == [2, 3, 6]
+
+
+def test_a_movie_of_the_netflix_prize_goes_on_in_the_next_chunk(tmp_path: Path) -> None:
+    n = 3 * CHUNK_BYTES // 20
+    path = tmp_path / "combined_data_1.txt"
+    path.write_text("7:\n" + "".join(f"{user + 1},4,2005-09-06\n" for user in range(n)))
+    rows, bad = read(path)
+    assert (len(rows), bad) == (n, [])
+    assert {movie for _, movie, *_ in rows} == {7}
+
+
+def test_parts_of_the_netflix_prize_in_an_archive_are_one_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "n.zip", "w") as archive:
+        archive.writestr("combined_data_2.txt", "3:\n303,2,2023-11-15\n")
+        archive.writestr("combined_data_1.txt", NETFLIX)
+        archive.writestr("movie_titles.csv", "1,2003,Dinosaur Planet\n")
+        archive.writestr("probe.txt", "1:\n301\n")
+    assert read(tmp_path / "n.zip") == ([*NETFLIX_ROWS, (303, 3, 2.0, 1_700_006_400_000)], [])
+    assert "(combined_data_1.txt and 1 more)" in str(detect(tmp_path / "n.zip"))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +219,27 @@ def test_what_is_found_and_what_is_assumed_is_said(tmp_path: Path) -> None:
     assert "There is no header: the columns are taken in MovieLens' order" in str(detect(path))
 
 
+def test_what_is_not_utf8_is_taken_for_windows_1252_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes("userId;movieId;rating;título\n1;2;3;“Amélie”\n".encode("cp1252"))
+    form = detect(path)
+    assert str(form).startswith("r.csv is CP1252 text with columns separated by semicolons.")
+    assert form.sentences[-1] == "Ignored: título."
+    assert "It is not UTF-8: its letters are taken for Windows-1252, or --encoding says another." in form.assumed
+    assert read(path) == ([(1, 2, 3.0, NOW_MS)], [])
+    path.write_bytes("userId;movieId;rating;título\n1;2;3;Łódź\n".encode("cp1250"))
+    said = str(detect(path, Overrides(encoding="cp1250")))
+    assert "is CP1250 text" in said
+    assert "It is not UTF-8" not in said
+
+
+def test_a_letter_at_the_end_of_the_sample_is_no_other_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    for n in range(2):
+        path.write_text("userId,movieId,rating\n# " + "x" * n + "é" * SAMPLE_BYTES + "\n", "utf-8")
+        assert detect(path).packing.encoding == "utf-8"
+
+
 def test_what_the_user_says_wins(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("customer no,userId,movieId,rating,when\n7,x,2,3,1700000000000000\n")
@@ -184,6 +259,7 @@ def test_what_the_user_says_wins(tmp_path: Path) -> None:
         (b"PAR1 and no table", "can't be read"),
         (gzip.compress(b"userId,movieId,rating\n" + b"1,2,3\n" * 90_000)[:-600], "can't be read"),
         (b'[{"userId": 1}]\n', "has no column"),
+        (b"1:\n301\n302\n", "as the Netflix prize has them, but no ratings; give combined_data_1.txt"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, content: bytes, says: str) -> None:
@@ -197,7 +273,7 @@ def test_an_archive_of_several_files_names_them(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
         archive.writestr("a.csv", "1")
         archive.writestr("b.csv", "2")
-    with pytest.raises(UsageError, match=r"holds 2 files, a.csv, b.csv; unpack the one with the ratings"):
+    with pytest.raises(UsageError, match=r"holds 2 files, a.csv, b.csv; unpack the one that counts"):
         detect(tmp_path / "r.zip")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from reelstream.errors import UsageError
+from reelstream.producer.file_lines import MOVIES_FILES, named_inside
 from reelstream.producer.movies_file import GENRES_OF_ITEM, read_movies
 
 AMELIE = {"movie_id": 1, "title": "Amélie (2001)", "genres": "Comedy|Romance"}
@@ -35,6 +37,29 @@ def test_every_form_gives_the_same_movies(tmp_path: Path, form: str, encoding: s
         found = read_movies(path)
         assert found.table.to_pylist() == [AMELIE, HEAT]
         assert found.bad.count == 0
+
+
+def test_titles_of_the_netflix_prize_have_commas_and_a_year(tmp_path: Path) -> None:
+    path = tmp_path / "movie_titles.csv"
+    path.write_bytes('1,2003,Dinosaur "Planet"\n2,NULL,Roti, Kapda, Amélie\n'.encode("latin-1"))
+    assert read_movies(path).table.to_pylist() == [
+        {"movie_id": 1, "title": 'Dinosaur "Planet" (2003)', "genres": None},
+        {"movie_id": 2, "title": "Roti, Kapda, Amélie", "genres": None},
+    ]
+
+
+def test_the_movies_of_a_directory_and_of_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "u.item").write_text(FORMS["u.item"], "cp1252")
+    (tmp_path / "u.data").write_text("1\t1\t5\t1\n")
+    with zipfile.ZipFile(tmp_path / "ml.zip", "w") as archive:
+        archive.write(tmp_path / "u.item", "ml-100k/u.item")
+        archive.write(tmp_path / "u.data", "ml-100k/u.data")
+    for path in (tmp_path, tmp_path / "ml.zip"):
+        assert read_movies(path).table.to_pylist() == [AMELIE, HEAT]
+        assert named_inside(path, MOVIES_FILES) == "u.item"
+    assert named_inside(tmp_path / "u.item", MOVIES_FILES) is None
+    (tmp_path / "u.item").unlink()
+    assert named_inside(tmp_path, MOVIES_FILES) is None
 
 
 def test_a_bad_row_is_left_out_and_named_by_its_line(tmp_path: Path) -> None:

@@ -97,7 +97,6 @@ def test_without_times_it_is_rated_now(tmp_path: Path) -> None:
         (b"1,2,3,1000000010,11", "not_csv: 5 fields where the header has 4"),
         (b'1,"2,3,1000000010', "not_csv: unexpected end of data"),
         (b"1,2,3,1\0", "not_csv: a NUL byte"),
-        (b"1,2,3,1\xff", "not_utf8: bytes that are not UTF-8"),
         (b"1,2,3," + b"9" * 20_000, "oversize: a line of more than 10000 bytes"),
         (b"1,2,3," + b"9" * 3 * CHUNK_BYTES, "oversize: a line of more than 10000 bytes"),
         (b"1,2,3," + b"9" * 9_000, f"wrong_type: rated_at '{'9' * 40}' is not a number"),
@@ -109,6 +108,15 @@ def test_a_bad_row_is_named_and_the_others_are_kept(tmp_path: Path, line: bytes,
     assert [(row.line_number, row.reason) for row in bad] == [(4, reason)]
     assert bad[0].text == line[:200].decode(errors="replace")
     assert good == [(2, RatingEvent(1, 2, 3.0, 1_000_000_010_000)), (5, RatingEvent(4, 5, 3.0, 1_000_000_010_000))]
+
+
+def test_a_damaged_line_of_utf8_is_one_bad_row(tmp_path: Path) -> None:
+    content = "userId,movieId,rating,timestamp,title\n1,2,3,1147880044,Amélie\n1,3,3,1147880044,".encode() + b"Am\xe9lie\n"
+    good, bad = read_all(tmp_path / "r.csv", content)
+    assert good == [(2, RatingEvent(1, 2, 3.0, 1_147_880_044_000))]
+    assert [(row.line_number, row.reason) for row in bad] == [
+        (3, "not_utf8: bytes that are not UTF-8; --encoding says another, such as cp1252")
+    ]
 
 
 @pytest.mark.parametrize(
