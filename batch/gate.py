@@ -19,6 +19,9 @@ from reelstream.settings import Settings
 GATE_FROM_USERS = 50
 """With fewer users to rank for, chance decides which model is better: nothing is held back."""
 
+SAME_RATING = 1e-6
+"""An RMSE up to this is none: where every rating is the same, as of likes alone, only rounding tells two models apart."""
+
 
 class Engine(Protocol):
     """What an engine is: all ratings → the factors of both models. `start`: factors to go on from, if it can."""
@@ -84,7 +87,7 @@ def reasons_against(measured: GateMeasurement | None, margin: float) -> list[str
         reasons.append(
             f"nDCG@10 {ndcg:.4f} is more than {margin:.0%} below {last['ndcg_at_10']:.4f} of the last version"
         )
-    if last and found["rmse"] > last["rmse"] * (1 + margin):
+    if last and found["rmse"] > max(last["rmse"] * (1 + margin), SAME_RATING):
         reasons.append(
             f"RMSE {found['rmse']:.4f} is more than {margin:.0%} above {last['rmse']:.4f} of the last version"
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import reelstream
+from reelstream.als.scale import Scale
 from reelstream.batch.refit import refit
 from reelstream.cli.options import err, out, print_json, progress_bar
 from reelstream.cli.rate import rate
@@ -69,7 +70,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
         listed = recommender.recommend(known, 10)  # 6
         with _took(seconds, "live", "A new user rates five movies", as_json):  # 7
             popular = recommender.popular(100)
-            chosen = _taste(popular)
+            chosen = _taste(popular, settings.scale)
             rated = rate(settings, "new", [f"{movie.movie_id}={stars}" for movie, stars in chosen], 10)
         stored = RatingsStore(warehouse).state()
     seconds["all"] = time.perf_counter() - started
@@ -99,7 +100,8 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
     )
     print_metrics(version.info)
     out.print()
-    show_recommendations(f"User {known} has rated the most; the top 10 of what is left", listed)
+    unit = settings.scale.unit
+    show_recommendations(f"User {known} has rated the most; the top 10 of what is left", listed, unit)
     out.print()
     out.print("A new user comes and rates five movies:")
     for movie, stars in chosen:
@@ -108,7 +110,7 @@ def demo(settings: Settings, ratings: Path | None, movies: Path | None, *, as_js
         "not in time" if rated.fresh_after_s is None else f"{rated.fresh_after_s * 1000:.0f} ms after Kafka had them"
     )
     out.print()
-    show_recommendations(f"Fresh top 10 of new user {rated.user_id}, {fresh}", rated.recommendations)
+    show_recommendations(f"Fresh top 10 of new user {rated.user_id}, {fresh}", rated.recommendations, unit)
     out.print()
     out.print(queries(warehouse, known), soft_wrap=True, markup=False)
     out.print(f"\nAll of it took {seconds['all']:.1f} s.")
@@ -181,9 +183,13 @@ def _most_active_user(warehouse: Path) -> int:
     return int(max(counts, key=lambda item: (item["counts"], -item["values"]))["values"])
 
 
-def _taste(popular: list[Any]) -> list[tuple[Any, float]]:
+def _taste(popular: list[Any], scale: Scale) -> list[tuple[Any, float]]:
     """Five of the popular movies, by a person who likes every twelfth of them more or less."""
-    return list(zip(popular[::12][:5], (5.0, 4.5, 4.0, 5.0, 1.0), strict=False))
+    width = scale.rating_max - scale.rating_min
+    step = scale.rating_step or width / 100
+    shares = (1, 8 / 9, 7 / 9, 1, 1 / 9)  # of 0.5 to 5: 5, 4.5, 4, 5 and 1
+    ratings = [scale.rating_min + round(share * width / step) * step for share in shares]
+    return list(zip(popular[::12][:5], ratings, strict=False))
 
 
 def _say(text: str, as_json: bool) -> None:

@@ -55,7 +55,7 @@ def dismiss(
     now_ms = time.time_ns() // 1_000_000
     for movie_id, is_so in chosen:
         event = DismissEvent(user_id, movie_id, is_so, now_ms)
-        check(event, rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
+        check(event, rating_min=settings.scale.rating_min, rating_max=settings.scale.rating_max, now_ms=now_ms)
     stored_ms = DismissedStore(settings.warehouse).changed_at_ms(number_of(user_id))
     with rating_producer(settings, broker_address(settings)) as producer:
         places = producer.dismiss_live(user_id, chosen, stored_ms)

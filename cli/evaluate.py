@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,7 @@ def evaluate(
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
     relevant_from: Annotated[
         float | None,
-        typer.Option(help="A movie is relevant if rated so many stars or more. \\[default: the setting liked_from]"),
+        typer.Option(help="A movie is relevant if rated so much or more. \\[default: the setting liked_from]"),
     ] = None,
     self_tuning: Annotated[
         bool | None,
@@ -81,6 +82,8 @@ def evaluate(
     from reelstream.cli import ratings_file
     from reelstream.cli.exit_codes import BAD_ROWS
 
+    settings, of_scale = ratings_file.with_scale(settings, train)
+    scale = settings.scale
     with progress_bar(quiet=as_json) as bar:
 
         def read(path: Path) -> RatingsFile:
@@ -103,6 +106,7 @@ def evaluate(
     figures = {
         **found.figures,
         "held_out": how,
+        "scale": {**asdict(scale), "kind": scale.kind, "says": of_scale},
         "test_rows_in_training": len(files[1].ratings) - len(parts[1]) if test else 0,
         "duplicates": sum(file.duplicates for file in files),
         "bad_rows": sum(file.bad_rows for file in files),
@@ -144,7 +148,8 @@ def summary(figures: dict[str, Any]) -> list[str]:
         f"{figures['train_movies']:,} movies, measured on {figures['test_rows']:,}: {described(figures['held_out'])}.",
         *(f"{figures[key]:,} {what} were left out." for key, what in left_out.items() if figures[key]),
         f"Cold, with a user or movie that is not in training: {figures['cold_rows']:,}. Lists were measured for "
-        f"{figures['ranked_users']:,} users with a movie of {figures['relevant_from']:g} stars or more among these.",
+        f"{figures['ranked_users']:,} users with a movie rated {figures['relevant_from']:g} or more among these.",
+        figures["scale"]["says"],
         f"The {figures['engine']} engine took {figures['fit_seconds']:.2f} s to fit, "
         f"{figures['top_n_seconds']:.2f} s for the lists.",
     ]
@@ -158,7 +163,8 @@ def table(figures: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | No
     columns = {"this model": figures, "biases only": baselines["bias_only"], "popularity": baselines["popularity"]}
     if baselines["last_version"]:
         columns["last version"] = baselines["last_version"]
-    names = RATING_NAMES | {f"{key}_at_{k}": f"{name}@{k}" for key, name in LIST_NAMES.items()} | OTHER_NAMES
+    rating_names = RATING_NAMES if figures["scale"]["kind"] != "likes" else {}  # all ratings are the same
+    names = rating_names | {f"{key}_at_{k}": f"{name}@{k}" for key, name in LIST_NAMES.items()} | OTHER_NAMES
     rows = [
         (name, *(None if column.get(key) is None else f"{column[key]:.3f}" for column in columns.values()))
         for key, name in names.items()

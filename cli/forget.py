@@ -77,8 +77,8 @@ def ask(settings: Settings, user_id: Id) -> ForgetAnswer:
     from reelstream.events import ForgetEvent, check
     from reelstream.producer.rating_producer import rating_producer
 
-    now_ms = time.time_ns() // 1_000_000
-    check(ForgetEvent(user_id, now_ms), rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
+    now_ms, scale = time.time_ns() // 1_000_000, settings.scale
+    check(ForgetEvent(user_id, now_ms), rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now_ms)
     address = broker_address(settings)
     with rating_producer(settings, address) as producer:
         event = producer.forget(user_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -205,6 +206,7 @@ def replay(
     `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay shop.tsv --column user_id=customer`
     """
     from reelstream.cli import replay as replaying
+    from reelstream.producer.file_scale import scale_of
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
     form = replaying.form_of(file, delimiter, encoding, column or [], time_unit)
@@ -213,8 +215,10 @@ def replay(
         if replaying.dry_run(settings, file, form, about_titles, as_json=as_json):
             raise typer.Exit(BAD_ROWS)
         return
+    scale, of_scale = scale_of(settings, file, form)
     if not as_json:
-        err.print(f"{form}{about_titles}", soft_wrap=True, markup=False)
+        said = (f"{form}{about_titles}", of_scale, replaying.elsewhere(settings, scale))
+        err.print(" ".join(filter(None, said)), soft_wrap=True, markup=False)
     result = replaying.replay_file(
         settings,
         file,
@@ -226,6 +230,7 @@ def replay(
         quiet=as_json,
         form=form,
         titles=titles,
+        scale=scale,
     )
     replaying.show(result, as_json=as_json)
     if result.bad_rows:
@@ -267,19 +272,21 @@ def rate(
     if not given:
         raise UsageError("say whose ratings these are, such as 42, or `new` for a new user.")
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
+    unit = settings.scale.unit
     if file:
         from reelstream.cli import rate_file
 
         if given[1:]:
             raise UsageError(f"--file and {given[1]!r} exclude each other; give one of them.")
         found = rate_file.rate_file(settings, given[0], file, count, dry_run=dry_run)
-        rate_file.show(found, waited=count > 0, as_json=as_json)
+        rate_file.show(found, waited=count > 0, as_json=as_json, unit=unit)
         if found.misses or found.bad_rows:
             raise typer.Exit(BAD_ROWS)
         return
     if dry_run:
         raise UsageError("--dry-run is for --file; give one.")
-    rating.show(rating.rate(settings, given[0], given[1:], count), waited=count > 0, as_json=as_json)
+    rated = rating.rate(settings, given[0], given[1:], count)
+    rating.show(rated, waited=count > 0, as_json=as_json, unit=unit)
 
 
 app.command()(dismiss)
@@ -377,7 +384,8 @@ def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, a
     """
     from reelstream.settings import Settings
 
-    values = settings_of(warehouse, bootstrap_servers).model_dump(mode="json")
+    now = settings_of(warehouse, bootstrap_servers)
+    values = now.model_dump(mode="json") | asdict(now.scale) | {"liked_from": now.scale.liked}
     values["serve_token"] = values["serve_token"] and "(set)"
     if as_json:
         print_json(values)

@@ -46,10 +46,10 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     """
     user_id = user_or_new(settings, user)
     now_ms = time.time_ns() // 1_000_000
-    ratings = parse_ratings(settings, given)
+    ratings, scale = parse_ratings(settings, given), settings.scale
     for movie_id, stars in ratings:
         event = RatingEvent(user_id, movie_id, stars, now_ms)
-        check(event, rating_min=settings.rating_min, rating_max=settings.rating_max, now_ms=now_ms)
+        check(event, rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now_ms)
     address = broker_address(settings)
     stored_ms = RatingsStore(settings.warehouse).rated_at_ms(number_of(user_id))
     with rating_producer(settings, address) as producer:
@@ -122,7 +122,7 @@ def wait_until_counted(settings: Settings, places: Sequence[tuple[int, int]]) ->
     return bool(run_files.wait_for_stream(settings.warehouse, counted, WAIT_S))
 
 
-def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
+def show(rated: Rated, *, waited: bool, as_json: bool, unit: str = "stars") -> None:
     if as_json:
         print_json(rated)
         return
@@ -131,10 +131,12 @@ def show(rated: Rated, *, waited: bool, as_json: bool) -> None:
     for (movie_id, stars), title in zip(rated.ratings, rated.titles, strict=True):
         given = "taken back" if stars is None else f"{stars:g}"
         out.print(f"  {title or f'movie {movie_id}'}: {given}", soft_wrap=True, markup=False, emoji=False)
-    show_list(rated.user_id, rated.recommendations, rated.fresh_after_s, waited=waited)
+    show_list(rated.user_id, rated.recommendations, rated.fresh_after_s, waited=waited, unit=unit)
 
 
-def show_list(user_id: Id, movies: list[Recommendation], fresh_after_s: float | None, *, waited: bool) -> None:
+def show_list(
+    user_id: Id, movies: list[Recommendation], fresh_after_s: float | None, *, waited: bool, unit: str = "stars"
+) -> None:
     """What `fresh_list` gives."""
     from reelstream.cli.tables import show_recommendations
 
@@ -143,6 +145,6 @@ def show_list(user_id: Id, movies: list[Recommendation], fresh_after_s: float | 
             err.print("The list does not count them yet: no stream runs on this warehouse, or it is behind.")
         else:
             out.print(f"The list counts them {fresh_after_s * 1000:.0f} ms later:")
-        show_recommendations(f"For user {user_id}", movies)
+        show_recommendations(f"For user {user_id}", movies, unit)
     elif waited and fresh_after_s is None:
         err.print("No version is published yet; the list follows with the first refit.")

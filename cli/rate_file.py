@@ -75,7 +75,7 @@ def rate_file(settings: Settings, user: str, path: Path, count: int, *, dry_run:
     Raises UsageError if the file is no export that is known, or none of its movies is found.
     """
     user_id, now_ms = rate.user_or_new(settings, user), time.time_ns() // 1_000_000
-    scale = settings.rating_min, settings.rating_max
+    scale = settings.scale.rating_min, settings.scale.rating_max
     export = read_export(path, rating_min=scale[0], rating_max=scale[1], now_ms=now_ms)  # 1
     stars, how = _scaled(export.scale or scale, scale)  # 2
     titles = MoviesStore(settings.warehouse).titles()
@@ -116,7 +116,7 @@ def rate_file(settings: Settings, user: str, path: Path, count: int, *, dry_run:
     )
 
 
-def show(rated: FileRated, *, waited: bool, as_json: bool) -> None:
+def show(rated: FileRated, *, waited: bool, as_json: bool, unit: str = "stars") -> None:
     if as_json:
         print_json(rated)
         return
@@ -147,7 +147,7 @@ def show(rated: FileRated, *, waited: bool, as_json: bool) -> None:
             err.print(f"  and {n - MISSES_SHOWN:,} more; --json has all.")
     show_bad_rows(rated.bad_rows, rated.first_bad)
     if rated.sent:
-        rate.show_list(rated.user_id, rated.recommendations, rated.fresh_after_s, waited=waited)
+        rate.show_list(rated.user_id, rated.recommendations, rated.fresh_after_s, waited=waited, unit=unit)
 
 
 def _scaled(of_file: tuple[float, float], ours: tuple[float, float]) -> tuple[Callable[[float], float], str]:

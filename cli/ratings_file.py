@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from reelstream.errors import UsageError
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.file_form import detect
 from reelstream.producer.file_lines import ratings_file
+from reelstream.producer.file_scale import scale_of
 from reelstream.producer.ratings_csv import BadRow, read_blocks
 from reelstream.settings import Settings
 
@@ -35,6 +36,12 @@ class RatingsFile:
     assumed: tuple[str, ...]
 
 
+def with_scale(settings: Settings, path: Path) -> tuple[Settings, str]:
+    """The settings with the scale of the file set, see `reelstream.producer.file_scale`; and a sentence that says which."""
+    scale, says = scale_of(settings, path, detect(path))
+    return settings.model_copy(update=asdict(scale)), says
+
+
 def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -> RatingsFile:
     """Reads by the rules of `reelstream.producer.ratings_csv`; about 100 bytes of memory a row at the peak.
 
@@ -43,11 +50,12 @@ def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -
     """
     path = ratings_file(path)
     form, bad = detect(path), BadRows(path)
+    scale = settings.scale
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _TYPES}
     for block in read_blocks(
         path,
-        rating_min=settings.rating_min,
-        rating_max=settings.rating_max,
+        rating_min=scale.rating_min,
+        rating_max=scale.rating_max,
         now_ms=time.time_ns() // 1_000_000,
         on_bad=bad.add,
         form=form,

@@ -43,7 +43,7 @@ def recommend(
     if not listed and count:
         err.print(f"User {user} has rated every movie of this version; there is none left to recommend.")
         return
-    show_recommendations(f"For user {user}", listed)
+    show_recommendations(f"For user {user}", listed, settings.scale.unit)
 
 
 def predict(
@@ -73,7 +73,7 @@ def predict(
         "mean": "neither the user nor the movie has a rating yet",
     }[p.source]
     name = escape(p.title or f"movie {p.movie_id}")
-    out.print(f"[bold]{p.predicted_rating:.2f}[/] stars for {name} by user {p.user_id}")
+    out.print(f"[bold]{p.predicted_rating:.2f}[/] {settings.scale.unit} for {name} by user {p.user_id}")
     out.print(f"  {because}")
     out.print(
         f"  {p.mean:.2f} mean of all {p.user_bias:+.2f} this user {p.movie_bias:+.2f} this movie {p.taste:+.2f} taste"
@@ -118,12 +118,13 @@ def popular(
     """
     import reelstream
 
-    listed = reelstream.open(settings_of(warehouse, bootstrap_servers).warehouse).popular(count)
+    settings = settings_of(warehouse, bootstrap_servers)
+    listed = reelstream.open(settings.warehouse).popular(count)
     if as_json:
         print_json(listed)
         return
     print_table(
         "Popular",
-        ("rank", "movie", "title", "stars", "ratings"),
+        ("rank", "movie", "title", settings.scale.unit, "ratings"),
         [(movie.rank, movie.movie_id, movie.title, movie.predicted_rating, movie.n_ratings) for movie in listed],
     )

@@ -129,8 +129,14 @@ def print_metrics(info: dict[str, Any]) -> None:
         out.print("Too few ratings to hold some out and measure.")
         return
     last, baselines = (info.get("gate") or {}).get("last"), metrics["baselines"]
-    names = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "ndcg_at_10": "nDCG@10", "precision_at_10": "precision@10"}
-    names |= {"recall_at_10": "recall@10", "coverage": "coverage"}
+    differ = metrics.get("r2", 0.0) is not None  # else all ratings are the same, and an error says nothing
+    names = {"rmse": "RMSE", "mae": "MAE", "r2": "R²"} if differ else {}
+    names |= {
+        "ndcg_at_10": "nDCG@10",
+        "precision_at_10": "precision@10",
+        "recall_at_10": "recall@10",
+        "coverage": "coverage",
+    }
     columns = {"this version": metrics, **({"the last": last} if last else {})}
     columns |= {"biases only": baselines["bias_only"], "popularity": baselines["popularity"]}
     rows = [(name, *(column.get(key) for column in columns.values())) for key, name in names.items()]

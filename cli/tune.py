@@ -93,6 +93,12 @@ def tune(
 
     space = parse(param or (DEFAULT_RANGES if random else DEFAULT_GRID))
     by = SplitRule(split, test_fraction, seed)
+    if file:
+        from reelstream.cli import ratings_file
+
+        settings, of_scale = ratings_file.with_scale(settings, file)
+        if not as_json:
+            err.print(of_scale, soft_wrap=True, markup=False)
     with progress_bar(quiet=as_json) as bar:
         csv = _read_csv(file, settings, bar) if file else None
         ratings = csv.ratings if csv else _stored(settings)
@@ -159,7 +165,7 @@ def _tune(
     from reelstream.batch.evaluation.tune import tune as run_tune
     from reelstream.store.adopted import adopted
 
-    base = adopted(settings.warehouse, **settings.scale)
+    base = adopted(settings.warehouse, **settings.scale.for_models())
     task = bar.add_task("trials", total=None, note="")
     rows: list[dict[str, Any]] = []
     counts = (0, 0)

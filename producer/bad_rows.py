@@ -69,7 +69,7 @@ def _advice(word: str, form: Form) -> str:
         low, high = form.ratings
         return (
             f"Its first ratings go from {low:g} to {high:g}: set rating_min and rating_max to the scale of the file, such as "
-            f"REELSTREAM_RATING_MIN={low:g} REELSTREAM_RATING_MAX={high:g}, before the warehouse has its first rating."
+            f"REELSTREAM_RATING_MIN={low:g} REELSTREAM_RATING_MAX={high:g}, on a warehouse without ratings on another scale."
         )
     if word == "bad_time":
         return "If times are in another unit, say --time-unit s, ms, us or ns."

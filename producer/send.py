@@ -76,7 +76,7 @@ def replay(
     memory_rows: int = MEMORY_ROWS,
     delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
     form: Form | None = None,
-    before_first: Callable[[], None] = lambda: None,
+    before_sending: Callable[[], None] = lambda: None,
 ) -> ReplayResult:
     """Sends the rows of a file of ratings in time order, and returns when all of them are acknowledged.
 
@@ -84,8 +84,8 @@ def replay(
     `progress` gets, a few times a second, the events acknowledged, the events to send, and the events per second since
     the start. `notice` gets lines of text for the user. `properties` are those of a Java client.properties (SASL, TLS).
     `memory_rows` is how many rows are sorted in memory; more are sorted on disk, beside `state_path`. An event that the
-    broker does not acknowledge within `delivery_timeout_s` has failed. form: None is found out. `before_first` is called when
-    the rows are known to be good, before the first is sent.
+    broker does not acknowledge within `delivery_timeout_s` has failed. form: None is found out. `before_sending` is called
+    once all rows are read and Kafka is there; what it raises ends the replay.
 
     Without `resume` the first row is the first in time, and an older state is overwritten. With it, the rows that the
     state at `state_path` counts as acknowledged are left out, and those that an interrupted run sent after it wrote its
@@ -134,7 +134,7 @@ def replay(
             RatingProducer(bootstrap_servers, topic, properties, delivery_timeout_s=delivery_timeout_s) as producer,
         ):
             bad.refuse_if_most(order.total, form)
-            before_first()
+            before_sending()
             to_send = max(order.total - state.acked_rows, 0)
             if limit is not None:
                 to_send = min(to_send, limit)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,7 +17,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from reelstream.als.scale import Scale
 from reelstream.errors import UsageError
+from reelstream.store import scale_file
 
 
 class Settings(BaseSettings):
@@ -38,11 +40,20 @@ class Settings(BaseSettings):
     )
     topic: str = Field("ratings", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic of the rating events.")
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topic where reelstream has to make it.")
-    rating_min: float = Field(0.5, description="Lowest rating of the scale, in stars.")
-    rating_max: float = Field(5.0, description="Highest rating of the scale, in stars.")
+    rating_min: float | None = Field(
+        None,
+        description="Lowest rating of the scale. Without it: that of the warehouse's first file (docs/files.md), else 0.5.",
+    )
+    rating_max: float | None = Field(None, description="Highest rating of the scale. Without it: likewise, else 5.")
+    rating_step: float | None = Field(
+        None,
+        ge=0,
+        description="From one rating to the next, for the page: 0.5 for half stars, 1 for whole numbers, 0 for any number. "
+        "Without it: likewise, else what rating_min and rating_max suggest.",
+    )
     liked_from: float | None = Field(
         None,
-        description="A movie counts as liked if rated so many stars or more. Without it: the share of the scale that 4 is "
+        description="A movie counts as liked if rated so much or more. Without it: the share of the scale that 4 is "
         "of 0.5 to 5, such as 8 of 0 to 10.",
     )
     top_n: int = Field(20, ge=1, le=1000, description="Movies in each list of the top-N tables.")
@@ -84,21 +95,24 @@ class Settings(BaseSettings):
         None, repr=False, description="What clients of the HTTP API send as a bearer token; 16 characters or more."
     )
 
-    @model_validator(mode="after")
-    def _scale_has_a_width(self) -> Settings:
-        if not self.rating_min < self.rating_max:
-            raise ValueError(f"rating_min {self.rating_min} must be below rating_max {self.rating_max}")
-        if self.liked_from is not None and not self.rating_min < self.liked_from <= self.rating_max:
-            raise ValueError(
-                f"liked_from {self.liked_from} must be above rating_min {self.rating_min} and not above rating_max "
-                f"{self.rating_max}"
-            )
-        return self
+    @property
+    def scale(self) -> Scale:
+        """As it is now: what is set wins over what is stored with the warehouse, and that over 0.5 to 5 in halves.
+
+        A first replay stores it while others run already, so they ask again. Raises DamagedStore, and UsageError where what
+        is set does not fit the rest.
+        """
+        return self.scale_over(scale_file.read(self.warehouse) or Scale())
 
     @property
-    def scale(self) -> dict[str, Any]:
-        """What both models know of the ratings' scale, by name of the setting."""
-        return {"rating_min": self.rating_min, "rating_max": self.rating_max, "liked_from": self.liked_from}
+    def sets_scale(self) -> bool:
+        """Whether an end of the scale is set."""
+        return self.rating_min is not None or self.rating_max is not None
+
+    def scale_over(self, found: Scale) -> Scale:
+        """The scale that was found, with what is set. Raises UsageError where that does not fit."""
+        names = ("rating_min", "rating_max", "rating_step", "liked_from")
+        return found.over(**{name: getattr(self, name) for name in names})
 
     @classmethod
     def settings_customise_sources(
@@ -124,7 +138,12 @@ def load(**flags: Any) -> Settings:
     Raises UsageError that names the setting and what is wrong with it.
     """
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+        if settings.sets_scale or settings.rating_step is not None or settings.liked_from is not None:
+            _ = settings.scale  # raises UsageError
+        return settings
+    except UsageError as error:
+        raise UsageError(f"settings: {error}. See `reelstream settings` for what each one takes.") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors())
         raise UsageError(f"{wrong}. See `reelstream settings` for what each one takes.") from None

@@ -91,15 +91,17 @@ _INTEGER = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
 
 def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The description, with the scale of these settings, and problems in the place of FastAPI's own errors."""
-    if app.openapi_schema:
+    scale = settings.scale  # a first replay may have stored it since
+    if app.openapi_schema and app.state.described_scale == scale:
         return app.openapi_schema
+    app.openapi_schema, app.state.described_scale = None, scale
     described = FastAPI.openapi(app)
     schemas = described["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas["Problem"] = PROBLEM_SCHEMA
     for name in ("GivenRating", "Stars"):
-        schemas[name]["properties"]["rating"] |= {"minimum": settings.rating_min, "maximum": settings.rating_max}
+        schemas[name]["properties"]["rating"] |= {"minimum": scale.rating_min, "maximum": scale.rating_max}
     _exact(described)
     is_text = id_texts.of_warehouse(settings.warehouse).now().is_text
     for of, text in is_text.items():
@@ -139,7 +141,8 @@ def _exact(described: Any) -> None:
 def _warm_up(service: Service) -> None:
     """Loads the model and the compiled kernels, so that the first caller does not wait for them."""
     try:
-        service.to_anonymous({1: service.settings.rating_max}, Wanted())
+        best = service.ask(lambda now: now.factors.settings.rating_max)  # a version may be of another scale
+        service.to_anonymous({1: best}, Wanted())
         service.recommendations(1, Wanted())
         service.ask(lambda now: now.search)
     except NotReady:

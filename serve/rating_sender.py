@@ -41,10 +41,10 @@ class RatingSender:
 
         Raises BadRating, and BrokerUnavailable if Kafka does not take them within DELIVERY_TIMEOUT_S.
         """
-        now_ms = time.time_ns() // 1_000_000
+        now_ms, scale = time.time_ns() // 1_000_000, self._settings.scale
         for movie_id, stars in ratings:
             event = RatingEvent(user_id, movie_id, stars, now_ms)
-            check(event, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max, now_ms=now_ms)
+            check(event, rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now_ms)
         stored_ms: dict[int, int] = {}
         with suppress(DamagedStore):  # a rating can be given all the same
             stored_ms = self._store.rated_at_ms(number_of(user_id))

@@ -269,7 +269,11 @@ class GenreNames(BaseModel):
 class Scale(BaseModel):
     rating_min: float
     rating_max: float
-    rating_step: float
+    rating_step: float = Field(description="From one rating to the next; 0 where any number may be given.")
+    liked_from: float = Field(description="A movie counts as liked if rated so much or more.")
+    kind: Literal["stars", "thumbs", "likes", "points"] = Field(
+        description="What ratings look like: stars in halves or whole, one of two values, always 1, or points."
+    )
 
 
 class Versions(BaseModel):

@@ -69,7 +69,7 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     next start does, as `updates/` knows up to which micro-batch it has come.
     """
     began_s, started = time.time(), time.perf_counter()
-    scale = fold_in.settings
+    scale = fold_in.settings.scale
     rows = check(batch.toArrow(), rating_min=scale.rating_min, rating_max=scale.rating_max)
     read = time.perf_counter()
     before = store.state()

@@ -23,6 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from reelstream.als.scale import Scale
 from reelstream.broker.jars import spark_kafka_jars
 from reelstream.errors import DamagedStore, ReelstreamError
 from reelstream.events import RatingEvent
@@ -157,17 +158,20 @@ class Stream:
         checkpoint = self._settings.warehouse / "run" / "checkpoint"
         shutil.rmtree(checkpoint, ignore_errors=True)
         records = self._source.records(spark)
-        parsed = parse(records, rating_min=self._settings.rating_min, rating_max=self._settings.rating_max)
+        self._scale = scale = self._settings.scale
+        parsed = parse(records, rating_min=scale.rating_min, rating_max=scale.rating_max)
         return (
-            parsed.writeStream.foreachBatch(self._take)
+            parsed.writeStream.foreachBatch(lambda batch, _batch_id: self._take(batch, scale))
             .option("checkpointLocation", str(checkpoint.absolute()))
             .trigger(processingTime="0 seconds")
             .start()
         )
 
-    def _take(self, batch: DataFrame, _batch_id: int) -> None:
+    def _take(self, batch: DataFrame, scale: Scale) -> None:
+        """scale: that the batch was parsed by. Where a first replay has stored another one since, the batch is left to the
+        query that `_keep_query` starts; it begins at the store's offsets."""
         with self._in_batch:
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._settings.scale.same_ends(scale):
                 return
             try:
                 report = ingest(batch, self._store, self._fold_in)
@@ -185,12 +189,18 @@ class Stream:
         last_batch = self._store.state().batch
         settled_at = math.inf
         while not self._stopping.wait(WATCH_S):
-            if self._query.isActive:
-                if time.monotonic() > settled_at:
-                    self._error, settled_at = None, math.inf
-                continue
-            self._error = self._error or _sentence(self._query.exception())
             try:
+                if self._query.isActive:
+                    if not self._settings.scale.same_ends(self._scale):
+                        with suppress(
+                            Exception
+                        ):  # it may take longer than `stopTimeout`: then the next turn is another try
+                            self._query.stop()
+                            self._query = self._start_query(self._spark)
+                    if time.monotonic() > settled_at:
+                        self._error, settled_at = None, math.inf
+                    continue
+                self._error = self._error or _sentence(self._query.exception())
                 batch = self._store.state().batch
                 failures = failures + 1 if batch == last_batch else 1
                 last_batch = batch
@@ -274,7 +284,8 @@ class Stream:
 
 def warm_up(spark: SparkSession, settings: Settings) -> None:
     """Parses events of no topic, so that the first micro-batch does not pay for Spark's first job."""
-    before, after = RatingEvent(1, 1, settings.rating_max, SINCE_MS).to_json().decode().split('"user_id":1')
+    scale = settings.scale
+    before, after = RatingEvent(1, 1, scale.rating_max, SINCE_MS).to_json().decode().split('"user_id":1')
     value = F.concat(F.lit(f'{before}"user_id":'), F.col("id").cast("string"), F.lit(after))
     records = spark.range(1, WARM_UP_EVENTS).select(
         value.cast("binary").alias("value"),
@@ -283,7 +294,7 @@ def warm_up(spark: SparkSession, settings: Settings) -> None:
         F.col("id").alias("offset"),
         F.current_timestamp().alias("timestamp"),
     )
-    parse(records, rating_min=settings.rating_min, rating_max=settings.rating_max).toArrow()
+    parse(records, rating_min=scale.rating_min, rating_max=scale.rating_max).toArrow()
 
 
 def _medians(reports: Sequence[BatchReport]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from pyspark.sql import SparkSession
 
 from reelstream.als.arrays import F32, Csr
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
-from reelstream.als.fit import WIDTH, movie_sums, transitions
+from reelstream.als.fit import WIDTH, liking, movie_sums, transitions
 from reelstream.als.fold_in import FoldIn
 from reelstream.als.prior import learned
 from reelstream.errors import UsageError
@@ -55,7 +55,7 @@ def fit(matrix: RatingMatrix, model: ModelSettings, settings: Settings, *, start
     by_user = matrix.by_user
     user = np.repeat(np.arange(by_user.n_rows), by_user.counts())  # [L]
     residual = by_user.values - mean - user_bias[user] - movie_bias[by_user.indices]  # [L]
-    weight = np.maximum(by_user.values / model.rating_max, 0) ** model.ranking_power  # [L]
+    weight = liking(by_user.values, model) ** model.ranking_power  # [L]
     width = (model.rating_max - model.rating_min) / WIDTH
     columns = {"userCol": "user", "itemCol": "movie", "ratingCol": "value"}
     common: dict[str, Any] = {**columns, "seed": model.seed, "checkpointInterval": CHECKPOINT_EACH}

@@ -146,12 +146,12 @@ def evaluate(
     of the ratings counts where `matrix_for` says so.
     Raises UsageError if no test row has its user and its movie in training, or no rating can be relevant.
     """
-    model = adopted(settings.warehouse, **settings.scale)
+    model = adopted(settings.warehouse, **settings.scale.for_models())
     if relevant_from is None:
         relevant_from = model.liked_stars
-    if relevant_from > settings.rating_max:
+    if relevant_from > model.rating_max:
         raise UsageError(
-            f"no rating is relevant from {relevant_from:g} stars on; the scale ends at {settings.rating_max:g}."
+            f"no rating is relevant from {relevant_from:g} {settings.scale.unit} on; the scale ends at {model.rating_max:g}."
         )
     matrix = matrix_for(train, test)
     held_out = HeldOut.of(matrix, test.user_id, test.movie_id, test.rating, relevant_from)

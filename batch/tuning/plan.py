@@ -53,7 +53,7 @@ class Plan:
 
 def plan(settings: Settings, info: Mapping[str, Any] | None) -> Plan:
     """info: of the current version; None without one. Raises DamagedStore for adopted settings that cannot be read."""
-    shipped = adopted(settings.warehouse, **settings.scale)
+    shipped = adopted(settings.warehouse, **settings.scale.for_models())
     if place(settings.warehouse).exists():
         return Plan("adopted", shipped, 0, 0)
     if not settings.self_tuning:
@@ -63,5 +63,5 @@ def plan(settings: Settings, info: Mapping[str, Any] | None) -> Plan:
     last = info.get("tuning") or {}
     if last.get("how") not in ("search", "neighbours"):
         return Plan("search", shipped, 0, 0)
-    before = replace(ModelSettings.from_dict(last["settings"]), **settings.scale)
+    before = replace(ModelSettings.from_dict(last["settings"]), **settings.scale.for_models())
     return Plan("neighbours", before, int(last["turn"]) + 1, int(last["searched_ratings"]))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelstream.als.arrays import F32, F64, I32, I64, Csr, Mask, index_of
+from reelstream.als.scale import Scale
 from reelstream.als.transitions import Transitions
 from reelstream.errors import UsageError
 
@@ -90,7 +91,7 @@ class ModelSettings:
     ranking_alpha0: float = 0.5
     """α₀: weight of each (user, movie) pair as one that is not rated; 0 or more."""
     ranking_power: float = 3.5
-    """p: a rating r weighs (r / rating_max)^p; 0 or more."""
+    """p: a rating r weighs (r / rating_max)^p, see `fit.liking` for scales that begin below 0; 0 or more."""
     ranking_user_power: float = 3.5
     """p of the half-step that gives the users' vectors, the last one, and of fold-ins; 0 or more."""
     ranking_recency_span: float = 10.0
@@ -109,11 +110,11 @@ class ModelSettings:
     seed: int = 42
     """Of the random start. The same seed and ratings give the same factors."""
     rating_min: float = 0.5
-    """Stars: lowest rating; predictions are clipped to it."""
+    """Lowest rating; predictions are clipped to it."""
     rating_max: float = 5.0
-    """Stars: highest rating; predictions are clipped to it."""
+    """Highest rating; predictions are clipped to it."""
     liked_from: float | None = None
-    """Stars from which a movie counts as liked; None is that of `liked_stars`."""
+    """From where on a movie counts as liked; None is that of `liked_stars`."""
 
     def __post_init__(self) -> None:
         at_least = {
@@ -147,18 +148,12 @@ class ModelSettings:
         for name in above_zero:
             if not 0 < getattr(self, name) < np.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; set it to a number above 0.")
-        if not -np.inf < self.rating_min < self.rating_max:
-            raise UsageError(f"rating_min {self.rating_min} must be below rating_max {self.rating_max}.")
+        Scale(self.rating_min, self.rating_max, 0)  # raises UsageError
 
     @property
     def liked_stars(self) -> float:
-        """`liked_from`, or the share of the scale that 4 is of 0.5 to 5: to the nearest half star, unless the scale is too
-        narrow for that."""
-        if self.liked_from is not None:
-            return self.liked_from
-        width = self.rating_max - self.rating_min
-        stars = self.rating_min + width * 7 / 9
-        return round(2 * stars) / 2 if width >= 2 else stars
+        """See `Scale.liked`."""
+        return Scale(self.rating_min, self.rating_max, 0, self.liked_from).liked
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

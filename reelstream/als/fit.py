@@ -151,13 +151,22 @@ def ranking_system(
     """
     power = settings.ranking_user_power if for_users else settings.ranking_power
     with np.errstate(over="ignore"):  # what is no number then is found by the half-step
-        weights = np.maximum(rows.values / np.float32(settings.rating_max), 0) ** np.float32(power)
+        weights = liking(rows.values, settings) ** np.float32(power)
     if for_users and rows.ages is not None:
         recent = np.exp(-rows.ages / np.float32(settings.ranking_recency_span))
         weights = weights * (settings.ranking_recency_floor + settings.ranking_recency_boost * recent)
     strength = (rows.counts() + settings.ranking_alpha0 * n_other) ** settings.ranking_nu
     regularization = settings.ranking_regularization * np.maximum(strength, 1e-6)
     return weights.astype(np.float32), np.ones(len(weights), np.float32), regularization.astype(np.float32)
+
+
+def liking(ratings: F32, settings: ModelSettings) -> F32:
+    """float32 in the shape of `ratings`: the share of the highest rating. On a scale that begins below 0 it is the one that the
+    same taste has of 0.5 to 5, where the lowest rating is a tenth of the highest."""
+    low, high = settings.rating_min, settings.rating_max
+    zero = np.float32(low - (high - low) / 9 if low < 0 else 0)
+    share: F32 = np.maximum((ratings - zero) / (np.float32(high) - zero), 0)
+    return share
 
 
 def _fit_rating(

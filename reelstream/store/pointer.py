@@ -69,8 +69,16 @@ def stamp(path: Path) -> Stamp:
 
 def move(path: Path, value: dict[str, Any]) -> None:
     """Replaces the pointer in one atomic, durable step. One writer at a time: the caller holds its table's lock."""
-    value = {"format": FORMAT} | {key: item for key, item in value.items() if key != "format"}
-    write_file(path, json.dumps({**value, "crc32": _crc32(value)}).encode())
+    write_file(path, _sealed(value))
+
+
+def create(path: Path, value: dict[str, Any]) -> bool:
+    """The same, where there is none yet; of several writers the first one wins. False where there was one."""
+    try:
+        _put(path, lambda file: file.write(_sealed(value)), lambda: failpoint("pointer-aside"), durable=True, new=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -93,7 +101,15 @@ def aside_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{threading.get_native_id()}")
 
 
-def _put(path: Path, write: Callable[[BinaryIO], object], aside_point: Callable[[], None], *, durable: bool) -> None:
+def _put(
+    path: Path,
+    write: Callable[[BinaryIO], object],
+    aside_point: Callable[[], None],
+    *,
+    durable: bool,
+    new: bool = False,
+) -> None:
+    """new: raises FileExistsError where there is one already."""
     aside = aside_of(path)
     with _disk_errors(path, aside), _new(aside) as file:
         write(file)
@@ -102,7 +118,13 @@ def _put(path: Path, write: Callable[[BinaryIO], object], aside_point: Callable[
             os.fsync(file.fileno())
     if durable:
         aside_point()
-    aside.replace(path)
+    if new:
+        try:
+            path.hardlink_to(aside)
+        finally:
+            aside.unlink()
+    else:
+        aside.replace(path)
     if durable:
         sync_directory(path.parent)
 
@@ -218,6 +240,11 @@ def _check_footer(file: pa.NativeFile) -> None:
         footer = file.read_at(max(0, size - 8), max(0, end - 8 - size))
         if zlib.crc32(footer + tail).to_bytes(4, "little") != crc32:
             raise ValueError("its footer does not fit its checksum")
+
+
+def _sealed(value: dict[str, Any]) -> bytes:
+    value = {"format": FORMAT} | {key: item for key, item in value.items() if key != "format"}
+    return json.dumps({**value, "crc32": _crc32(value)}).encode()
 
 
 def _crc32(value: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ import { movie } from "./movie.js";
 import { home } from "./home.js";
 import { follow, leave } from "./live.js";
 import { pipeline } from "./pipeline.js";
-import { scale } from "./stars.js";
+import { scale } from "./scale.js";
 import * as state from "./state.js";
 
 const main = document.getElementById("main");

@@ -26,10 +26,6 @@ export function titleOf(movie) {
   return movie.title ?? `Movie ${movie.movie_id}`;
 }
 
-export function stars(value) {
-  return `${Number(value).toFixed(1)} ★`;
-}
-
 export function ago(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;

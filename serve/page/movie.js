@@ -2,9 +2,10 @@
 
 import * as api from "./api.js";
 import { failed } from "./alert.js";
-import { h, keyed, stars, titleOf } from "./dom.js";
+import { h, keyed, titleOf } from "./dom.js";
 import { dismissButton, genresOf, movieRow } from "./rows.js";
-import { starsFor } from "./stars.js";
+import { ratingOf } from "./rating.js";
+import { asExpected } from "./scale.js";
 import * as state from "./state.js";
 
 export async function movie(main, movieId) {
@@ -21,9 +22,9 @@ export async function movie(main, movieId) {
   }
   heading.textContent = titleOf(facts);
   const rated = facts.n_ratings
-    ? `${facts.n_ratings.toLocaleString("en")} ratings, ${stars(facts.mean_rating)} on average`
+    ? [`${facts.n_ratings.toLocaleString("en")} ratings`, asExpected(facts.mean_rating, "on average")].filter(Boolean).join(", ")
     : "no ratings yet";
-  const own = starsFor(facts);
+  const own = ratingOf(facts);
   const expected = h("p", { class: "note", id: "expected", role: "status" });
   const away = h("p", { class: "note", id: "away", role: "status" });
   const list = h("ul", { class: "movies", id: "similar", "aria-label": "Similar movies" });
@@ -39,7 +40,7 @@ export async function movie(main, movieId) {
   );
   const predict = async () => {
     const value = await api.get(`/users/${encodeURIComponent(state.user.id)}/predictions/${encodeURIComponent(movieId)}`);
-    expected.textContent = `Expected from your ratings: ${stars(value.predicted_rating)}`;
+    expected.textContent = asExpected(value.predicted_rating, "Expected from your ratings:");
   };
   const change = (what) => {
     if (what === "dismissed") {

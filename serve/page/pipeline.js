@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { failed } from "./alert.js";
 import { BY_TIME, chart } from "./chart.js";
 import { ago, h } from "./dom.js";
+import { scale, unit } from "./scale.js";
 import { onPipeline, onVersion } from "./live.js";
 
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
@@ -42,8 +43,8 @@ export async function pipeline(main) {
     const history = all.filter((row) => !row.rolled_back);
     rollbacks.replaceChildren(...all.filter((row) => row.rolled_back).map((row) => h("p", { class: "note" }, rollback(row))));
     charts.replaceChildren(
-      chart("RMSE on held-out ratings (lower is better)", "stars", history, [
-        { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", kind: "other" }]),
+      ...rated(() => chart("RMSE on held-out ratings (lower is better)", unit(), history, [
+        { name: "this model", field: "rmse" }, { name: "biases only", field: "rmse_bias_only", kind: "other" }])),
       chart("nDCG@10 on held-out ratings (higher is better)", "nDCG", history, [
         { name: "this model", field: "ndcg_at_10" }, { name: "popularity", field: "ndcg_at_10_popularity", kind: "other" }]),
       chart("How long the refit took", "seconds", history, [{ name: "refit", field: "refit_s" }], { from0: true }),
@@ -61,6 +62,11 @@ export async function pipeline(main) {
   return () => stops.forEach((stop) => stop());
 }
 
+/** Of likes alone every rating is the same: there is nothing to predict. */
+function rated(make) {
+  return scale.kind === "likes" ? [] : [make()];
+}
+
 function quality(found) {
   if (!found.ratings) return [h("p", { class: "note" }, "No live rating was scored yet: that takes a published version, and a movie new to its user.")];
   const both = (field) => ({ name: "this model", field, band: [`${field}_low`, `${field}_high`] });
@@ -68,7 +74,7 @@ function quality(found) {
     { name: "popularity", field: `popular_${field}`, kind: "other" }, { name: "popularity of late", field: `recent_${field}`, kind: "third" }];
   const over = (title, unit, field, lines) => chart(title, unit, found.over_time, lines, { along: BY_TIME, note: said(found, field) });
   return [
-    over("RMSE (lower is better)", "stars", "rmse", [both("rmse"), { name: "biases only", field: "bias_only_rmse", kind: "other" }]),
+    ...rated(() => over("RMSE (lower is better)", unit(), "rmse", [both("rmse"), { name: "biases only", field: "bias_only_rmse", kind: "other" }])),
     over("Hit rate@10 (higher is better)", "share", "hit_rate", lists("hit_rate")),
     over("nDCG@10 (higher is better)", "nDCG", "ndcg_at_10", lists("ndcg_at_10")),
   ];

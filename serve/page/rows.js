@@ -1,9 +1,10 @@
-// Rows of movies, as every list shows them. In: movies. Out: list items with stars and reasons. Next: home.js, movie.js.
+// Rows of movies, as every list shows them. In: movies. Out: list items with ratings and reasons. Next: home.js, movie.js.
 
 import * as api from "./api.js";
 import { clear, failed } from "./alert.js";
-import { h, stars, titleOf, uid } from "./dom.js";
-import { starsFor } from "./stars.js";
+import { h, titleOf, uid } from "./dom.js";
+import { ratingOf } from "./rating.js";
+import { asExpected, asGiven } from "./scale.js";
 import { dismiss, user } from "./state.js";
 
 export function movieLink(movie) {
@@ -14,15 +15,15 @@ export function genresOf(movie) {
   return h("span", { class: "genres" }, movie.genres.join(" · "));
 }
 
-/** A row with title, genres and stars; `beside` is put between them. */
+/** A row with title, genres and rating; `beside` is put between them. */
 export function movieRow(movie, ...beside) {
-  const rating = starsFor(movie);
+  const rating = ratingOf(movie);
   const row = h("li", { class: "movie" }, h("div", { class: "what" }, movieLink(movie), genresOf(movie), ...beside), rating);
   row.update = rating.update;
   return row;
 }
 
-/** A row of the list of recommendations: also its rank, the stars that are expected, and why it is there. */
+/** A row of the list of recommendations: also its rank, the rating that is expected, and why it is there. */
 export function recommendedRow(movie) {
   const expected = h("span", { class: "expected" });
   const entered = h("span", { class: "entered" }, "new on the list");
@@ -31,7 +32,7 @@ export function recommendedRow(movie) {
   const update = row.update;
   row.update = (now) => {
     update();
-    expected.textContent = `expected ${stars(now.predicted_rating)}`;
+    expected.textContent = asExpected(now.predicted_rating, "expected");
     entered.hidden = !now.entered;
     row.classList.toggle("is-new", Boolean(now.entered));
     why.stale();
@@ -86,8 +87,8 @@ function explained(because) {
 }
 
 function reason(one) {
-  if (2 * one.next_part > one.part) return `often watched after ${titleOf(one)}, which you gave ${stars(one.rating)}`;
-  return `you gave ${titleOf(one)} ${stars(one.rating)}`;
+  if (2 * one.next_part > one.part) return `often watched after ${titleOf(one)}, which you gave ${asGiven(one.rating)}`;
+  return `you gave ${titleOf(one)} ${asGiven(one.rating)}`;
 }
 
 function share(value) {

@@ -5,6 +5,8 @@ In: requests. Out: what the pointers and run files say. Next: `reelstream.serve.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -20,8 +22,6 @@ from reelstream.store.quality_figures import over_time, points
 from reelstream.store.recommendations import RecommendationsStore
 
 router = APIRouter(tags=["pipeline"])
-
-RATING_STEP = 0.5
 
 
 def settings_of(request: Request) -> Settings:
@@ -60,10 +60,8 @@ def quality(request: Request) -> Response:
 @router.get("/v1/settings", response_model=schema.Scale)
 def scale(request: Request) -> Response:
     """The scale of ratings."""
-    settings = settings_of(request)
-    return json_response(
-        {"rating_min": settings.rating_min, "rating_max": settings.rating_max, "rating_step": RATING_STEP}
-    )
+    found = settings_of(request).scale
+    return json_response({**asdict(found), "liked_from": found.liked, "kind": found.kind})
 
 
 @router.get("/live", response_model=schema.Well)

@@ -52,7 +52,7 @@ def sent(bootstrap_servers: str, topic: str) -> Callable[[], list[tuple[int, int
 
 FOUND = (
     "with columns separated by commas. Times are in seconds. Taken: user_id from userId, movie_id from movieId, rating from "
-    "rating, rated_at from timestamp."
+    "rating, rated_at from timestamp. Scale of ratings, assumed as there are so few: 0.5 to 5 in halves, liked from 4 on."
 )
 
 

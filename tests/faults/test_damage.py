@@ -19,10 +19,11 @@ import pytest
 
 import reelstream as api
 from reelstream.als.factors import Factors
+from reelstream.als.scale import Scale
 from reelstream.batch.refit import refit
 from reelstream.errors import DamagedStore
 from reelstream.settings import load, to_env
-from reelstream.store import models, new_movies
+from reelstream.store import models, new_movies, scale_file
 from reelstream.store import ratings as ratings_module
 from reelstream.store.dismissed import DismissedStore
 from reelstream.store.hidden_movies import HiddenMovies
@@ -66,6 +67,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fold_in.fold(rows, state.batch)
     assert fold_in.fold_in_movies()
     fold_in.quality.close()
+    scale_file.write_once(warehouse, Scale(0.5, 5))
     return warehouse
 
 
@@ -142,6 +144,10 @@ def hidden(warehouse: Path) -> Any:
     return HiddenMovies(warehouse).ids().tolist(), api.open(warehouse).popular()
 
 
+def scale(warehouse: Path) -> Any:
+    return load(warehouse=warehouse).scale
+
+
 def quality(warehouse: Path) -> Any:
     return QualityStore(warehouse).read()
 
@@ -174,6 +180,7 @@ FILES: dict[str, Look] = {
     "movies/hidden.parquet": hidden,
     "dismissed/CURRENT": dismissed,
     "dismissed/*.parquet": dismissed,
+    "scale.json": scale,
     "quality/CURRENT": quality,
     "quality/*.parquet": quality,
 }

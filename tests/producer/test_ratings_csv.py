@@ -111,7 +111,9 @@ def test_a_bad_row_is_named_and_the_others_are_kept(tmp_path: Path, line: bytes,
 
 
 def test_a_damaged_line_of_utf8_is_one_bad_row(tmp_path: Path) -> None:
-    content = "userId,movieId,rating,timestamp,title\n1,2,3,1147880044,Amélie\n1,3,3,1147880044,".encode() + b"Am\xe9lie\n"
+    content = (
+        "userId,movieId,rating,timestamp,title\n1,2,3,1147880044,Amélie\n1,3,3,1147880044,".encode() + b"Am\xe9lie\n"
+    )
     good, bad = read_all(tmp_path / "r.csv", content)
     assert good == [(2, RatingEvent(1, 2, 3.0, 1_147_880_044_000))]
     assert [(row.line_number, row.reason) for row in bad] == [

@@ -160,7 +160,8 @@ def test_versions_settings_and_health(client: httpx.Client) -> None:
     versions = get(client, "/v1/versions")
     assert versions["current"] == "000001"
     assert [row["version"] for row in versions["history"]] == ["000001"]
-    assert get(client, "/v1/settings") == {"rating_min": 0.5, "rating_max": 5.0, "rating_step": 0.5}
+    scale = {"rating_min": 0.5, "rating_max": 5.0, "rating_step": 0.5, "liked_from": 4.0, "kind": "stars"}
+    assert get(client, "/v1/settings") == scale
     assert get(client, "/live") == get(client, "/ready") == {"status": "ok"}
 
 

@@ -184,6 +184,62 @@ def test_a_rating_is_changed_and_taken_back(page: Page, url: str) -> None:
     expect(page.locator("#source")).to_contain_text("what most people liked")
 
 
+SCALES = {
+    "thumbs": ({"rating_min": 0, "rating_max": 1}, "% thumbs up"),
+    "likes": ({"rating_min": 1, "rating_max": 1}, ""),
+    "points": ({"rating_min": 0, "rating_max": 100}, "of 100"),
+    "stars": ({"rating_min": 1, "rating_max": 10}, "★"),
+}
+"""By kind: settings, and a word of what is expected of a movie."""
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_every_scale_has_its_own_control(
+    browser: Browser, warehouse: Path, bootstrap_servers: str, topic: str, kind: str
+) -> None:
+    scale, expected = SCALES[kind]
+    settings = publish(warehouse, bootstrap_servers=bootstrap_servers, topic=topic, **scale)
+    with served(settings, lambda: bootstrap_servers) as url:
+        page = browser.new_context(viewport={"width": 360, "height": 800}, bypass_csp=True).new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(url)
+        assert httpx.get(f"{url}/v1/settings").json()["kind"] == kind
+        expect(page.locator("#recommendations .expected").first).to_contain_text(expected)
+        page.get_by_label("Search movies").fill("movie number 10 ")
+        row = page.locator("#results > li").first
+        rated = row.locator("fieldset")
+        expect(rated.get_by_role("button", name="Take back your rating of Movie number 10 (1990)")).to_be_hidden()
+        user_id = re.search(r"user (\d+)", page.locator("#who").inner_text())[1]  # type: ignore[index]
+        given: float = scale["rating_max"]
+        if kind == "thumbs":
+            given = 0
+            rated.locator("label", has_text="Thumbs down").click()
+            expect(rated.get_by_label("Thumbs down")).to_be_checked()
+        elif kind == "likes":
+            rated.get_by_role("button", name="Like").press("Enter")
+            expect(rated.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
+        elif kind == "points":
+            given = 51
+            slider = rated.get_by_role("slider", name="Rating")
+            expect(slider).to_have_attribute("aria-valuetext", "not rated")
+            slider.press("ArrowRight")
+            expect(slider).to_have_attribute("aria-valuetext", "51 of 100")
+        else:
+            expect(rated.locator("label")).to_have_count(10)
+            rated.locator("label").nth(9).click()
+        expect(page.locator("#ratings > li")).to_have_count(1)
+        page.wait_for_selector("#freshness[data-ms]")
+
+        [stored] = httpx.get(f"{url}/v1/users/{user_id}/ratings").json()["ratings"]
+        assert stored["rating"] == given
+        found = Axe().run(page).response["violations"]
+        assert not [one for one in found if one["impact"] in ("serious", "critical")]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        page.locator("#recommendations").get_by_role("button", name=re.compile("^Why")).first.click()
+        page.wait_for_selector(".reasons li, .reasons p")
+        page.context.close()
+
+
 def test_a_known_user_filters_the_list_and_looks_at_a_movie(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_label("Known user").fill("7")
