@@ -132,7 +132,9 @@ def take_back(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
     return json_response(_post(request, user_id, movie_id, None, "delete"))
 
 
-@router.get("/users/{user_id}/dismissed", response_model=schema.DismissedMovies, tags=["dismissed"])
+@router.get(
+    "/users/{user_id}/dismissed", response_model=schema.DismissedMovies, responses=documented(422), tags=["dismissed"]
+)
 def dismissed(request: Request, user_id: UserId) -> Response:
     """The movies that the user is not interested in, the newest first."""
     return json_response(service_of(request).dismissed(user_id))
