@@ -22,14 +22,22 @@ from reelstream.cli.options import (
     AsJson,
     Bootstrap,
     CommandConfig,
+    FieldNames,
+    Registry,
+    TimeUnit,
     Topic,
+    Topics,
+    ValueFormat,
     Warehouse,
     err,
     existing_warehouse,
+    joined,
     out,
     print_json,
     progress_bar,
     settings_of,
+    topics_of,
+    without_login,
 )
 from reelstream.cli.read import popular, predict, recommend, similar
 from reelstream.cli.report import report
@@ -95,7 +103,7 @@ def up(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
-    topic: Topic = None,
+    topic: Topics = None,
     port: Annotated[int | None, typer.Option(help="Port of the embedded broker. \\[default: any free one]")] = None,
     engine: Annotated[str | None, typer.Option(help="native or mllib. \\[default: native]")] = None,
     refit_after_ratings: Annotated[int | None, typer.Option(help="Refit when so many ratings came …")] = None,
@@ -106,11 +114,16 @@ def up(
         int | None,
         typer.Option("--http-port", help="Port of the HTTP API and the page. \\[default: 8000 if free, else any]"),
     ] = None,
+    value_format: ValueFormat = None,
+    schema_registry: Registry = None,
+    field: FieldNames = None,
+    time_unit: TimeUnit = None,
     accept_data_loss: AcceptDataLoss = False,
 ) -> None:
     """Run all of it: broker, stream, refits, HTTP API and page. Ctrl-C ends it in order.
 
-    Examples: `reelstream up` · `reelstream up --warehouse /data/movies --bootstrap-servers kafka:9092`
+    Examples: `reelstream up` · `reelstream up --topic ratings --topic shop.ratings --field user_id=uid` ·
+    `reelstream up --warehouse /data/movies --bootstrap-servers kafka:9092`
     """
     from reelstream.cli import up as running
 
@@ -119,13 +132,17 @@ def up(
             warehouse,
             bootstrap_servers,
             command_config,
-            topic,
+            **topics_of(topic),
             broker_port=port,
             engine=engine,
             refit_after_ratings=refit_after_ratings,
             refit_after_minutes=refit_after_minutes,
             serve_host=host,
             serve_port=http_port,
+            value_format=value_format,
+            schema_registry=schema_registry,
+            fields=joined(field),
+            time_unit=time_unit,
         ),
         accept_data_loss=accept_data_loss,
         serve=serve,
@@ -137,16 +154,32 @@ def stream(
     warehouse: Warehouse = None,
     bootstrap_servers: Bootstrap = None,
     command_config: CommandConfig = None,
-    topic: Topic = None,
+    topic: Topics = None,
+    value_format: ValueFormat = None,
+    schema_registry: Registry = None,
+    field: FieldNames = None,
+    time_unit: TimeUnit = None,
     accept_data_loss: AcceptDataLoss = False,
 ) -> None:
     """Run the stream alone: Kafka into the ratings store, and fold-in. Ctrl-C ends it.
 
-    Example: `reelstream stream --bootstrap-servers kafka:9092`
+    Examples: `reelstream stream --bootstrap-servers kafka:9092` ·
+    `reelstream stream --value-format avro --schema-registry http://registry:8081 --topic shop.ratings` ·
+    `reelstream stream --topic shop.ratings --field user_id=uid --field movie_id=item.id --field rated_at=at --time-unit s`
     """
     from reelstream.cli import up as running
 
-    running.stream(settings_of(warehouse, bootstrap_servers, command_config, topic), accept_data_loss=accept_data_loss)
+    settings = settings_of(
+        warehouse,
+        bootstrap_servers,
+        command_config,
+        **topics_of(topic),
+        value_format=value_format,
+        schema_registry=schema_registry,
+        fields=joined(field),
+        time_unit=time_unit,
+    )
+    running.stream(settings, accept_data_loss=accept_data_loss)
 
 
 @app.command()
@@ -387,6 +420,7 @@ def settings(warehouse: Warehouse = None, bootstrap_servers: Bootstrap = None, a
     now = settings_of(warehouse, bootstrap_servers)
     values = now.model_dump(mode="json") | asdict(now.scale) | {"liked_from": now.scale.liked}
     values["serve_token"] = values["serve_token"] and "(set)"
+    values["schema_registry"] = without_login(values["schema_registry"])
     if as_json:
         print_json(values)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -45,7 +46,33 @@ CommandConfig = Annotated[
     Path | None,
     typer.Option("--command-config", help="A Java client.properties with SASL or TLS settings for that Kafka."),
 ]
-Topic = Annotated[str | None, typer.Option("--topic", help="Kafka topic of the rating events. \\[default: ratings]")]
+TOPIC = typer.Option(
+    "--topic",
+    help="Kafka topic of the rating events. up and stream read several: --topic once more, or a comma. \\[default: ratings]",
+)
+Topic = Annotated[str | None, TOPIC]
+Topics = Annotated[list[str] | None, TOPIC]
+FieldNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="FIELD=NAME",
+        help="The name of user_id, movie_id, rating, rated_at or action in JSON of other producers, such as user_id=uid or "
+        "user_id=payload.after.uid; rated_at=@timestamp is the record's own time.",
+    ),
+]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option("--time-unit", help="Of numbers for rated_at from other producers: s, ms, us or ns. \\[default: ms]"),
+]
+ValueFormat = Annotated[
+    str | None,
+    typer.Option("--value-format", help="Form of the events in Kafka: json, connect or debezium. \\[default: json]"),
+]
+Registry = Annotated[
+    str | None,
+    typer.Option("--schema-registry", help="Address of a Confluent-compatible schema registry, for avro and protobuf."),
+]
 AcceptDataLoss = Annotated[
     bool,
     typer.Option(
@@ -74,6 +101,24 @@ def settings_of(
         topic=topic,
         **more,
     )
+
+
+def topics_of(given: list[str] | None) -> dict[str, str | None]:
+    """The settings of --topic, which may be there more than once: the first is that of our own events."""
+    if not given:
+        return {}
+    first, *more = ",".join(given).split(",")
+    return {"topic": first, "more_topics": ",".join(more) or None}
+
+
+def joined(given: list[str] | None) -> str | None:
+    """An option that is given more than once, as its setting has it."""
+    return ",".join(given) if given else None
+
+
+def without_login(url: str | None) -> str | None:
+    """An address that may be shown."""
+    return url and re.sub(r"//[^/]*@", "//***@", url)
 
 
 def existing_warehouse(settings: Settings) -> Path:

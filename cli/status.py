@@ -36,6 +36,8 @@ def show(value: dict[str, Any]) -> None:
         running = stream["state"] if stream["alive"] or stream["state"] == "stopped" else "ended without a word"
         lag = "unknown" if stream["lag_events"] is None else f"{stream['lag_events']:,} events"
         out.print(f"[bold]stream[/]     {running}; lag {lag}; {stream['events_per_s']:,.1f} events/s")
+        if len(topics := stream.get("topics", ())) > 1:
+            out.print(f"           topics: {', '.join(topics)}", soft_wrap=True, markup=False)
         if last := stream.get("last_batch"):
             out.print(
                 f"           last micro-batch: {last['accepted']:,} ratings, {last['users_folded_in']:,} users folded in; "
@@ -53,8 +55,9 @@ def show(value: dict[str, Any]) -> None:
             out.print(f"           {warning}", style="yellow", soft_wrap=True, markup=False)
     else:
         out.print("[bold]stream[/]     never ran here")
+    tombstones = f"{ratings['tombstones']:,} tombstones, " if ratings["tombstones"] else ""
     out.print(
-        f"[bold]ratings[/]    {ratings['accepted']:,} accepted, {ratings['rejected']:,} rejected, "
+        f"[bold]ratings[/]    {ratings['accepted']:,} accepted, {ratings['rejected']:,} rejected, {tombstones}"
         f"{ratings['batch']:,} micro-batches in {ratings['folders']} directories"
     )
     if trigger and trigger["alive"]:

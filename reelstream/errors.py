@@ -8,6 +8,7 @@ ReelstreamError                exit code 1
 ├── NotReady                   3   what was asked for is not there yet (no ratings, no published version)
 ├── MissingRequirement         4   Java, jars, disk space or the network is missing on this machine
 ├── BrokerUnavailable          5   no Kafka broker answers
+│   └── RegistryUnavailable        no schema registry answers, or it refuses the login
 ├── Busy                       6   another process holds the lock of this warehouse
 ├── DamagedStore               7   a table or a pointer cannot be read, or a newer reelstream wrote it
 └── HeldBack                   9   a refit is worse than the last version, and held back (8: done, but some CSV rows were bad)
@@ -60,6 +61,10 @@ class MissingRequirement(ReelstreamError):
 
 class BrokerUnavailable(ReelstreamError):
     exit_code = 5
+
+
+class RegistryUnavailable(BrokerUnavailable):
+    pass
 
 
 class Busy(ReelstreamError):

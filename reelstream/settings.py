@@ -6,10 +6,11 @@ which wins over the default here.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +21,13 @@ from pydantic_settings import (
 from reelstream.als.scale import Scale
 from reelstream.errors import UsageError
 from reelstream.store import scale_file
+
+TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
+FIELDS = ("action", "user_id", "movie_id", "rating", "rated_at")
+"""Of an event, those that may have another name."""
+
+RECORD_TIME = "@timestamp"
+"""In the place of a name: the time that the record itself has in Kafka."""
 
 
 class Settings(BaseSettings):
@@ -38,8 +46,30 @@ class Settings(BaseSettings):
         None,
         description="A Java client.properties with SASL or TLS settings, for kafka-python and Spark alike.",
     )
-    topic: str = Field("ratings", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic of the rating events.")
+    topic: str = Field("ratings", pattern=TOPIC, description="Kafka topic of the rating events.")
+    more_topics: str = Field(
+        "", description="More topics that the stream reads, with commas between; our own events go to `topic`."
+    )
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topic where reelstream has to make it.")
+    value_format: Literal["json", "connect", "debezium", "avro", "json-schema", "protobuf"] = Field(
+        "json",
+        description="Form of the values in the topic. json is our own and that of other producers; envelopes of connect and "
+        "debezium are recognised in it, and are all that is taken if named here. The last three begin with the id of a schema "
+        "in schema_registry. Our own events are taken in each.",
+    )
+    schema_registry: str | None = Field(
+        None,
+        repr=False,
+        description="Address of a Confluent-compatible schema registry, as https://user:password@host.",
+    )
+    fields: str = Field(
+        "",
+        description="Names of the fields in JSON of other producers, such as user_id=uid,rated_at=payload.ts; "
+        f"rated_at={RECORD_TIME} is the record's own time.",
+    )
+    time_unit: Literal["s", "ms", "us", "ns"] = Field(
+        "ms", description="Unit of numbers for rated_at in events of other producers; ISO 8601 is read beside it."
+    )
     rating_min: float | None = Field(
         None,
         description="Lowest rating of the scale. Without it: that of the warehouse's first file (docs/files.md), else 0.5.",
@@ -104,6 +134,49 @@ class Settings(BaseSettings):
         """
         return self.scale_over(scale_file.read(self.warehouse) or Scale())
 
+    @model_validator(mode="after")
+    def _schemas_have_a_registry(self) -> Settings:
+        if self.value_format in ("avro", "protobuf") and not self.schema_registry:
+            raise ValueError(f"value_format {self.value_format} needs schema_registry, the address of the schemas")
+        return self
+
+    @field_validator("schema_registry")
+    @classmethod
+    def _registry_is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("it begins with http:// or https://")
+        return url
+
+    @field_validator("more_topics")
+    @classmethod
+    def _topics_have_names(cls, text: str) -> str:
+        if wrong := [name for name in _listed(text) if not re.match(TOPIC, name)]:
+            raise ValueError(f"{wrong[0]!r} is no name of a topic")
+        return text
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All that the stream reads, `topic` first."""
+        return tuple(dict.fromkeys([self.topic, *_listed(self.more_topics)]))
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_have_names(cls, text: str) -> str:
+        names = _names(text)
+        if wrong := [name for name, path in names.items() if name not in FIELDS or not all(path.split("."))]:
+            raise ValueError(f"{wrong[0]!r} has no name there; say FIELD=NAME, the field one of {', '.join(FIELDS)}")
+        paths = list(names.values())
+        if wrong := [path for path in paths if path in (*FIELDS, "v") or paths.count(path) > 1]:
+            raise ValueError(f"{wrong[0]!r} is the name of two fields")
+        if RECORD_TIME in paths and names.get("rated_at") != RECORD_TIME:
+            raise ValueError(f"{RECORD_TIME} is a time; only rated_at can have it")
+        return text
+
+    @property
+    def field_names(self) -> dict[str, str]:
+        """Field → the other name that it has, with dots between those of nested objects."""
+        return _names(self.fields)
+
     @property
     def sets_scale(self) -> bool:
         """Whether an end of the scale is set."""
@@ -124,6 +197,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _names(text: str) -> dict[str, str]:
+    """The pairs that differ."""
+    pairs = (one.partition("=") for one in _listed(text))
+    return {name.strip(): path.strip() for name, _, path in pairs if name.strip() != path.strip()}
 
 
 def to_env(settings: Settings) -> dict[str, str]:

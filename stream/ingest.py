@@ -20,7 +20,8 @@ from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.stream.clocks import NONE_AHEAD, Ahead, ahead_of_records, waited_s
 from reelstream.stream.fold_in import NOBODY, NOTHING, Folded, FoldInStage
 from reelstream.stream.ids import new_ids
-from reelstream.stream.parse import check
+from reelstream.stream.parse import TOMBSTONE, check
+from reelstream.stream.value_form import ValueForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class BatchReport:
         return {**steps, "fold_in": self.folded.fold_in_s, "publish": self.folded.publish_s}
 
 
-def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> BatchReport:
+def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage, form: ValueForm | None = None) -> BatchReport:
     """Takes one micro-batch in.
 
     1. read: Spark reads and parses the records; the rows come here as Arrow, and what is no plain rating is checked here
@@ -70,7 +71,7 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     """
     began_s, started = time.time(), time.perf_counter()
     scale = fold_in.settings.scale
-    rows = check(batch.toArrow(), rating_min=scale.rating_min, rating_max=scale.rating_max)
+    rows = check(batch.toArrow(), rating_min=scale.rating_min, rating_max=scale.rating_max, form=form)
     read = time.perf_counter()
     before = store.state()
     rows = not_yet_in(rows, before.offsets)
@@ -80,15 +81,24 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage) -> Batch
     rows = reject_forgotten(rows, store)
     rows, text_ids, ids = new_ids(rows, before.text_ids, store.ids.now())
     forget = requests(rows)
-    good = pc.is_null(rows["reason"])
-    rated = rows.filter(pc.and_(good, pc.and_(pc.invert(rows["forget"]), pc.is_null(rows["action"]))))
+    events = rows.filter(pc.not_equal(pc.fill_null(rows["reason"], ""), TOMBSTONE))
+    good = pc.is_null(events["reason"])
+    rated = events.filter(pc.and_(good, pc.and_(pc.invert(events["forget"]), pc.is_null(events["action"]))))
     ahead = ahead_of_records(rated["rated_at_ms"].to_numpy(), rated["received_at_ms"].to_numpy())
     ratings = as_ratings(rated)
-    rejects = as_rejects(rows.filter(pc.invert(good)))
-    others = rows.filter(pc.and_(good, pc.is_valid(rows["action"])))
+    rejects = as_rejects(events.filter(pc.invert(good)))
+    others = events.filter(pc.and_(good, pc.is_valid(events["action"])))
     dismissers = fold_in.take(others, before.batch + 1) if others.num_rows else NOBODY
-    ends = next_offsets(rows)
-    state = store.append(ratings, rejects, ends, forget, others=others.num_rows, text_ids=text_ids, ids=ids)
+    state = store.append(
+        ratings,
+        rejects,
+        next_offsets(rows),
+        forget,
+        others=others.num_rows,
+        tombstones=rows.num_rows - events.num_rows,
+        text_ids=text_ids,
+        ids=ids,
+    )
     stored = time.perf_counter()
     if forget:
         fold_in.forget(state.forgetting)  # the store's may be done by now, in the files

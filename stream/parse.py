@@ -11,6 +11,7 @@ them anew. `reelstream.events` decides on the rest, so there is one place that t
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,17 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from reelstream.errors import BadRating
-from reelstream.events import EVENT_VERSION, MAX_DIGITS, DismissEvent, ForgetEvent, HideEvent, from_json
+from reelstream.events import (
+    EVENT_VERSION,
+    MAX_DIGITS,
+    DismissEvent,
+    ForgetEvent,
+    HideEvent,
+    RatingEvent,
+    from_json,
+)
 from reelstream.ids import number_of
+from reelstream.stream.value_form import ValueForm
 from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNTIL_MS
 
 PARSED = pa.schema(
@@ -62,14 +72,21 @@ _STRICT = {
 }
 """JSON as RFC 8259 has it, and as `reelstream.events` reads it."""
 
+TOMBSTONE = "tombstone"
+"""In the place of a reason: a record that marks a deleted key, and is no event."""
 
-def parse(records: DataFrame, *, rating_min: float, rating_max: float) -> DataFrame:
-    """One row a record, in the columns of PARSED; every record comes out."""
+
+def parse(records: DataFrame, *, rating_min: float, rating_max: float, form: ValueForm | None = None) -> DataFrame:
+    """One row a record, in the columns of PARSED; every record comes out. Without a `form` events are in our own."""
     text = F.col("value").cast("string")
-    event = F.from_json(text, _FIELDS, _STRICT).alias("event")
+    renames = form is not None and form.renames
+    fields = form.schema(_FIELDS) if form and renames else _FIELDS
+    event = F.from_json(text, fields, _STRICT).alias("event")
     rows = records.select(
         "value", "topic", "partition", "offset", F.unix_millis("timestamp").alias("received_at_ms"), event
     )
+    if form and renames:
+        rows = rows.withColumn("event", form.renamed(F.col("event"), F.col("received_at_ms")))
     # a projection of its own, so that no row is parsed once for every use of what was parsed
     rows = rows.withColumn("plain", F.coalesce(_plainly_good(text, rating_min, rating_max), F.lit(False)))
     plain = F.col("plain")
@@ -86,7 +103,7 @@ def parse(records: DataFrame, *, rating_min: float, rating_max: float) -> DataFr
     )
 
 
-def check(rows: pa.Table, *, rating_min: float, rating_max: float) -> pa.Table:
+def check(rows: pa.Table, *, rating_min: float, rating_max: float, form: ValueForm | None = None) -> pa.Table:
     """The rows of `parse`, in their order and in the columns of CHECKED, with what their bytes say where it gave those."""
     is_open = pc.is_null(rows["user_id"])
     plain = rows.filter(pc.invert(is_open))
@@ -103,21 +120,32 @@ def check(rows: pa.Table, *, rating_min: float, rating_max: float) -> pa.Table:
     checked = pa.table({**columns, **{name: plain[name] for name in PARSED.names}}).cast(CHECKED)
     if n == rows.num_rows:
         return checked
-    read = [_read(row, rating_min, rating_max) for row in rows.filter(is_open).to_pylist()]
+    read = [_read(row, rating_min, rating_max, form) for row in rows.filter(is_open).to_pylist()]
     at = is_open.to_numpy(zero_copy_only=False)
-    order = np.argsort(np.concatenate([np.flatnonzero(~at), np.flatnonzero(at)]))
-    return pa.concat_tables([checked, pa.Table.from_pylist(read, CHECKED)]).take(order)
+    places = np.repeat(np.flatnonzero(at), [len(events) for events in read])
+    order = np.argsort(np.concatenate([np.flatnonzero(~at), places]), kind="stable")
+    others = pa.Table.from_pylist(list(itertools.chain.from_iterable(read)), CHECKED)
+    return pa.concat_tables([checked, others]).take(order)
 
 
-def _read(row: dict[str, Any], rating_min: float, rating_max: float) -> dict[str, Any]:
+def _read(row: dict[str, Any], rating_min: float, rating_max: float, form: ValueForm | None) -> list[dict[str, Any]]:
+    """What one record holds: a row an event, or one that tells why there is none."""
     raw, place = row["raw"], {name: row[name] for name in ("topic", "partition", "offset", "received_at_ms")}
+    now_ms = row["received_at_ms"]
     try:
-        event = from_json(raw or b"", rating_min=rating_min, rating_max=rating_max, now_ms=row["received_at_ms"])
+        own = [] if raw is None else form.own_events(raw, now_ms) if form else [raw]
+        events = [from_json(one, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms) for one in own]
     except BadRating as bad:
-        return {"forget": False, "reason": bad.reason, "detail": bad.detail[:MAX_DETAIL], "raw": raw, **place}
+        return [{"forget": False, "reason": bad.reason, "detail": bad.detail[:MAX_DETAIL], "raw": raw, **place}]
+    read = [{**_fields_of(event, raw), **place} for event in events]
+    return read or [{"forget": False, "reason": TOMBSTONE, **place}]
+
+
+def _fields_of(event: RatingEvent | ForgetEvent | DismissEvent | HideEvent, raw: bytes | None) -> dict[str, Any]:
     ids = {of: getattr(event, f"{of}_id") for of in ("user", "movie") if hasattr(event, f"{of}_id")}
     texts = {f"{of}_text": own for of, own in ids.items() if isinstance(own, str)}
-    fields = {f"{of}_id": number_of(own) for of, own in ids.items()} | {"rated_at_ms": event.rated_at_ms, **place}
+    fields: dict[str, Any] = {f"{of}_id": number_of(own) for of, own in ids.items()}
+    fields["rated_at_ms"] = event.rated_at_ms
     if texts:  # whether the warehouse takes them is to be seen
         fields |= {"raw": raw, **texts}
     if isinstance(event, ForgetEvent):

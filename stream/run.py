@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +41,7 @@ from reelstream.stream.ingest import BatchReport, ingest
 from reelstream.stream.maintenance import Maintenance
 from reelstream.stream.parse import parse
 from reelstream.stream.source import TopicSource
+from reelstream.stream.value_form import ValueForm
 from reelstream.times import SINCE_MS
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -95,6 +96,7 @@ class Stream:
         self._source = TopicSource(
             settings, bootstrap_servers, self._store, accept_data_loss=accept_data_loss, notice=notice
         )
+        self._form = ValueForm(settings)
         self._stopping = threading.Event()
         self._in_batch = threading.Lock()
         self._reports: deque[tuple[float, BatchReport]] = deque(maxlen=1000)
@@ -125,7 +127,7 @@ class Stream:
             self._fold_in.refresh()
             self._maintenance = Maintenance(self._store, self._fold_in)
             self._while_starting()
-            warm_up(self._spark, self._settings)
+            warm_up(self._spark, self._settings, self._form)
             self._while_starting()
             self._query = self._start_query(self._spark)
             for work in (self._keep_query, self._maintain, self._report_status):
@@ -159,7 +161,7 @@ class Stream:
         shutil.rmtree(checkpoint, ignore_errors=True)
         records = self._source.records(spark)
         self._scale = scale = self._settings.scale
-        parsed = parse(records, rating_min=scale.rating_min, rating_max=scale.rating_max)
+        parsed = parse(records, rating_min=scale.rating_min, rating_max=scale.rating_max, form=self._form)
         return (
             parsed.writeStream.foreachBatch(lambda batch, _batch_id: self._take(batch, scale))
             .option("checkpointLocation", str(checkpoint.absolute()))
@@ -174,7 +176,7 @@ class Stream:
             if self._stopping.is_set() or not self._settings.scale.same_ends(scale):
                 return
             try:
-                report = ingest(batch, self._store, self._fold_in)
+                report = ingest(batch, self._store, self._fold_in, self._form)
             except ReelstreamError as error:
                 self._error = str(error)
                 raise
@@ -228,11 +230,15 @@ class Stream:
             more = self._maintenance.once()
 
     def _report_status(self) -> None:
-        with closing(TopicOffsets(self._settings, self._bootstrap_servers)) as topic:
+        with ExitStack() as stack:
+            topics = [TopicOffsets(self._settings, self._bootstrap_servers, topic) for topic in self._settings.topics]
+            for topic in topics:
+                stack.callback(topic.close)
             while not self._stopping.wait(STATUS_S):
                 lag = self._kafka_error = None
                 try:
-                    lag = topic.lag(self._store.state().offsets)
+                    offsets = self._store.state().offsets
+                    lag = sum(topic.lag(offsets) for topic in topics)
                 except Exception as error:  # what runs is to be told, whatever is wrong with Kafka
                     self._kafka_error = _sentence(error)
                 with suppress(DamagedStore):  # `_keep_query` ends the stream then
@@ -251,6 +257,7 @@ class Stream:
             "pid": os.getpid(),
             "bootstrap_servers": self._bootstrap_servers,
             "topic": self._settings.topic,
+            "topics": {topic: store.offsets.get(topic, {}) for topic in self._settings.topics},
             "started_at": self._started_at.isoformat(),
             "updated_at": datetime.now(UTC).isoformat(),
             "batch": store.batch,
@@ -282,7 +289,7 @@ class Stream:
         self._told = error
 
 
-def warm_up(spark: SparkSession, settings: Settings) -> None:
+def warm_up(spark: SparkSession, settings: Settings, form: ValueForm | None = None) -> None:
     """Parses events of no topic, so that the first micro-batch does not pay for Spark's first job."""
     scale = settings.scale
     before, after = RatingEvent(1, 1, scale.rating_max, SINCE_MS).to_json().decode().split('"user_id":1')
@@ -294,7 +301,7 @@ def warm_up(spark: SparkSession, settings: Settings) -> None:
         F.col("id").alias("offset"),
         F.current_timestamp().alias("timestamp"),
     )
-    parse(records, rating_min=scale.rating_min, rating_max=scale.rating_max).toArrow()
+    parse(records, rating_min=scale.rating_min, rating_max=scale.rating_max, form=form).toArrow()
 
 
 def _medians(reports: Sequence[BatchReport]) -> dict[str, float]:

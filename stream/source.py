@@ -1,6 +1,6 @@
 """The Kafka source: where it starts, how much a micro-batch takes, and what is refused before the first one.
 
-In: a topic, and the offsets up to which the ratings store has events. Out: a streaming DataFrame with Kafka's columns.
+In: topics, and the offsets up to which the ratings store has events. Out: a streaming DataFrame with Kafka's columns.
 Next: `reelstream.stream.parse`.
 
 The ratings store alone knows how far ingestion has come. Spark's checkpoint is scratch, recreated at each start, so it
@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from reelstream.errors import DamagedStore
 from reelstream.kafka_io.properties import spark_options
-from reelstream.kafka_io.topic import cleanup_policy, prepare_topic
+from reelstream.kafka_io.topic import cleanup_policy, prepare_topics
 from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
 from reelstream.store.ratings import Gap, RatingsStore
@@ -32,7 +32,7 @@ FETCH = {
 
 
 class TopicSource:
-    """The topic of one stream, whose query may be started many times.
+    """The topics of one stream, whose query may be started many times.
 
     `accept_data_loss`: go on behind a gap, which the store keeps as `lost` and `notice` is told, instead of raising.
     """
@@ -54,31 +54,34 @@ class TopicSource:
         self._began = False
 
     def records(self, spark: SparkSession) -> DataFrame:
-        """The topic from the first event that is not in the store; the topic is made if it is missing.
+        """The topics from the first event of each that is not in the store; those that are missing are made.
 
-        Raises BrokerUnavailable if nothing answers, DamagedStore if the topic cannot be continued where the store ends.
+        Raises BrokerUnavailable if nothing answers, DamagedStore if a topic cannot be continued where the store ends.
         """
-        properties = prepare_topic(self._settings, self._bootstrap_servers)
-        if not self._began and (policy := cleanup_policy(self._settings, self._bootstrap_servers)) != "delete":
-            self._notice(
-                f"topic {self._settings.topic} has cleanup.policy={policy}: of each key Kafka keeps the newest event alone, "
-                "and a key is a user here, so ratings are deleted before a stream that is behind takes them. Set it to delete."
-            )
-        with closing(TopicOffsets(self._settings, self._bootstrap_servers)) as topic:
-            starts = self._starts(*topic.first_and_end())
+        topics = self._settings.topics
+        properties = prepare_topics(self._settings, self._bootstrap_servers)
+        starts = {topic: self._starts(topic) for topic in topics}
+        self._began = True
         reader = spark.readStream.format("kafka").options(**spark_options(self._bootstrap_servers, properties))
         return (
-            reader.option("subscribe", self._settings.topic)
-            .option("startingOffsets", json.dumps({self._settings.topic: starts}))
+            reader.option("subscribe", ",".join(topics))
+            .option("startingOffsets", json.dumps(starts))
             .option("maxOffsetsPerTrigger", self._settings.max_batch_events)
             .option("failOnDataLoss", "true")  # also where loss is accepted: the next start finds and names the gap
             .options(**FETCH)
             .load()
         )
 
-    def _starts(self, first: Mapping[int, int], end: Mapping[int, int]) -> dict[int, int]:
+    def _starts(self, topic: str) -> dict[int, int]:
         """partition → the offset to go on at. What is skipped is in the store first, so that it is skipped once."""
-        topic = self._settings.topic
+        if not self._began and (policy := cleanup_policy(self._settings, self._bootstrap_servers, topic)) != "delete":
+            self._notice(
+                f"topic {topic} has cleanup.policy={policy}: of each key Kafka keeps the newest event alone. Where a key is a "
+                "user, as in our events, ratings are deleted before a stream that is behind takes them; set it to delete. "
+                "Where it is the row of a rating, only older values of it are."
+            )
+        with closing(TopicOffsets(self._settings, self._bootstrap_servers, topic)) as offsets:
+            first, end = offsets.first_and_end()
         taken = self._store.state().offsets.get(topic, {})
         check_same_topic(topic, taken, end)
         gaps = gaps_before(topic, taken, first)
@@ -97,7 +100,6 @@ class TopicSource:
                 {topic: {gap.partition: gap.last + 1 for gap in gaps}},
                 lost=gaps if taken or self._began else (),
             )
-        self._began = True
         return {partition: max(offset, taken.get(partition, 0)) for partition, offset in first.items()}
 
 

@@ -33,6 +33,7 @@ def collect(settings: Settings) -> dict[str, Any]:
         "ratings": {
             "accepted": store.accepted,
             "rejected": store.rejected,
+            "tombstones": store.tombstones,
             "batch": store.batch,
             "folders": len(store.directories),
             "offsets": store.offsets,

@@ -19,6 +19,9 @@ from reelstream.errors import UsageError
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _PASSWORD_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_TOKEN_ENDPOINT = "sasl.oauthbearer.token.endpoint.url"
+_LOGIN_CALLBACK = "sasl.login.callback.handler.class"
+_LOGIN_CALLBACK_HANDLER = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler"
 _SECRET_KEYS = ("sasl.jaas.config", "ssl.key.password")
 _SAME_MEANING = {  # property → kafka-python's argument
     "security.protocol": "security_protocol",
@@ -32,6 +35,8 @@ _SAME_MEANING = {  # property → kafka-python's argument
 }
 _OWN_MEANING = (
     "sasl.jaas.config",
+    _TOKEN_ENDPOINT,
+    _LOGIN_CALLBACK,
     "ssl.endpoint.identification.algorithm",
     "ssl.truststore.type",
     "ssl.keystore.type",
@@ -95,6 +100,8 @@ def spark_options(bootstrap_servers: str, properties: Mapping[str, str]) -> dict
     if "ssl.ca.location" in properties:
         options["kafka.ssl.truststore.location"] = properties["ssl.ca.location"]
         options["kafka.ssl.truststore.type"] = "PEM"
+    if properties.get("sasl.mechanism") == "OAUTHBEARER":
+        options.setdefault(f"kafka.{_LOGIN_CALLBACK}", _LOGIN_CALLBACK_HANDLER)
     options["kafka.bootstrap.servers"] = bootstrap_servers
     return options
 
@@ -130,13 +137,30 @@ def _sasl(properties: Mapping[str, str]) -> dict[str, Any]:
     mechanism = properties.get("sasl.mechanism", "")
     if mechanism == "GSSAPI":
         return {}
+    if mechanism == "OAUTHBEARER":
+        return {"sasl_oauth_token_provider": _token_provider(properties)}
     if mechanism not in _PASSWORD_MECHANISMS:
-        known = ", ".join((*_PASSWORD_MECHANISMS, "GSSAPI"))
+        known = ", ".join((*_PASSWORD_MECHANISMS, "OAUTHBEARER", "GSSAPI"))
         raise UsageError(f"sasl.mechanism {mechanism or '(missing)'} is not supported; give one of {known}.")
     login = dict(_login_options(properties.get("sasl.jaas.config", "")))
     if "username" not in login or "password" not in login:
         raise UsageError(f'sasl.jaas.config needs username="…" and password="…" for sasl.mechanism={mechanism}.')
     return {"sasl_plain_username": login["username"], "sasl_plain_password": Secret(login["password"])}
+
+
+def _token_provider(properties: Mapping[str, str]) -> Any:
+    from reelstream.kafka_io.oauth import ClientCredentials
+
+    login = dict(_login_options(properties.get("sasl.jaas.config", "")))
+    endpoint = properties.get(_TOKEN_ENDPOINT, "")
+    if not endpoint.startswith(("http://", "https://")) or not {"clientId", "clientSecret"} <= login.keys():
+        raise UsageError(
+            f'sasl.mechanism=OAUTHBEARER needs {_TOKEN_ENDPOINT}=https://…, and clientId="…" and clientSecret="…" in '
+            "sasl.jaas.config."
+        )
+    if properties.get(_LOGIN_CALLBACK, _LOGIN_CALLBACK_HANDLER).rpartition(".")[2] != "OAuthBearerLoginCallbackHandler":
+        raise UsageError(f"{_LOGIN_CALLBACK} is not supported but for {_LOGIN_CALLBACK_HANDLER}; remove it.")
+    return ClientCredentials(endpoint, login)
 
 
 def _login_options(jaas: str) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,14 @@ def prepare_topic(settings: Settings, bootstrap_servers: str) -> dict[str, str]:
     return properties
 
 
+def prepare_topics(settings: Settings, bootstrap_servers: str) -> dict[str, str]:
+    """The same for all topics that the stream reads."""
+    properties = prepare_topic(settings, bootstrap_servers)
+    for topic in settings.topics[1:]:
+        ensure_topic(bootstrap_servers, topic, settings.partitions, properties)
+    return properties
+
+
 def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties: Mapping[str, str]) -> int:
     """Makes the topic if it is missing; returns how many partitions it has, which may be other than `partitions`.
 
@@ -51,16 +59,16 @@ def ensure_topic(bootstrap_servers: str, topic: str, partitions: int, properties
         raise unreachable(error, bootstrap_servers) from None
 
 
-def cleanup_policy(settings: Settings, bootstrap_servers: str) -> str:
+def cleanup_policy(settings: Settings, bootstrap_servers: str, topic: str) -> str:
     """The topic's `cleanup.policy`; Kafka's default where it is not told, or may not be asked for."""
     from kafka.admin import ConfigResource, ConfigResourceType
     from kafka.errors import KafkaError
 
     options = kafka_python_options(bootstrap_servers, load_command_config(settings.command_config))
-    asked = ConfigResource(ConfigResourceType.TOPIC, settings.topic, {"cleanup.policy": None})
+    asked = ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": None})
     with suppress(KafkaError, OSError, KeyError, ValueError), admin_client(options, CONNECT_TIMEOUT_MS) as admin:
         [found] = admin.describe_configs([asked], config_filter="all").values()
-        return str(found[settings.topic]["cleanup.policy"]["value"])
+        return str(found[topic]["cleanup.policy"]["value"])
     return "delete"
 
 

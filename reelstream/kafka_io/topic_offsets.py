@@ -28,8 +28,8 @@ MOST_LOOKED_AT = 1000
 class TopicOffsets:
     """A connection that is made when it is needed, and anew after a failure, so a broker that is back is seen at once."""
 
-    def __init__(self, settings: Settings, bootstrap_servers: str) -> None:
-        self._topic = settings.topic
+    def __init__(self, settings: Settings, bootstrap_servers: str, topic: str) -> None:
+        self._topic = topic
         self._bootstrap_servers = bootstrap_servers
         self._options = kafka_python_options(bootstrap_servers, load_command_config(settings.command_config))
         self._connection = ExitStack()

@@ -64,7 +64,8 @@ class RatingsState:
 
     `forgotten` names the file of all requests to be forgotten, `forgetting` is user_id → until_ms of those whose rows are
     not all removed yet; no reader gets them any more. `lost` are the gaps that streams went on behind. `text_ids` says whether
-    users and movies have text ids, once that is decided, and `ids` are the directories of these.
+    users and movies have text ids, once that is decided, and `ids` are the directories of these. `tombstones` counts records
+    that were no events, but marks of deleted keys.
     """
 
     batch: int = 0
@@ -74,6 +75,7 @@ class RatingsState:
     offsets: Offsets = field(default_factory=dict)
     accepted: int = 0
     rejected: int = 0
+    tombstones: int = 0
     forgotten: str | None = None
     forgetting: Mapping[int, int] = field(default_factory=dict)
     lost: tuple[Gap, ...] = ()
@@ -120,6 +122,7 @@ class RatingsStore:
         lost: Sequence[Gap] = (),
         text_ids: Mapping[str, bool] = MappingProxyType({}),
         ids: pa.Table | None = None,
+        tombstones: int = 0,
     ) -> RatingsState:
         """Takes in the rows of one micro-batch whose events lie at or after `state().offsets`, durably, in one step.
 
@@ -127,7 +130,7 @@ class RatingsStore:
         moved; `forget` are requests, (user_id, milliseconds up to which it is to be forgotten), which `ratings` keep to;
         `others` is how many more events were taken in, which are stored elsewhere; `lost` are gaps that `offsets` leave behind;
         `text_ids` is what these rows decide, integers if they say nothing, and `ids` are the rows of IDS that `self.ids` does
-        not have yet.
+        not have yet; `tombstones` counts the records that are no events.
         A crash before the pointer moves leaves a directory that the next append replaces.
         Raises MissingRequirement if the disk is full; nothing has changed then.
         """
@@ -167,6 +170,7 @@ class RatingsStore:
                 offsets=merged,
                 accepted=state.accepted + ratings.num_rows + len(forget) + others,
                 rejected=state.rejected + rejects.num_rows,
+                tombstones=state.tombstones + tombstones,
                 forgotten=forgotten_name,
                 forgetting={**state.forgetting, **{user: asked[user].until_ms for user, _ in forget}},
                 lost=(*state.lost, *lost),
@@ -374,6 +378,7 @@ def _state_to_json(state: RatingsState) -> dict[str, Any]:
         "batch": state.batch,
         "accepted": state.accepted,
         "rejected": state.rejected,
+        "tombstones": state.tombstones,
         "offsets": {topic: {str(p): o for p, o in ends.items()} for topic, ends in state.offsets.items()},
         "snapshot": directory(state.snapshot) if state.snapshot else None,
         "ratings": [directory(item) for item in state.ratings],
@@ -398,6 +403,7 @@ def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
         offsets={topic: {int(p): o for p, o in ends.items()} for topic, ends in value["offsets"].items()},
         accepted=value["accepted"],
         rejected=value["rejected"],
+        tombstones=value.get("tombstones", 0),
         forgotten=inside(value["forgotten"]) if value.get("forgotten") else None,
         forgetting={int(user): until_ms for user, until_ms in value.get("forgetting", {}).items()},
         lost=tuple(Gap(**gap) for gap in value.get("lost", ())),

@@ -328,6 +328,7 @@ def test_status_as_json(reelstream: Reelstream, published: Path) -> None:
     assert value["ratings"] == {
         "accepted": 3,
         "rejected": 0,
+        "tombstones": 0,
         "batch": 1,
         "folders": 1,
         "offsets": {"ratings": {"0": 3}},

@@ -103,7 +103,11 @@ def test_what_cannot_be_honoured_is_named(tmp_path: Path, text: str, message: st
     [
         ({"security.protocol": "TLS"}, "security.protocol TLS is unknown"),
         ({"security.protocol": "SASL_SSL"}, r"sasl.mechanism \(missing\) is not supported"),
-        ({"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER"}, "OAUTHBEARER is not supported"),
+        ({"security.protocol": "SASL_SSL", "sasl.mechanism": "DIGEST"}, "DIGEST is not supported"),
+        (
+            {"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER"},
+            "OAUTHBEARER needs sasl.oauthbearer.token",
+        ),
         (
             {
                 "security.protocol": "SASL_SSL",

@@ -1,0 +1,54 @@
+"""A topic of Avro in a real Kafka: without the registry nothing is taken, with it each record once."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from kafka import KafkaProducer
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
+
+from reelstream.broker.loopback import choose_ports
+from reelstream.events import RatingEvent
+from reelstream.settings import load
+from reelstream.store.ratings import RatingsState, RatingsStore
+from tests.fixtures.rows import triples
+from tests.fixtures.schema_registry_server import RegistryServer, framed, serving
+from tests.fixtures.topic_to_store import take_all
+from tests.stream.test_registry_values import RATING, RECORD, avro
+
+
+def test_without_the_registry_nothing_is_taken_and_with_it_all(
+    spark: SparkSession, warehouse: Path, bootstrap_servers: str, topic: str, tmp_path: Path
+) -> None:
+    registry = RegistryServer(port=choose_ports(None, None)[0])
+    registry.add(1, RATING)
+    settings = load(
+        warehouse=warehouse,
+        bootstrap_servers=bootstrap_servers,
+        topic=topic,
+        value_format="avro",
+        schema_registry=registry.url,
+        fields="user_id=uid,movie_id=item,rating=score,rated_at=at",
+    )
+    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
+    for user in range(1, 51):
+        producer.send(topic, framed(1, avro(RATING, {**RECORD, "uid": user})), key=struct.pack(">q", user))
+    unknown = framed(99, avro(RATING, RECORD))
+    for value in (unknown, RatingEvent(60, 8, 4.5, 1_600_000_000_000).to_json(), None):
+        producer.send(topic, value, key=b"60")
+    producer.close()
+    store = RatingsStore(warehouse)
+
+    with pytest.raises(StreamingQueryException, match=f"the schema registry at {registry.url} does not answer"):
+        take_all(spark, settings, tmp_path / "first")
+    assert store.state() == RatingsState()
+    with serving(registry):
+        take_all(spark, settings, tmp_path / "second")
+
+    assert sorted(triples(store.read())) == [(user, 8, 4.5) for user in [*range(1, 51), 60]]
+    [reject] = store.read_rejects().to_pylist()
+    assert (reject["reason"], reject["raw"]) == ("unknown_schema", unknown)
+    assert store.state().tombstones == 1
