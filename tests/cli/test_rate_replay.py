@@ -149,7 +149,7 @@ def test_a_zip_of_movielens_loads_its_titles_unless_some_are_loaded(
         return tmp_path / name
 
     file, titles = zipped("ml-1m.zip", "1::1::5::978300760\n"), MoviesStore(warehouse)
-    first = " Titles loaded first, from its movies.dat: 1; bad rows there: 1.\n"
+    first = " Titles loaded first, from its movies.dat: 1; bad rows there: 1. "
 
     assert first in ask("replay", file, "--dry-run").out
     assert ask("replay", zipped("off.zip", "1::1::50::978300760\n")).code == 2
@@ -158,10 +158,8 @@ def test_a_zip_of_movielens_loads_its_titles_unless_some_are_loaded(
     again = ask("replay", file)
 
     assert (answer.code, titles.version(), titles.read()["title"].to_pylist()) == (0, 1, ["Amélie (2001)"])
-    assert answer.err.endswith(first)
-    assert again.err.endswith(
-        " Titles are loaded already, and its movies.dat is not; `reelstream movies load` loads it.\n"
-    )
+    assert first in answer.err
+    assert " Titles are loaded already, and its movies.dat is not; `reelstream movies load` loads it. " in again.err
     assert (titles.version(), sent()) == (1, [(1, 1, 5.0)] * 2)
 
 
