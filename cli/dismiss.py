@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reelstream.api.results import DismissedMovie
 from reelstream.cli.options import (
     AsJson,
     Bootstrap,
@@ -22,6 +21,9 @@ from reelstream.cli.options import (
     settings_of,
     user_of,
 )
+
+if TYPE_CHECKING:
+    from reelstream.api.results import DismissedMovie
 
 
 def dismiss(

@@ -75,15 +75,18 @@ def move(path: Path, value: dict[str, Any]) -> None:
 def create(path: Path, value: dict[str, Any]) -> bool:
     """The same, where there is none yet; of several writers the first one wins. False where there was one."""
     try:
-        _put(path, lambda file: file.write(_sealed(value)), lambda: failpoint("pointer-aside"), durable=True, new=True)
+        write_file(path, _sealed(value), new=True)
     except FileExistsError:
         return False
     return True
 
 
-def write_file(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Puts a small file in place whole: a reader sees the old content or the new, never a part."""
-    _put(path, lambda file: file.write(content), lambda: failpoint("pointer-aside"), durable=durable)
+def write_file(path: Path, content: bytes, *, durable: bool = True, new: bool = False) -> None:
+    """Puts a small file in place whole: a reader sees the old content or the new, never a part.
+
+    new: raises FileExistsError where there is one.
+    """
+    _put(path, lambda file: file.write(content), lambda: failpoint("pointer-aside"), durable=durable, new=new)
 
 
 def write_table(table: pa.Table, path: Path, *, row_group_rows: int = 128_000, durable: bool = True) -> None:
