@@ -160,7 +160,8 @@ class FoldInStage:
             self._loaded = loaded
             self._catch_up(loaded)
             loaded.recent = RecentPopularity(self._history.newest(REMEMBERED))
-            self._write(self._rated_since(max(version.batch, loaded.updates.batch())))
+            rated_since = self._rated_since(max(version.batch, loaded.updates.batch()))
+            self._write(np.union1d(rated_since, self._came_back(version)))
             rated = self._history.pairs()
         for user_id, movie_id in rated:
             loaded.add(user_id, movie_id)
@@ -206,6 +207,14 @@ class FoldInStage:
         """The users with ratings or dismissals in micro-batches after that one, ascending; and perhaps others."""
         raters = self._store.read(columns=["user_id"], after_batch=batch)["user_id"].to_numpy()
         return np.union1d(raters, self.dismissed.users_since(batch))
+
+    def _came_back(self, version: Version) -> I64:
+        """The users who were forgotten, have rated since, and have no list: a kill came before the new one."""
+        forgotten = np.array(sorted(self._store.forgotten()), np.int64)
+        rated = forgotten[np.unique(self._history.of(forgotten)[0])]
+        if not len(rated):
+            return rated
+        return np.setdiff1d(rated, self._recommendations.read_users(version, rated.tolist())["user_id"].to_numpy())
 
     def _catch_up(self, loaded: _Loaded) -> None:
         """Has the transitions learn what has come since the refit read the ratings."""

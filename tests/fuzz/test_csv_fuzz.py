@@ -71,7 +71,7 @@ def test_every_line_comes_out_once_as_a_rating_or_with_a_reason(tmp_path: Path) 
         reasons.update(row.reason.split(":")[0] for row in bad)
         reasons["good"] += len(good)
 
-    by_json_alone = {"not_json", "unknown_version", "unknown_action", "forgotten"}
+    by_json_alone = {"not_json", "unknown_version", "unknown_action", "forgotten", "not_in_form", "unknown_schema"}
     assert set(reasons) == {"good", "refused", "not_csv", *REASONS} - by_json_alone
     assert reasons["good"] > 20_000
     assert sum(reasons.values()) - reasons["good"] > 3_000
