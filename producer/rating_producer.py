@@ -158,7 +158,7 @@ class RatingProducer:
         """
         now_ms = time.time_ns() // 1_000_000
         times = {movie_id: max(now_ms, stored_ms.get(number_of(movie_id), -1) + 1) for movie_id, _ in ratings}
-        return self._send_now(
+        return self.send_now(
             [RatingEvent(user_id, movie_id, _float(stars), times[movie_id]) for movie_id, stars in ratings]
         )
 
@@ -168,7 +168,7 @@ class RatingProducer:
         """The same for (movie id, whether it is dismissed or that is taken back); stored_ms: `DismissedStore.changed_at_ms`."""
         now_ms = time.time_ns() // 1_000_000
         times = {movie_id: max(now_ms, stored_ms.get(number_of(movie_id), -1) + 1) for movie_id, _ in movies}
-        return self._send_now([DismissEvent(user_id, movie_id, is_so, times[movie_id]) for movie_id, is_so in movies])
+        return self.send_now([DismissEvent(user_id, movie_id, is_so, times[movie_id]) for movie_id, is_so in movies])
 
     def forget(self, user_id: Id) -> ForgetEvent:
         """Sends that all of the user's ratings up to now are to be forgotten; returns the event, acknowledged.
@@ -176,10 +176,11 @@ class RatingProducer:
         Raises BrokerUnavailable.
         """
         event = ForgetEvent(user_id, time.time_ns() // 1_000_000)
-        self._send_now([event])
+        self.send_now([event])
         return event
 
-    def _send_now(self, events: Sequence[AnyEvent]) -> list[tuple[int, int]]:
+    def send_now(self, events: Sequence[AnyEvent]) -> list[tuple[int, int]]:
+        """Sends the events; returns the (partition, offset) of each, acknowledged. Raises BrokerUnavailable."""
         try:
             futures = [self._kafka.send(self.topic, event.to_json(), event.key()) for event in events]
             with suppress(KafkaError):  # see `flush`

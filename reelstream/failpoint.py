@@ -38,6 +38,8 @@ FAILPOINTS = (
     "quality-stored",
     "movies-folded",
     "similar-folded",
+    # hidden movies leave the files
+    "hidden-taken-off",
     # a user is forgotten
     "ratings-rewritten",
     "rejects-rewritten",

@@ -138,13 +138,13 @@ def folded_lists(
     return pa.concat_tables([lists, each]).sort_by([("user_id", "ascending"), ("rank", "ascending")])
 
 
-def renumbered_rows(table: pa.Table, kept: Mask, *, of: str = "user_id") -> pa.Table:
+def renumbered_rows(table: pa.Table, kept: Mask, *, of: str | None = "user_id") -> pa.Table:
     """The rows of lists where kept bool[R] is true, each list with ranks from 1 on. of: the column that tells whose a list
-    is; its rows stand together, in order."""
+    is; its rows stand together, in order. None: it is one list."""
     if kept.all():
         return table
     table = table.filter(pa.array(kept))
-    owner = table[of].to_numpy()  # [R]
+    owner = table[of].to_numpy() if of else np.zeros(len(table), np.int64)  # [R]
     begins = np.flatnonzero(np.diff(owner, prepend=owner[:1] - 1) != 0)  # [lists]
     rank = np.arange(len(owner)) - np.repeat(begins, np.diff(begins, append=len(owner))) + 1
     at = table.schema.get_field_index("rank")

@@ -26,7 +26,9 @@ from reelstream.settings import Settings
 from reelstream.store import models, new_movies
 from reelstream.store.dismissed import DismissedStore
 from reelstream.store.hidden_movies import HiddenMovies, HideChange
+from reelstream.store.hide import take_off_lists
 from reelstream.store.movies import MoviesStore, Titles
+from reelstream.store.pointer import Stamp
 from reelstream.store.rating_rows import already_in, in_order, latest
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore, Version
@@ -66,6 +68,7 @@ class FoldInStage:
         self._recommendations = RecommendationsStore(settings.warehouse)
         self._movies = MoviesStore(settings.warehouse)
         self._hidden = HiddenMovies(settings.warehouse)
+        self._taken_off: tuple[str, Stamp] | None = None
         self.dismissed = DismissedStore(settings.warehouse)
         self.quality = Quality(settings.warehouse)
         self._lock = threading.Lock()
@@ -193,6 +196,18 @@ class FoldInStage:
                 loaded.fold_in = fold_in
                 self._write(loaded.take_raters())
         return True
+
+    def take_off_hidden(self) -> bool:
+        """Takes movies that were hidden since off the lists in the files, beside the micro-batches; True if any had one."""
+        loaded, stamp = self._loaded, self._hidden.stamp()
+        if loaded is None or (loaded.version.name, stamp) == self._taken_off:
+            return False
+        with self._lock:
+            pass  # lists that were begun with the movies hidden before are in the files now
+        hidden = self._hidden.ids()
+        found = bool(len(hidden)) and take_off_lists(loaded.version, hidden)
+        self._taken_off = (loaded.version.name, stamp)
+        return found
 
     def compact(self) -> bool:
         """Compacts small update files, beside the micro-batches; True if there was something to do."""

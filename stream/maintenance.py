@@ -1,4 +1,5 @@
-"""The work beside the micro-batches: versions and movies are taken up, users forgotten, small files compacted.
+"""The work beside the micro-batches: versions and movies are taken up, hidden movies taken off the files, users
+forgotten, small files compacted.
 
 In: the warehouse, and the `FoldInStage` that makes its lists. Out: the same tables, in few files. Next:
 `reelstream.stream.run` does it again and again, in a thread of its own.
@@ -35,6 +36,7 @@ class Maintenance:
         fold_in, store = self._fold_in, self._store
         work = (
             fold_in.refresh,
+            fold_in.take_off_hidden,
             self._forget,
             self._fold_in_movies,
             fold_in.compact,

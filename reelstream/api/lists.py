@@ -48,7 +48,7 @@ def recommend(now: Snapshot, ratings: StarsByMovie, want: Wanted) -> Rows[Recomm
 def published(now: Snapshot, user_id: int, want: Wanted) -> Rows[Recommendation] | None:
     """The places of the user's published list, from memory; None where it does not reach, or is not what is wanted."""
     found = _listed(now, user_id) if want.plain else None
-    if found is None or (want.end > len(found.movie_ids) and found.goes_on):
+    if found is None or want.end > len(found.movie_ids):
         return None
     shown = slice(want.offset, want.end)
     ids, scores, stars = (of[shown].tolist() for of in (found.movie_ids, found.scores, found.predicted_ratings))
@@ -91,8 +91,7 @@ def popular(now: Snapshot, want: Wanted, dismissed: I64 = NO_MOVIES) -> Rows[Pop
     """The movies with the most stars in all: as published, or from the factors where that does not reach."""
     published = now.lists.popular
     listed = published.filter(pa.array(now.shown(published["movie_id"].to_numpy(), dismissed)))
-    reaches = want.end <= len(listed) or (len(listed) == len(published) and not now.lists.more_popular(want.end))
-    if not want.filtered and reaches:
+    if not want.filtered and want.end <= len(listed):
         shown = listed.slice(want.offset, want.n)
         names = ("movie_id", "score", "predicted_rating", "n_ratings")
         ids, scores, stars, counts = (shown[name].to_pylist() for name in names)

@@ -20,20 +20,20 @@ from reelstream.top_lists import similar_of
 
 
 def similar(now: Snapshot, movie_id: int, n: int) -> Rows[SimilarMovie]:
-    """The movies nearest to it, from the version's tables; where one of those is hidden now, from the factors. Raises
-    Unknown if the version does not know the movie."""
-    path = now.version.path / "similar" / "part-0.parquet"
-    table = pointer.read_table(path, where=("movie_id", [id_of(movie_id)]))
-    table = table if table.num_rows else new_movies.read_similar(now.version, movie_id)
-    if not table.num_rows:
-        raise Unknown(f"movie {movie_id} has no rating that the current version has seen.")
-    if not now.shown(table["similar_movie_id"].to_numpy()).all():
+    """The movies nearest to it, from the version's tables as far as they reach; where one of those is hidden now, from the
+    factors. Raises Unknown if the version does not know the movie."""
+    path, of = now.version.path / "similar" / "part-0.parquet", id_of(movie_id)
+    table = pointer.read_table(path, where=("movie_id", [of]))
+    table = table if table.num_rows else new_movies.read_similar(now.version, of)
+    if len(table) < n or not now.shown(table["similar_movie_id"].to_numpy()).all():
+        now.known_position(of)
         titles, version = now.movies.titles, now.version.name
-        of = np.array([movie_id], np.int64)
-        table = similar_of(now.factors, of, titles, n=len(table), version=version, hidden=now.hidden)
-    rows = now.movies.titles.put_into(table.slice(0, n), "similar_movie_id").to_pylist()
+        table = similar_of(now.factors, np.array([of]), titles, n=n, version=version, hidden=now.hidden)
+    names = ("rank", "similar_movie_id", "title", "score", "version")
+    rows = zip(*(table[name].slice(0, n).to_pylist() for name in names), strict=True)
     return Rows(
-        SimilarMovie(row["rank"], row["similar_movie_id"], row["title"], row["score"], row["version"]) for row in rows
+        SimilarMovie(rank, movie, now.title(movie) or title, score, version)
+        for rank, movie, title, score, version in rows
     )
 
 

@@ -28,15 +28,13 @@ class PublishedList:
     predicted_ratings: F32
     source: str
     as_of_ms: int
-    goes_on: bool
-    """Whether there are more places than were published."""
 
     def only(self, shown: Mask) -> PublishedList:
-        """The places where shown bool[L] is true. There are more behind them than were published if any was left out."""
+        """The places where shown bool[L] is true."""
         if shown.all():
             return self
         ids, scores, stars = self.movie_ids[shown], self.scores[shown], self.predicted_ratings[shown]
-        return PublishedList(ids, scores, stars, self.source, self.as_of_ms, goes_on=True)
+        return PublishedList(ids, scores, stars, self.source, self.as_of_ms)
 
     @property
     def as_of(self) -> datetime:
@@ -45,12 +43,6 @@ class PublishedList:
 
 POPULAR_ROWS = 100
 """Rows of the popular list, or `top_n` if that is more."""
-
-
-def goes_on(version: Version, length: int, at_least: int = 0) -> bool:
-    """Whether a list of this length was cut, as far as the version tells how long its lists may be."""
-    top_n = version.info.get("top_n")
-    return top_n is not None and length >= max(top_n, at_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +76,9 @@ class PublishedLists:
     def of(self, user_id: int) -> PublishedList | None:
         """The user's newest list: the one in the last file that has any."""
         for _, columns in reversed(self.updates.values()):
-            if found := columns.list_of(user_id, self.version):
+            if found := columns.list_of(user_id):
                 return found
-        return self.of_refit.list_of(user_id, self.version)
-
-    def more_popular(self, end: int) -> bool:
-        """Whether there are places of the popular list up to `end` that were not published."""
-        return end > self.popular.num_rows and goes_on(self.version, self.popular.num_rows, POPULAR_ROWS)
+        return self.of_refit.list_of(user_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +109,7 @@ class _Columns:
             table["as_of"].cast(pa.int64()).to_numpy(),
         )
 
-    def list_of(self, user_id: int, version: Version) -> PublishedList | None:
+    def list_of(self, user_id: int) -> PublishedList | None:
         at = int(self.user_ids.searchsorted(user_id))
         if at == len(self.user_ids) or self.user_ids[at] != user_id:
             return None
@@ -132,7 +120,6 @@ class _Columns:
             self.predicted_ratings[rows],
             self.sources[self.source[rows.start]],
             int(self.as_of_ms[rows.start]),
-            goes_on(version, rows.stop - rows.start),
         )
 
 

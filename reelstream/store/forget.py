@@ -26,9 +26,10 @@ from reelstream.store.dismissed import DismissedStore
 from reelstream.store.forgotten import Removed
 from reelstream.store.ratings import RatingsState, RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.schemas import LIST_ROWS
 from reelstream.store.updates import Updates
 
-LIST_ROWS, MODEL_ROWS = 20_000, 128_000
+MODEL_ROWS = 128_000
 """Rows of a row group, as the files had them."""
 
 

@@ -21,7 +21,7 @@ from reelstream.als.factors import Factors
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, models, pointer
 from reelstream.store.recommendations import Version
-from reelstream.store.schemas import SIMILAR
+from reelstream.store.schemas import LIST_ROWS, SIMILAR
 
 FACTORS = "new_movies.parquet"
 _SIMILAR = "similar/new.parquet"
@@ -36,7 +36,7 @@ def save(version: Version, factors: Factors, new_ids: I64, similar: pa.Table) ->
     pointer.write_table(models.movies_table(new), version.model_path / FACTORS)
     failpoint("movies-folded")
     texts = id_texts.of_warehouse(version.path.parent.parent).now()
-    pointer.write_table(texts.stored(similar.cast(SIMILAR)), version.path / _SIMILAR, row_group_rows=20_000)
+    pointer.write_table(texts.stored(similar.cast(SIMILAR)), version.path / _SIMILAR, row_group_rows=LIST_ROWS)
     failpoint("similar-folded")
 
 

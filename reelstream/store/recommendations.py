@@ -23,7 +23,7 @@ from reelstream.errors import DamagedStore, NotReady
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, pointer
 from reelstream.store.names import inside
-from reelstream.store.schemas import POPULAR, SIMILAR, USERS
+from reelstream.store.schemas import LIST_ROWS, POPULAR, SIMILAR, USERS
 from reelstream.store.updates import Updates
 
 NOTHING_PUBLISHED = "nothing is published yet; run `reelstream refit`, or wait for the first refit of `reelstream up`."
@@ -96,7 +96,7 @@ class RecommendationsStore:
         texts = self._ids.now()
         for kind, table in tables.items():
             file = path / kind / "part-0.parquet"
-            pointer.write_table(texts.stored(table.cast(_TABLES[kind])), file, row_group_rows=20_000)
+            pointer.write_table(texts.stored(table.cast(_TABLES[kind])), file, row_group_rows=LIST_ROWS)
             failpoint("table-written")
 
     def publish(

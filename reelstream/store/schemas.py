@@ -67,6 +67,9 @@ USERS = pa.schema(
 )
 """Top-N of the users, in `users/` (source "refit") and `updates/` (source "fold_in")."""
 
+LIST_ROWS = 20_000
+"""Rows of a row group in a file of lists."""
+
 SIMILAR = pa.schema(
     [
         ("movie_id", pa.int64()),

@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, pointer
 from reelstream.store.log import Log, read_files
-from reelstream.store.schemas import USERS
+from reelstream.store.schemas import LIST_ROWS, USERS
 
 
 class Updates(Log):
     """One process writes: the stream; before publication, the refit."""
 
     schema = USERS
-    row_group_rows = 20_000
+    row_group_rows = LIST_ROWS
 
     def __init__(self, version_path: Path) -> None:
         super().__init__(version_path / "updates")

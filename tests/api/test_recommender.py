@@ -157,7 +157,7 @@ def test_a_forgotten_users_list_leaves_the_memory_though_no_pointer_moves(wareho
     later_ms = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
     Updates(version.path).append(lists(999, [FIRST_MOVIE], later_ms), store.state().batch)
     recommender = reelstream.open(warehouse)
-    assert {movie.source for movie in recommender.recommend(999)} == {"fold_in"}
+    assert {movie.source for movie in recommender.recommend(999, 1)} == {"fold_in"}
     pointers = [path.read_bytes() for path in sorted(version.path.parent.rglob("CURRENT"))]
 
     from_version(version.path, version.model_path, {999})
@@ -359,7 +359,7 @@ def test_a_movie_folded_in_since_the_refit_is_like_others_and_is_predicted(wareh
     similar = similar_of(more, np.array([4000]), titles, n=7, version=version.name)
     new_movies.save(version, more, np.array([4000]), similar)
 
-    movies = recommender.similar(4000)
+    movies = recommender.similar(4000, 7)
     assert [movie.rank for movie in movies] == [1, 2, 3, 4, 5, 6, 7]
     assert {(movie.movie_id - FIRST_MOVIE) % 2 for movie in movies} == {1}  # what even users like
     liked, disliked = recommender.predict(50, 4000), recommender.predict(51, 4000)

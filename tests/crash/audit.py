@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import reelstream
+from reelstream.store import pointer
 from reelstream.store.rating_rows import latest
 from reelstream.store.ratings import RatingsStore
-from reelstream.store.recommendations import RecommendationsStore
+from reelstream.store.recommendations import RecommendationsStore, Version
 from reelstream.store.updates import Updates
 from tests.crash import seed
 
@@ -82,10 +84,12 @@ class AuditResult:
 
 
 def all_taken(warehouse: Path, ledger: Ledger) -> bool:
-    """Whether all events are in the store, all users folded in, and all requests to be forgotten done."""
-    state = RatingsStore(warehouse).state()
-    folded = Updates(RecommendationsStore(warehouse).current().path).batch()
-    return state.accepted + state.rejected >= ledger.taken() and folded == state.batch and not state.forgetting
+    """Whether all events are in the store, all users folded in, all requests to be forgotten done, and hidden movies in no
+    file of lists."""
+    state, version = RatingsStore(warehouse).state(), RecommendationsStore(warehouse).current()
+    folded = Updates(version.path).batch()
+    stored = state.accepted + state.rejected >= ledger.taken() and folded == state.batch and not state.forgetting
+    return stored and not ledger.hidden & _in_files(version)
 
 
 def audit(warehouse: Path, ledger: Ledger) -> AuditResult:
@@ -132,6 +136,17 @@ def look(warehouse: Path, user_ids: Sequence[int]) -> str:
     _one(pa.array(movie.version for movie in reader.popular()), "version of the popular movies")
     _one(pa.array(movie.version for movie in reader.similar(1)), "version of the similar movies")
     return version
+
+
+def _in_files(version: Version) -> set[int]:
+    """The movies on all lists as they lie on disk."""
+    found: set[int] = set()
+    for directory in ("users", "updates", "popular", "similar"):
+        column = "similar_movie_id" if directory == "similar" else "movie_id"
+        for path in version.path.glob(f"{directory}/*.parquet"):
+            with suppress(FileNotFoundError):  # compacted meanwhile
+                found.update(pointer.read_table(path, columns=[column])[column].to_pylist())
+    return found
 
 
 def shown_again(warehouse: Path, hidden: set[int], dismissed: set[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -45,6 +45,7 @@ NTH = {
     "lists-written": 2,
     "lists-stored": 2,
     "file-rewritten": 3,
+    "hidden-taken-off": 3,
     "table-written": 3,
     "model-written": 2,
 }
@@ -231,6 +232,7 @@ class Crashes:
 
 PREPARE: dict[str, Callable[[Crashes, str], None]] = {
     "hidden-stored": Crashes._hide_and_dismiss,
+    "hidden-taken-off": Crashes._hide_and_dismiss,
     "dismissed-written": Crashes._hide_and_dismiss,
     "dismissed-stored": Crashes._hide_and_dismiss,
     "directory-written": Crashes._hide_and_dismiss,

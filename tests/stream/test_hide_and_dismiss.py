@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import reelstream
 from reelstream.batch.refit import refit
 from reelstream.events import DismissEvent, ForgetEvent, HideEvent
+from reelstream.ids import number_of
 from reelstream.settings import Settings
 from reelstream.store.dismissed import DismissedStore
 from reelstream.store.forget import forget
@@ -194,3 +196,47 @@ def test_text_ids_are_hidden_and_dismissed_and_shown_as_they_are(warehouse: Path
     }
     table = reader.recommendations()
     assert first not in table["movie_id"].to_pylist()
+
+
+def test_hidden_movies_leave_the_files_of_the_version(settings: Settings, take: Take, fold_in: FoldInStage) -> None:
+    take(rated(MOVIE, 5.0, 1))
+    reader = reelstream.open(settings.warehouse)
+    [first, second, *_] = best(settings, KNOWN)
+    nearest = reader.similar(second)[0].movie_id
+    popular = reader.popular(1)[0].movie_id
+    hidden = {first, best(settings)[0], nearest, popular}
+    HiddenMovies(settings.warehouse).set(hidden, hidden=True)
+    version = RecommendationsStore(settings.warehouse).current()
+
+    assert fold_in.take_off_hidden()
+
+    for directory, movie, owner in (
+        ("users", "movie_id", ["user_id"]),
+        ("updates", "movie_id", ["user_id", "as_of"]),
+        ("similar", "similar_movie_id", ["movie_id"]),
+        ("popular", "movie_id", ["version"]),
+    ):
+        table = pandas.concat(map(pandas.read_parquet, sorted((version.path / directory).glob("*.parquet"))))
+        assert len(table)
+        assert not hidden & set(table[movie]), directory
+        assert (table.groupby(owner)["rank"].agg(lambda ranks: [*ranks] == [*range(1, len(ranks) + 1)])).all()
+    assert not fold_in.take_off_hidden()
+    assert len(best(settings, KNOWN)) == len(reader.popular(20)) == 20
+    assert len(reader.similar(second)) == 10
+    refit(settings, force=True)
+    fold_in.refresh()
+    assert not fold_in.take_off_hidden()
+
+
+def test_text_ids_stay_in_files_that_hidden_movies_leave(warehouse: Path) -> None:
+    settings = text_ids.published(warehouse)
+    user, reader, stage = text_ids.user(7), reelstream.open(warehouse), FoldInStage(settings)
+    stage.refresh()
+    first, second = (movie.movie_id for movie in reader.recommend(user, 2))
+    HiddenMovies(warehouse).set([number_of(first)], hidden=True)
+
+    assert stage.take_off_hidden()
+
+    users = pandas.read_parquet(warehouse / "recommendations" / "latest" / "users")
+    assert first not in set(users.movie_id)
+    assert users[users.user_id == user].sort_values("rank").movie_id.iloc[0] == second
