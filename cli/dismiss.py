@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,29 +42,29 @@ def dismiss(
     """
     import reelstream
     from reelstream.cli.rate import wait_until_counted
-    from reelstream.events import DismissEvent, check
-    from reelstream.ids import number_of
+    from reelstream.events import DismissEvent
+    from reelstream.ids import check_id
     from reelstream.producer.rating_producer import rating_producer
-    from reelstream.store.dismissed import DismissedStore
+    from reelstream.store.own_times import OwnTimes
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
     recommender, user_id = reelstream.open(settings.warehouse), user_of(settings, user)
     if not movies:
         _list(recommender.dismissed(user_id), user, as_json)
         return
-    chosen = [(recommender.find_movie(word), not undo) for word in movies]
-    now_ms = time.time_ns() // 1_000_000
-    for movie_id, is_so in chosen:
-        event = DismissEvent(user_id, movie_id, is_so, now_ms)
-        check(event, rating_min=settings.scale.rating_min, rating_max=settings.scale.rating_max, now_ms=now_ms)
-    stored_ms = DismissedStore(settings.warehouse).changed_at_ms(number_of(user_id))
+    chosen = [recommender.find_movie(word) for word in movies]
+    check_id("user_id", user_id)
+    for movie_id in chosen:
+        check_id("movie_id", movie_id)
+    times_ms = OwnTimes(settings.warehouse).to_dismiss(user_id, chosen)
+    events = [DismissEvent(user_id, movie_id, not undo, at) for movie_id, at in zip(chosen, times_ms, strict=True)]
     with rating_producer(settings, broker_address(settings)) as producer:
-        places = producer.dismiss_live(user_id, chosen, stored_ms)
+        places = producer.send_now(events)
     counted = wait_until_counted(settings, places)
     if as_json:
-        print_json({"user_id": user_id, "movies": [m for m, _ in chosen], "dismissed": not undo, "counted": counted})
+        print_json({"user_id": user_id, "movies": chosen, "dismissed": not undo, "counted": counted})
         return
-    for movie_id, _ in chosen:
+    for movie_id in chosen:
         name = recommender.title(movie_id) or f"movie {movie_id}"
         out.print(f"{name}: {'may be' if undo else 'never'} recommended to user {user}.", markup=False, soft_wrap=True)
     if not counted:

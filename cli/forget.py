@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,15 +72,16 @@ def forget(
 
 
 def ask(settings: Settings, user_id: Id) -> ForgetAnswer:
-    """Sends the request and waits until it is done. Raises UsageError for what is no id, BrokerUnavailable."""
-    from reelstream.events import ForgetEvent, check
+    """Sends the request and waits until it is done. Raises BadRating for what is no id, BrokerUnavailable."""
+    from reelstream.events import ForgetEvent
+    from reelstream.ids import check_id
     from reelstream.producer.rating_producer import rating_producer
+    from reelstream.store.own_times import OwnTimes
 
-    now_ms, scale = time.time_ns() // 1_000_000, settings.scale
-    check(ForgetEvent(user_id, now_ms), rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now_ms)
-    address = broker_address(settings)
-    with rating_producer(settings, address) as producer:
-        event = producer.forget(user_id)
+    check_id("user_id", user_id)
+    event = ForgetEvent(user_id, OwnTimes(settings.warehouse).to_forget(user_id))
+    with rating_producer(settings, broker_address(settings)) as producer:
+        producer.send_now([event])
     return ForgetAnswer(event, _wait_until_removed(settings, event))
 
 

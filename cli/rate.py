@@ -20,6 +20,7 @@ from reelstream.settings import Settings
 from reelstream.store import id_texts, run_files
 from reelstream.store.id_texts import MOVIE
 from reelstream.store.movies import MoviesStore, find_movie
+from reelstream.store.own_times import OwnTimes, now_ms
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 
@@ -45,15 +46,15 @@ def rate(settings: Settings, user: str, given: Sequence[str], count: int) -> Rat
     Raises UsageError if something given does not fit; nothing is sent then.
     """
     user_id = user_or_new(settings, user)
-    now_ms = time.time_ns() // 1_000_000
+    now = now_ms()
     ratings, scale = parse_ratings(settings, given), settings.scale
     for movie_id, stars in ratings:
-        event = RatingEvent(user_id, movie_id, stars, now_ms)
-        check(event, rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now_ms)
+        event = RatingEvent(user_id, movie_id, stars, now)
+        check(event, rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now)
     address = broker_address(settings)
-    stored_ms = RatingsStore(settings.warehouse).rated_at_ms(number_of(user_id))
+    times_ms = OwnTimes(settings.warehouse).to_rate(user_id, [movie_id for movie_id, _ in ratings])
     with rating_producer(settings, address) as producer:
-        places = producer.rate_live(user_id, ratings, stored_ms)
+        places = producer.rate_live(user_id, ratings, times_ms)
     numbers = np.array([number_of(movie_id) for movie_id, _ in ratings])
     titles = MoviesStore(settings.warehouse).titles().of(numbers).to_pylist()
     return Rated(user_id, ratings, titles, *fresh_list(settings, user_id, count, places))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from reelstream.producer.rating_producer import rating_producer
 from reelstream.producer.ratings_csv import BadRow
 from reelstream.settings import Settings
 from reelstream.store import id_texts
+from reelstream.store.forgotten import Forgotten
 from reelstream.store.id_texts import MOVIE, IdTexts
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.ratings import RatingsStore
@@ -94,8 +95,11 @@ def rate_file(settings: Settings, user: str, path: Path, count: int, *, dry_run:
         newest[movie_id] = event
     if not newest:
         raise UsageError(_nothing(path, export.found, misses, export.bad.first, has_titles=len(titles.movie_ids) > 0))
-    events = sorted(newest.values(), key=lambda event: event.rated_at_ms)
-    stored_ms = RatingsStore(settings.warehouse).rated_at_ms(number_of(user_id))
+    store, of_user = RatingsStore(settings.warehouse), number_of(user_id)
+    events = _not_forgotten(
+        sorted(newest.values(), key=lambda event: event.rated_at_ms), store.forgotten().get(of_user)
+    )
+    stored_ms = store.rated_at_ms(of_user)
     numbers = [number_of(event.movie_id) for event in events]
     places = [] if dry_run else _send(settings, events)  # 4
     return FileRated(
@@ -196,6 +200,15 @@ def _nothing(path: Path, found: str, misses: list[Miss], bad: list[BadRow], *, h
         return f"none of the {n:,} movies of {path} is loaded ({which}); load more with `reelstream movies load`."
     why = f"line {bad[0].line_number}: {bad[0].reason}" if bad else found
     return f"{path} has no rating to send: {why.rstrip('.')}."
+
+
+def _not_forgotten(events: list[RatingEvent], forgotten: Forgotten | None) -> list[RatingEvent]:
+    """events: in the order of their times. Of a user who was forgotten, those from before that are given anew: their times
+    are the earliest after it, in their order."""
+    if forgotten is None:
+        return events
+    earliest = forgotten.until_ms + 1
+    return [replace(one, rated_at_ms=max(one.rated_at_ms, earliest + i)) for i, one in enumerate(events)]
 
 
 def _send(settings: Settings, events: Iterable[RatingEvent]) -> list[tuple[int, int]]:

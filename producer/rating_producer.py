@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any
 
 from kafka import KafkaProducer
@@ -20,12 +19,13 @@ from kafka.partitioner import Partitioner
 from kafka.partitioner.default import murmur2
 
 from reelstream.errors import BrokerUnavailable, UsageError
-from reelstream.events import AnyEvent, DismissEvent, ForgetEvent, RatingEvent
-from reelstream.ids import Id, number_of
+from reelstream.events import AnyEvent, RatingEvent
+from reelstream.ids import Id
 from reelstream.kafka_io.connection import CONNECT_TIMEOUT_MS, connect
 from reelstream.kafka_io.properties import kafka_python_options
 from reelstream.kafka_io.topic import prepare_topic
 from reelstream.settings import Settings
+from reelstream.store.own_times import now_ms
 
 MAX_PENDING = 20_000
 """Most events that wait for their acknowledgement: kafka-python itself sets no bound on its memory."""
@@ -147,40 +147,20 @@ class RatingProducer:
         self,
         user_id: Id,
         ratings: Sequence[tuple[Id, float | None]],
-        stored_ms: Mapping[int, int] = MappingProxyType({}),
+        times_ms: Sequence[int] | None = None,
     ) -> list[tuple[int, int]]:
-        """Sends (movie id, stars) of one user, rated now; None as stars takes the rating back. Returns the
-        (partition, offset) of each, acknowledged.
+        """Sends (movie id, stars) of one user; None as stars takes the rating back. Returns the (partition, offset) of
+        each, acknowledged.
 
-        stored_ms: `RatingsStore.rated_at_ms` of the user, by the movies' numbers. A stored rating from a clock that is ahead
-        must not win against this one: it is rated a millisecond after that.
+        times_ms: of each, see `reelstream.store.own_times`; without it now.
         The caller has checked them with `reelstream.events.check`. Raises BrokerUnavailable.
         """
-        now_ms = time.time_ns() // 1_000_000
-        times = {movie_id: max(now_ms, stored_ms.get(number_of(movie_id), -1) + 1) for movie_id, _ in ratings}
-        return self.send_now(
-            [RatingEvent(user_id, movie_id, _float(stars), times[movie_id]) for movie_id, stars in ratings]
-        )
-
-    def dismiss_live(
-        self, user_id: Id, movies: Sequence[tuple[Id, bool]], stored_ms: Mapping[int, int] = MappingProxyType({})
-    ) -> list[tuple[int, int]]:
-        """The same for (movie id, whether it is dismissed or that is taken back); stored_ms: `DismissedStore.changed_at_ms`."""
-        now_ms = time.time_ns() // 1_000_000
-        times = {movie_id: max(now_ms, stored_ms.get(number_of(movie_id), -1) + 1) for movie_id, _ in movies}
-        return self.send_now([DismissEvent(user_id, movie_id, is_so, times[movie_id]) for movie_id, is_so in movies])
-
-    def forget(self, user_id: Id) -> ForgetEvent:
-        """Sends that all of the user's ratings up to now are to be forgotten; returns the event, acknowledged.
-
-        Raises BrokerUnavailable.
-        """
-        event = ForgetEvent(user_id, time.time_ns() // 1_000_000)
-        self.send_now([event])
-        return event
+        timed = zip(ratings, times_ms or [now_ms()] * len(ratings), strict=True)
+        return self.send_now([RatingEvent(user_id, movie_id, _float(stars), at) for (movie_id, stars), at in timed])
 
     def send_now(self, events: Sequence[AnyEvent]) -> list[tuple[int, int]]:
-        """Sends the events; returns the (partition, offset) of each, acknowledged. Raises BrokerUnavailable."""
+        """Sends events that the caller has checked; returns the (partition, offset) of each, acknowledged. Raises
+        BrokerUnavailable."""
         try:
             futures = [self._kafka.send(self.topic, event.to_json(), event.key()) for event in events]
             with suppress(KafkaError):  # see `flush`

@@ -6,17 +6,19 @@ In: a user's ratings. Out: their places in the topic, acknowledged. Next: the st
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
 
 from reelstream.errors import BrokerUnavailable, DamagedStore
-from reelstream.events import RatingEvent, check
-from reelstream.ids import Id, number_of
+from reelstream.events import DismissEvent, RatingEvent, check
+from reelstream.ids import Id
 from reelstream.producer.rating_producer import RatingProducer, rating_producer
 from reelstream.settings import Settings
-from reelstream.store.dismissed import DismissedStore
-from reelstream.store.ratings import RatingsStore
+from reelstream.store.own_times import OwnTimes, now_ms
+
+Event = TypeVar("Event", RatingEvent, DismissEvent)
 
 DELIVERY_TIMEOUT_S = 10.0
 """A person waits for the answer."""
@@ -30,32 +32,23 @@ class RatingSender:
 
     def __init__(self, settings: Settings, address: Callable[[], str]) -> None:
         self._settings = settings
-        self._store = RatingsStore(settings.warehouse)
-        self._dismissed = DismissedStore(settings.warehouse)
+        self._times = OwnTimes(settings.warehouse)
         self._address = address
         self._lock = threading.Lock()
         self._producer: RatingProducer | None = None
 
-    def post(self, user_id: Id, ratings: Sequence[tuple[Id, float | None]]) -> list[tuple[int, int]]:
-        """Sends (movie_id, stars), None to take a rating back; returns (partition, offset) of each, acknowledged.
+    def rate(self, user_id: Id, movie_id: Id, stars: float | None) -> tuple[int, int]:
+        """Sends a rating, None to take it back; returns its (partition, offset), acknowledged.
 
-        Raises BadRating, and BrokerUnavailable if Kafka does not take them within DELIVERY_TIMEOUT_S.
+        Raises BadRating, and BrokerUnavailable if Kafka does not take it within DELIVERY_TIMEOUT_S.
         """
-        now_ms, scale = time.time_ns() // 1_000_000, self._settings.scale
-        for movie_id, stars in ratings:
-            event = RatingEvent(user_id, movie_id, stars, now_ms)
-            check(event, rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=now_ms)
-        stored_ms: dict[int, int] = {}
-        with suppress(DamagedStore):  # a rating can be given all the same
-            stored_ms = self._store.rated_at_ms(number_of(user_id))
-        return self._send(lambda producer: producer.rate_live(user_id, ratings, stored_ms))
+        event, scale = RatingEvent(user_id, movie_id, stars, now_ms()), self._settings.scale
+        check(event, rating_min=scale.rating_min, rating_max=scale.rating_max, now_ms=event.rated_at_ms)
+        return self._send(event, self._times.to_rate)
 
-    def dismiss(self, user_id: Id, movies: Sequence[tuple[Id, bool]]) -> list[tuple[int, int]]:
-        """The same for (movie_id, whether it is dismissed or that is taken back)."""
-        stored_ms: dict[int, int] = {}
-        with suppress(DamagedStore):
-            stored_ms = self._dismissed.changed_at_ms(number_of(user_id))
-        return self._send(lambda producer: producer.dismiss_live(user_id, movies, stored_ms))
+    def dismiss(self, user_id: Id, movie_id: Id, *, is_so: bool) -> tuple[int, int]:
+        """The same for a movie that the user dismisses, or takes that back."""
+        return self._send(DismissEvent(user_id, movie_id, is_so, now_ms()), self._times.to_dismiss)
 
     def close(self) -> None:
         with self._lock:
@@ -63,10 +56,14 @@ class RatingSender:
         if producer is not None:
             producer.close()
 
-    def _send(self, send: Callable[[RatingProducer], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+    def _send(self, event: Event, times_ms: Callable[[Id, Iterable[Id]], list[int]]) -> tuple[int, int]:
+        with suppress(DamagedStore):  # it can be sent all the same
+            [at_ms] = times_ms(event.user_id, [event.movie_id])
+            event = replace(event, rated_at_ms=at_ms)
         producer = self._connected()
         try:
-            return send(producer)
+            [place] = producer.send_now([event])
+            return place
         except BrokerUnavailable:
             self._forget(producer)
             raise

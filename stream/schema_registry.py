@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import time
 import urllib.error
 import urllib.parse
@@ -20,10 +21,10 @@ from reelstream.errors import BadRating, RegistryUnavailable
 
 TIMEOUT_S = 5.0
 UNKNOWN_S = 10.0
-"""Seconds for which an id that the registry did not know is not asked for again."""
+"""Seconds for which a schema that the registry did not have is not asked for again."""
 
-SCHEMA_NOT_FOUND = 40403
-"""The `error_code` that says so; any other 404 is one of a wrong address."""
+NOT_FOUND = (40401, 40402, 40403)
+"""The `error_code`s that say so, of a subject, a version and a schema; any other 404 is one of a wrong address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,12 @@ class SchemaRegistry:
         login = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
         self._headers = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
         self._headers |= {"Authorization": f"Basic {login}"} if user else {}
-        self._unknown_until: dict[int, float] = {}
+        self._answers: dict[str, tuple[dict[str, Any] | None, float]] = {}
+        """path → what is there, and until when that is so."""
 
     def schema(self, schema_id: int) -> RegisteredSchema:
-        if time.monotonic() < self._unknown_until.get(schema_id, 0):
-            raise BadRating("unknown_schema", f"schema {schema_id}")
         found = self._get(f"/schemas/ids/{schema_id}")
         if found is None:
-            self._unknown_until[schema_id] = time.monotonic() + UNKNOWN_S
             raise BadRating("unknown_schema", f"schema {schema_id}")
         if found.get("schemaType") == "PROTOBUF":
             found = self._get(f"/schemas/ids/{schema_id}?format=serialized") or found
@@ -72,13 +71,20 @@ class SchemaRegistry:
             yield one["name"], inner
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        """None for what the registry does not have."""
+        """None for what the registry does not have. A schema of an id, or of a version, never changes."""
+        found, until_s = self._answers.get(path, (None, -math.inf))
+        if time.monotonic() >= until_s:
+            found = self._ask(path)
+            self._answers[path] = found, math.inf if found else time.monotonic() + UNKNOWN_S
+        return found
+
+    def _ask(self, path: str) -> dict[str, Any] | None:
         asked = urllib.request.Request(self.address + path, headers=self._headers)
         try:
             with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
                 found = json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            if _error_code(error) == SCHEMA_NOT_FOUND:
+            if _error_code(error) in NOT_FOUND:
                 return None
             if error.code in (401, 403):
                 raise RegistryUnavailable(

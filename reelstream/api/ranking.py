@@ -33,10 +33,10 @@ class Places:
 def history_of(now: Snapshot, ratings: StarsByMovie) -> Csr:
     """The ratings of movies that the version knows, as one row; in ascending order of movie id, with their ages.
 
-    Raises UsageError for a rating off the scale that is not a stored one.
+    Raises UsageError for a rating off the version's scale that is no user's: those may be on one that was set since.
     """
     scale = now.factors.settings
-    for movie_id, stars in () if isinstance(ratings, StoredRatings) else ratings.items():
+    for movie_id, stars in () if isinstance(ratings, StoredRatings | MergedRatings) else ratings.items():
         id_of(movie_id)
         if not scale.rating_min <= stars <= scale.rating_max:
             raise UsageError(

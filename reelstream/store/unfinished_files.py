@@ -17,7 +17,7 @@ from reelstream.store.locks import exclusive
 
 def remove(warehouse: Path) -> None:
     """The caller holds `run/stream.lock` and has written nothing yet. While a refit runs, its tables are left alone."""
-    for name in ("ratings", "rejects", "dismissed", "quality"):
+    for name in ("ratings", "rejects", "ids", "dismissed", "quality"):
         _remove((warehouse / name).rglob(".*"))
     with suppress(Busy), exclusive(warehouse / "run" / "refit.lock", "A refit"):
         for name in ("recommendations", "models"):

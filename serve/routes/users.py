@@ -164,11 +164,9 @@ def undismiss(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
 
 def _dismiss(request: Request, user_id: Id, movie_id: Id, *, is_so: bool) -> dict[str, Any]:
     sender: RatingSender = request.app.state.rating_sender
-    [(partition, offset)] = places = sender.dismiss(user_id, [(movie_id, is_so)])
-    service = service_of(request)
-    service.acknowledged.add_dismissed(number_of(user_id), [(number_of(movie_id), is_so)], places)
-    shown = {"user_id": service.shown(user_id), "movie_id": service.shown(movie_id, MOVIE)}
-    return {**shown, "dismissed": is_so, "partition": partition, "offset": offset}
+    place, service = sender.dismiss(user_id, movie_id, is_so=is_so), service_of(request)
+    service.acknowledged.add_dismissed(number_of(user_id), [(number_of(movie_id), is_so)], [place])
+    return _sent(service, user_id, movie_id, place, dismissed=is_so)
 
 
 def stars_of(given: schema.AnonymousUser, service: Service) -> dict[int, float]:
@@ -178,9 +176,12 @@ def stars_of(given: schema.AnonymousUser, service: Service) -> dict[int, float]:
 
 def _post(request: Request, user_id: Id, movie_id: Id, stars: float | None, action: str) -> dict[str, Any]:
     sender: RatingSender = request.app.state.rating_sender
-    [(partition, offset)] = places = sender.post(user_id, [(movie_id, stars)])
-    service = service_of(request)
-    service.acknowledged.add(number_of(user_id), [(number_of(movie_id), stars)], places)
+    place, service = sender.rate(user_id, movie_id, stars), service_of(request)
+    service.acknowledged.add(number_of(user_id), [(number_of(movie_id), stars)], [place])
     request.app.state.metrics.posted(action)
+    return _sent(service, user_id, movie_id, place, rating=stars)
+
+
+def _sent(service: Service, user_id: Id, movie_id: Id, place: tuple[int, int], **change: Any) -> dict[str, Any]:
     shown = {"user_id": service.shown(user_id), "movie_id": service.shown(movie_id, MOVIE)}
-    return {**shown, "rating": stars, "partition": partition, "offset": offset}
+    return {**shown, **change, "partition": place[0], "offset": place[1]}

@@ -79,6 +79,18 @@ def test_what_is_found_is_rated_and_the_rest_is_told(
     assert sent() == [(7, MATRIX, 4.5, "2024-03-01"), (7, PULP_FICTION, 3.5, "2024-03-02")]
 
 
+def test_who_was_forgotten_gives_the_ratings_of_a_file_anew(
+    ask: Callable[..., Answer], imdb: Path, sent: Sent, warehouse: Path
+) -> None:
+    forgotten_ms = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    RatingsStore(warehouse).append(ratings(), rejects(), {"elsewhere": {0: 1}}, [(7, forgotten_ms)])
+
+    answer = ask(7, "--file", imdb, "-n", 0)
+
+    assert answer.out.endswith("2 ratings are in Kafka, from 2025-01-01 to 2025-01-01.\n")
+    assert sent() == [(7, MATRIX, 4.5, "2025-01-01"), (7, PULP_FICTION, 3.5, "2025-01-01")]
+
+
 def test_a_dry_run_sends_nothing(ask: Callable[..., Answer], imdb: Path, sent: Sent) -> None:
     answer = ask(7, "--file", imdb, "--dry-run")
     assert "User 7: 2 ratings would be sent, from 2024-03-01 to 2024-03-02." in answer.out

@@ -257,6 +257,18 @@ def test_a_rating_wins_against_a_stored_one_from_a_clock_that_is_ahead(
     assert abs(times[300] - (ahead_ms - 9 * 3_600_000)) < 60_000
 
 
+def test_forget_covers_a_stored_rating_from_a_clock_that_is_ahead(
+    ask: Callable[..., Answer], warehouse: Path, bootstrap_servers: str, topic: str
+) -> None:
+    ahead_ms = time.time_ns() // 1_000_000 + 9 * 3_600_000
+    RatingsStore(warehouse).append(ratings((42, 296, 1.0), rated_at_ms=ahead_ms), rejects(), {"elsewhere": {0: 1}})
+
+    answer = ask("forget", 42, "--yes", "--json")
+
+    assert answer.json == {"user_id": 42, "rated_up_to_ms": ahead_ms, "removed": None}
+    assert [record.event().rated_at_ms for record in records_of(bootstrap_servers, topic)] == [ahead_ms]
+
+
 @pytest.mark.parametrize("bad", ["296=9", "296=nan", "296", "no such movie=4"])
 def test_if_one_rating_does_not_fit_none_is_sent(
     bad: str, ask: Callable[..., Answer], warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]

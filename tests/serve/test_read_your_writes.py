@@ -69,6 +69,18 @@ def test_the_next_list_counts_what_was_acknowledged(client: httpx.Client) -> Non
     assert ids(group) == ids(same)
 
 
+def test_a_rating_on_a_scale_that_is_wider_than_the_versions_counts(settings: Settings) -> None:
+    wider = settings.model_copy(update={"rating_max": 10.0})
+    with (
+        served(wider, lambda: settings.bootstrap_servers or "") as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        assert client.put(f"/v1/users/{USER}/ratings/{FIRST_MOVIE}", json={"rating": 8}).status_code == 200
+
+        assert listed(client)["source"] == "fold_in"
+        assert FIRST_MOVIE not in ids(listed(client))
+
+
 def test_a_change_and_a_deletion_count_too(client: httpx.Client) -> None:
     path = f"/v1/users/{USER}/ratings/{FIRST_MOVIE}"
     assert client.put(path, json={"rating": 5}).json()["rating"] == 5

@@ -14,6 +14,8 @@ OF_THE_STREAM = (
     "ratings/.forgotten-000000000001.parquet.4711",
     "ratings/.CURRENT.4711",
     "rejects/batch=000000000002/.part-0.parquet.1",
+    "ids/batch=000000000001/.part-0.parquet.4711",
+    "dismissed/.000000000001.parquet.4711",
     "quality/.000000000003.parquet.99999",
 )
 OF_VERSIONS = (

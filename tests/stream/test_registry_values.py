@@ -182,6 +182,20 @@ def test_an_unknown_schema_is_asked_for_once_in_a_while(registry: RegistryServer
     assert registry.asked == ["/schemas/ids/9"]
 
 
+def test_a_schema_that_cannot_be_used_is_asked_for_once(registry: RegistryServer) -> None:
+    row = {"name": "shop.Row", "subject": "row", "version": 1}
+    registry.add(6, RATING, kind="JSON")
+    registry.add(7, {"type": "record"})
+    registry.add(8, RATING, references=(row,))
+    registry.answers["/subjects/row/versions/1"] = {"error_code": 40402, "message": "Version 1 not found."}
+    form = form_of(registry)
+
+    reasons = [reason(form, framed(schema, b"x")) for schema in (6, 7, 8) for _ in range(3)]
+
+    assert reasons == ["not_in_form"] * 6 + ["unknown_schema"] * 3
+    assert registry.asked == ["/schemas/ids/6", "/schemas/ids/7", "/schemas/ids/8", "/subjects/row/versions/1"]
+
+
 def test_a_registry_that_does_not_answer_is_an_error_and_no_reject(registry: RegistryServer) -> None:
     form = form_of(RegistryServer(port=1))
     with pytest.raises(RegistryUnavailable, match=r"registry at http://127\.0\.0\.1:1 does not answer \(URLError\)"):
