@@ -16,7 +16,8 @@ from reelstream.als.splits import split_user_time
 from reelstream.errors import NotReady
 from reelstream.store.pointer import consistent
 from reelstream.store.rating_rows import ages_in, latest
-from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import RatingsState
 
 HELD_OUT = 0.2
 """The share of a user's ratings that is held out: the newest ones."""

@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame
 
 from reelstream.store.forgotten import is_forgotten, merged
 from reelstream.store.rating_rows import next_offsets, not_yet_in
-from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import RatingsState
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.stream.clocks import NONE_AHEAD, Ahead, ahead_of_records, waited_s
 from reelstream.stream.fold_in import NOBODY, NOTHING, Folded, FoldInStage

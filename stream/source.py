@@ -20,7 +20,8 @@ from reelstream.kafka_io.properties import spark_options
 from reelstream.kafka_io.topic import cleanup_policy, prepare_topics
 from reelstream.kafka_io.topic_offsets import TopicOffsets
 from reelstream.settings import Settings
-from reelstream.store.ratings import Gap, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import Gap
 from reelstream.store.schemas import RATINGS, REJECTS
 
 FETCH = {

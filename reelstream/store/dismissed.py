@@ -20,7 +20,7 @@ from reelstream.als.arrays import I64, Mask, latest_rows
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, pointer
 from reelstream.store.log import Log, read_files
-from reelstream.store.rating_rows import Offsets, next_offsets, not_yet_in
+from reelstream.store.rating_rows import next_offsets, not_yet_in, offsets_of_json, with_next
 from reelstream.store.schemas import DISMISSED
 
 _ROW = np.dtype(
@@ -109,16 +109,13 @@ class DismissedStore(Log):
     def append(self, rows: pa.Table, batch: int) -> None:
         """Adds rows in the columns of DISMISSED but for `batch`, the micro-batch that brings them; those that are here
         already are left out."""
-        offsets = self._offsets()
+        offsets = offsets_of_json(self.current().get("offsets", {}))
         rows = not_yet_in(rows, offsets)
         if not rows.num_rows:
             return
-        merged = {topic: dict(ends) for topic, ends in offsets.items()}
-        for topic, ends in next_offsets(rows).items():
-            merged.setdefault(topic, {}).update(ends)
+        offsets = with_next(offsets, next_offsets(rows))
         rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows))
-        written = {topic: {str(p): end for p, end in ends.items()} for topic, ends in merged.items()}
-        self.append_rows(rows.select(DISMISSED.names), offsets=written)
+        self.append_rows(rows.select(DISMISSED.names), offsets=offsets)
 
     def as_stored(self, rows: pa.Table) -> pa.Table:
         return self._ids.now().stored(rows)
@@ -157,10 +154,6 @@ class DismissedStore(Log):
         )
         rated_at = rows["rated_at"].cast(pa.int64()).to_numpy()
         return rows.take(pa.array(latest_rows(user, movie, rated_at, (partition, offset))))
-
-    def _offsets(self) -> Offsets:
-        found = self.current().get("offsets", {})
-        return {topic: {int(p): end for p, end in ends.items()} for topic, ends in found.items()}
 
 
 def _sorted(table: pa.Table) -> Rows:

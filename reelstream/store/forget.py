@@ -24,7 +24,8 @@ from reelstream.failpoint import failpoint
 from reelstream.store import forgotten, id_texts, models, pointer
 from reelstream.store.dismissed import DismissedStore
 from reelstream.store.forgotten import Removed
-from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import RatingsState
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.schemas import LIST_ROWS
 from reelstream.store.updates import Updates

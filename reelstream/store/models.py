@@ -19,7 +19,7 @@ from reelstream.als.factors import Factors, ModelSettings
 from reelstream.als.transitions import Transitions
 from reelstream.failpoint import failpoint
 from reelstream.store import pointer
-from reelstream.store.rating_rows import Offsets
+from reelstream.store.rating_rows import Offsets, offsets_of_json
 
 USERS = "users.parquet"
 TRANSITIONS = "transitions.parquet"
@@ -154,8 +154,7 @@ def _load_transitions(path: Path) -> Transitions:
 
 def offsets(path: Path) -> Offsets:
     """Up to which events the ratings were read that a model was fitted on; none where an older reelstream wrote it."""
-    known = info(path).get("offsets", {})
-    return {topic: {int(partition): offset for partition, offset in ends.items()} for topic, ends in known.items()}
+    return offsets_of_json(info(path).get("offsets", {}))
 
 
 def _vectors(matrix: np.ndarray) -> pa.Array:

@@ -54,6 +54,19 @@ def already_in(table: pa.Table, offsets: Offsets) -> pa.Table:
     return table.filter(_below(table, offsets))
 
 
+def with_next(offsets: Offsets, newer: Offsets) -> Offsets:
+    """The offsets, with those of the partitions that moved."""
+    merged = {topic: dict(ends) for topic, ends in offsets.items()}
+    for topic, ends in newer.items():
+        merged.setdefault(topic, {}).update(ends)
+    return merged
+
+
+def offsets_of_json(value: Mapping[str, Mapping[str, int]]) -> Offsets:
+    """JSON has text for the partitions' numbers."""
+    return {topic: {int(partition): end for partition, end in ends.items()} for topic, ends in value.items()}
+
+
 def _below(table: pa.Table, offsets: Offsets) -> Any:
     below: Any = pa.array(np.zeros(len(table), np.bool_))
     for topic, partitions in offsets.items():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,8 +27,8 @@ from reelstream.store import forgotten, id_texts, pointer
 from reelstream.store.compaction import run_to_merge
 from reelstream.store.forgotten import Forgotten, Removed
 from reelstream.store.log import Superseded, read_files, replaced
-from reelstream.store.names import inside
-from reelstream.store.rating_rows import Offsets, latest
+from reelstream.store.rating_rows import Offsets, latest, with_next
+from reelstream.store.ratings_state import Gap, RatingsState, StoredDirectory, from_json, to_json
 from reelstream.store.schemas import IDS, RATINGS, REJECTS
 
 SNAPSHOT_FROM_ROWS = 50_000
@@ -36,61 +36,6 @@ SNAPSHOT_FROM_ROWS = 50_000
 
 GRACE_S = 120.0
 """How long a directory that was folded into another stays on disk, for readers that had read the pointer before."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDirectory:
-    """One complete directory of a table. `last` is the number of the newest micro-batch in it."""
-
-    name: str
-    last: int
-    level: int
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Offsets `first` to `last` of a partition, which Kafka has deleted before the stream took them."""
-
-    topic: str
-    partition: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class RatingsState:
-    """What `ratings/CURRENT` says. `accepted` and `rejected` count events ever taken in, not rows on disk.
-
-    `forgotten` names the file of all requests to be forgotten, `forgetting` is user_id → until_ms of those whose rows are
-    not all removed yet; no reader gets them any more. `lost` are the gaps that streams went on behind. `text_ids` says whether
-    users and movies have text ids, once that is decided, and `ids` are the directories of these. `tombstones` counts records
-    that were no events, but marks of deleted keys.
-    """
-
-    batch: int = 0
-    snapshot: StoredDirectory | None = None
-    ratings: tuple[StoredDirectory, ...] = ()
-    rejects: tuple[StoredDirectory, ...] = ()
-    offsets: Offsets = field(default_factory=dict)
-    accepted: int = 0
-    rejected: int = 0
-    tombstones: int = 0
-    forgotten: str | None = None
-    forgetting: Mapping[int, int] = field(default_factory=dict)
-    lost: tuple[Gap, ...] = ()
-    text_ids: Mapping[str, bool] = field(default_factory=dict)
-    ids: tuple[StoredDirectory, ...] = ()
-
-    def has(self, topic: str, place: tuple[int, int]) -> bool:
-        """Whether the event at (partition, offset) of the topic is taken in."""
-        partition, offset = place
-        return self.offsets.get(topic, {}).get(partition, 0) > offset
-
-    @property
-    def directories(self) -> tuple[StoredDirectory, ...]:
-        """All directories with ratings, oldest first."""
-        return (*([self.snapshot] if self.snapshot else []), *self.ratings)
 
 
 class RatingsStore:
@@ -109,7 +54,7 @@ class RatingsStore:
     def state(self) -> RatingsState:
         """Raises DamagedStore if the pointer cannot be read."""
         value = pointer.read(self._pointer)
-        return RatingsState() if value is None else _state_from_json(value)
+        return RatingsState() if value is None else from_json(value)
 
     def append(
         self,
@@ -159,15 +104,12 @@ class RatingsStore:
             asked = forgotten.merged(self.forgotten(state), forget, batch)
             forgotten_name = self._write_forgotten(state, asked) if forget else state.forgotten
             failpoint("batch-written")
-            merged = {topic: dict(partitions) for topic, partitions in state.offsets.items()}
-            for topic, partitions in offsets.items():
-                merged.setdefault(topic, {}).update(partitions)
-            state = RatingsState(
+            state = replace(
+                state,
                 batch=batch,
-                snapshot=state.snapshot,
                 ratings=(*state.ratings, *added),
                 rejects=(*state.rejects, *new_rejects),
-                offsets=merged,
+                offsets=with_next(state.offsets, offsets),
                 accepted=state.accepted + ratings.num_rows + len(forget) + others,
                 rejected=state.rejected + rejects.num_rows,
                 tombstones=state.tombstones + tombstones,
@@ -177,7 +119,7 @@ class RatingsStore:
                 text_ids=decided,
                 ids=(*state.ids, *new_ids),
             )
-            pointer.move(self._pointer, _state_to_json(state))
+            pointer.move(self._pointer, to_json(state))
             failpoint("batch-stored")
             return state
 
@@ -223,7 +165,7 @@ class RatingsStore:
             name = self._write_forgotten(state, forgotten.finished(self.forgotten(state), done))
             left = {user: until for user, until in state.forgetting.items() if user not in done}
             failpoint("forget-removed")
-            pointer.move(self._pointer, _state_to_json(replace(state, forgotten=name, forgetting=left)))
+            pointer.move(self._pointer, to_json(replace(state, forgotten=name, forgetting=left)))
         failpoint("forget-stored")
 
     def forget_texts(self, users: Iterable[int]) -> None:
@@ -325,7 +267,7 @@ class RatingsStore:
             else:
                 table: Any = {kind: replaced(getattr(state, kind), old, new)}
                 changed = replace(state, **table)
-            pointer.move(self._pointer, _state_to_json(changed))
+            pointer.move(self._pointer, to_json(changed))
 
     def sweep(self, grace_s: float) -> None:
         """Removes what the pointer has left behind, grace_s after the first call that finds it so."""
@@ -368,45 +310,3 @@ def _read_rejects(root: Path, directories: Sequence[StoredDirectory]) -> pa.Tabl
             raise DamagedStore(f"{path} is damaged (it lacks columns); {pointer.RESTORE}")
         tables.append(table.select(REJECTS.names))
     return pa.concat_tables(tables)
-
-
-def _state_to_json(state: RatingsState) -> dict[str, Any]:
-    def directory(item: StoredDirectory) -> list[Any]:
-        return [item.name, item.last, item.level, item.rows]
-
-    return {
-        "batch": state.batch,
-        "accepted": state.accepted,
-        "rejected": state.rejected,
-        "tombstones": state.tombstones,
-        "offsets": {topic: {str(p): o for p, o in ends.items()} for topic, ends in state.offsets.items()},
-        "snapshot": directory(state.snapshot) if state.snapshot else None,
-        "ratings": [directory(item) for item in state.ratings],
-        "rejects": [directory(item) for item in state.rejects],
-        "forgotten": state.forgotten,
-        "forgetting": {str(user): until_ms for user, until_ms in state.forgetting.items()},
-        "lost": [asdict(gap) for gap in state.lost],
-        "text_ids": dict(state.text_ids),
-        "ids": [directory(item) for item in state.ids],
-    }
-
-
-def _state_from_json(value: Mapping[str, Any]) -> RatingsState:
-    def directory(item: Sequence[Any]) -> StoredDirectory:
-        return StoredDirectory(inside(item[0]), *item[1:])
-
-    return RatingsState(
-        batch=value["batch"],
-        snapshot=directory(value["snapshot"]) if value["snapshot"] else None,
-        ratings=tuple(map(directory, value["ratings"])),
-        rejects=tuple(map(directory, value["rejects"])),
-        offsets={topic: {int(p): o for p, o in ends.items()} for topic, ends in value["offsets"].items()},
-        accepted=value["accepted"],
-        rejected=value["rejected"],
-        tombstones=value.get("tombstones", 0),
-        forgotten=inside(value["forgotten"]) if value.get("forgotten") else None,
-        forgetting={int(user): until_ms for user, until_ms in value.get("forgetting", {}).items()},
-        lost=tuple(Gap(**gap) for gap in value.get("lost", ())),
-        text_ids=id_texts.is_text(value),
-        ids=tuple(map(directory, value.get("ids", ()))),
-    )

@@ -20,7 +20,8 @@ from reelstream.settings import Settings, load
 from reelstream.store import new_movies
 from reelstream.store.adopted import adopt
 from reelstream.store.forget import forget
-from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import RatingsState
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.updates import Updates
 from reelstream.stream.clocks import Ahead

@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 from reelstream.broker.loopback import choose_ports
 from reelstream.events import RatingEvent
 from reelstream.settings import load
-from reelstream.store.ratings import RatingsState, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import RatingsState
 from tests.fixtures.rows import triples
 from tests.fixtures.schema_registry_server import RegistryServer, framed, serving
 from tests.fixtures.topic_to_store import take_all

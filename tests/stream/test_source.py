@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from reelstream.errors import DamagedStore
 from reelstream.events import RatingEvent
 from reelstream.settings import load
-from reelstream.store.ratings import Gap, RatingsStore
+from reelstream.store.ratings import RatingsStore
+from reelstream.store.ratings_state import Gap
 from reelstream.store.schemas import RATINGS, REJECTS
 from reelstream.stream.source import TopicSource, check_same_topic, gaps_before
 from tests.fixtures.kafka_topic import delete_before, send_to
