@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reelstream.als.scale import Scale
 from reelstream.api.results import Recommendation
 from reelstream.cli import rate
 from reelstream.cli.options import broker_address, err, out, print_json, show_bad_rows
@@ -35,8 +36,6 @@ from reelstream.store.ratings import RatingsStore
 from reelstream.store.title_index import TitleIndex
 
 MISSES_SHOWN = 20
-STARS = (0.5, 5.0)
-"""The scale on which a rating that came from another one is rounded to half stars."""
 
 
 class Miss(NamedTuple):
@@ -61,6 +60,8 @@ class FileRated:
     not_movies: int
     doubled: int
     """Rows of a movie that has a newer one."""
+    not_liked: int
+    """Rows that say so, where ratings are likes alone."""
     outdated: int
     """Ratings that the warehouse has a newer one of, which stays."""
     bad_rows: int
@@ -78,14 +79,19 @@ def rate_file(settings: Settings, user: str, path: Path, count: int, *, dry_run:
     user_id, now_ms = rate.user_or_new(settings, user), time.time_ns() // 1_000_000
     scale = settings.scale.rating_min, settings.scale.rating_max
     export = read_export(path, rating_min=scale[0], rating_max=scale[1], now_ms=now_ms)  # 1
-    stars, how = _scaled(export.scale or scale, scale)  # 2
+    stars, how = _scaled(export.scale or scale, settings.scale)  # 2
     titles = MoviesStore(settings.warehouse).titles()
     ids = id_texts.of_warehouse(settings.warehouse).now()
     movies, misses = _matched(export.rows, titles, ids)  # 3
     newest: dict[Id, RatingEvent] = {}
-    doubled = 0
+    doubled = not_liked = 0
     for row, movie_id in sorted(movies, key=lambda one: one[0].rated_at_ms):
-        event = RatingEvent(user_id, movie_id, stars(row.rating), row.rated_at_ms)
+        rating = stars(row.rating)
+        if rating is None:
+            not_liked += 1
+            newest.pop(movie_id, None)
+            continue
+        event = RatingEvent(user_id, movie_id, rating, row.rated_at_ms)
         try:
             check(event, rating_min=scale[0], rating_max=scale[1], now_ms=now_ms)
         except BadRating as bad:
@@ -112,6 +118,7 @@ def rate_file(settings: Settings, user: str, path: Path, count: int, *, dry_run:
         export.unrated,
         export.not_movies,
         doubled,
+        not_liked,
         sum(stored_ms.get(number, -1) > event.rated_at_ms for number, event in zip(numbers, events, strict=True)),
         export.bad.count,
         export.bad.first,
@@ -134,6 +141,7 @@ def show(rated: FileRated, *, waited: bool, as_json: bool, unit: str = "stars") 
         (rated.unrated, "without a rating"),
         (rated.not_movies, "of series, episodes or games"),
         (rated.doubled, "of a movie with a newer row"),
+        (rated.not_liked, "of a movie that was not liked"),
     ):
         if count:
             err.print(f"{count:,} {'row' if count == 1 else 'rows'} {what}: left out.")
@@ -154,17 +162,24 @@ def show(rated: FileRated, *, waited: bool, as_json: bool, unit: str = "stars") 
         rate.show_list(rated.user_id, rated.recommendations, rated.fresh_after_s, waited=waited, unit=unit)
 
 
-def _scaled(of_file: tuple[float, float], ours: tuple[float, float]) -> tuple[Callable[[float], float], str]:
-    """(a rating of the file on our scale, a sentence): linear from end to end."""
-    if of_file == ours:
+def _scaled(of_file: tuple[float, float], ours: Scale) -> tuple[Callable[[float], float | None], str]:
+    """(a rating of the file on our scale, a sentence): linear from end to end, to the nearest step. Thumbs and likes ask only
+    whether the movie was liked; one that was not is no like, None."""
+    (low, high), (to_low, to_high), step = of_file, (ours.rating_min, ours.rating_max), ours.rating_step
+    if of_file == (to_low, to_high):
         return float, ""
-    (low, high), (to_low, to_high) = of_file, ours
+    if ours.kind in ("likes", "thumbs"):
+        liked, less = Scale.of(low, high).liked, to_low if ours.kind == "thumbs" else None
+        others = "left out" if less is None else f"{less:g}"
+        said = f"Ratings from {low:g} to {high:g}: {liked:g} or more is {to_high:g}, all others are {others}."
+        return lambda rating: to_high if rating >= liked else less, said
 
     def stars(rating: float) -> float:
-        exact = to_low + (rating - low) / (high - low) * (to_high - to_low)
-        return math.floor(exact * 2 + 0.5) / 2 if ours == STARS else min(max(exact, to_low), to_high)
+        up = (rating - low) / (high - low) * (to_high - to_low)
+        up = math.floor(up / step + 0.5) * step if step else up
+        return min(max(to_low + up, to_low), to_high)
 
-    rounded = ", rounded to half stars" if ours == STARS else ""
+    rounded = {0.5: ", rounded to half ones", 1.0: ", rounded to whole ones"}.get(step, "")
     return stars, f"Ratings from {low:g} to {high:g} become {to_low:g} to {to_high:g}{rounded}."
 
 

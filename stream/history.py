@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.arrays import ages_of, latest_rows
+from reelstream.als.arrays import ages_of, latest_rows, rows_of_users
 from reelstream.top_lists import RatingArrays
 
 COLUMNS = ("user_id", "movie_id", "rating", "rated_at", "partition", "offset")
@@ -63,7 +63,7 @@ class History:
 
     def of(self, user_ids: np.ndarray) -> RatingArrays:
         """All ratings of the users, sorted by row, then movie; user_ids int64[R] ascending and unique."""
-        rows = np.concatenate([_of_users(run, user_ids) for run in self._runs])  # [all ratings of the users]
+        rows = np.concatenate([rows_of_users(run, user_ids) for run in self._runs])  # [all ratings of the users]
         place = (rows["partition"], rows["offset"])
         rows = rows[latest_rows(rows["user_id"], rows["movie_id"], rows["rated_at"], place)]
         rows = rows[~np.isnan(rows["rating"])]  # [L]
@@ -81,14 +81,6 @@ def _rows(ratings: pa.Table) -> np.ndarray:
     for name in ("user_id", "movie_id", "rating", "partition", "offset"):
         rows[name] = ratings[name].to_numpy()  # a null rating becomes NaN
     rows["rated_at"] = ratings["rated_at"].cast(pa.int64()).to_numpy()
-    return rows
-
-
-def _of_users(run: np.ndarray, user_ids: np.ndarray) -> np.ndarray:
-    starts = np.searchsorted(run["user_id"], user_ids, side="left")  # [R]
-    counts = np.searchsorted(run["user_id"], user_ids, side="right") - starts  # [R]
-    before = np.cumsum(counts) - counts  # [R]
-    rows: np.ndarray = run[np.repeat(starts - before, counts) + np.arange(counts.sum())]
     return rows
 
 

@@ -106,6 +106,15 @@ def latest_rows(user_id: I64, movie_id: I64, rated_at: I64, place: tuple[NDArray
     return latest
 
 
+def rows_of_users(rows: NDArray[Any], user_ids: I64) -> NDArray[Any]:
+    """The rows of the users, by user. rows: structs with a field user_id, ascending; user_ids: int64[R] ascending."""
+    starts = np.searchsorted(rows["user_id"], user_ids, side="left")  # [R]
+    counts = np.searchsorted(rows["user_id"], user_ids, side="right") - starts  # [R]
+    before = np.cumsum(counts) - counts  # [R]
+    found: NDArray[Any] = rows[np.repeat(starts - before, counts) + np.arange(counts.sum())]
+    return found
+
+
 def ages_of(row: I64, rated_at: I64, place: tuple[NDArray[Any], ...] = ()) -> I32:
     """How many of a row's ratings are newer than each of them, int32[L]: 0 for the newest. This is the one rule of order.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from reelstream.als.arrays import I64, Mask, latest_rows
+from reelstream.als.arrays import I64, Mask, latest_rows, rows_of_users
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, pointer
 from reelstream.store.log import Log, read_files
@@ -77,7 +77,7 @@ class DismissedMovies:
         """The dismissals of the users that hold, by user, then movie."""
         if not self.files:
             return _NONE
-        rows = np.concatenate([_NONE, *(_of_users(rows, user_ids) for _, rows in self.files.values())])
+        rows = np.concatenate([_NONE, *(rows_of_users(rows, user_ids) for _, rows in self.files.values())])
         return _newest(rows) if len(rows) else rows
 
 
@@ -140,7 +140,7 @@ class DismissedStore(Log):
     def changed_at_ms(self, user_id: int) -> dict[int, int]:
         """Movie id → the time of the user's last event about it, in milliseconds since 1970."""
         one = np.array([user_id], np.int64)
-        rows = [_of_users(rows, one) for _, rows in self.now().files.values()]
+        rows = [rows_of_users(rows, one) for _, rows in self.now().files.values()]
         times: dict[int, int] = {}
         for movie_id, at_ms in np.concatenate([_NONE, *rows])[["movie_id", "rated_at"]].tolist():
             times[movie_id] = max(at_ms, times.get(movie_id, at_ms))
@@ -163,14 +163,6 @@ def _sorted(table: pa.Table) -> Rows:
     rows["dismissed"] = table["dismissed"].to_numpy(zero_copy_only=False)
     rows["rated_at"] = table["rated_at"].cast(pa.int64()).to_numpy()
     return rows[np.argsort(rows["user_id"], kind="stable")]
-
-
-def _of_users(rows: Rows, user_ids: I64) -> Rows:
-    starts = np.searchsorted(rows["user_id"], user_ids, side="left")  # [R]
-    counts = np.searchsorted(rows["user_id"], user_ids, side="right") - starts  # [R]
-    before = np.cumsum(counts) - counts  # [R]
-    found: Rows = rows[np.repeat(starts - before, counts) + np.arange(counts.sum())]
-    return found
 
 
 def _newest(rows: Rows) -> Rows:

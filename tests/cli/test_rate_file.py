@@ -62,7 +62,7 @@ def test_what_is_found_is_rated_and_the_rest_is_told(
 
     assert answer.code == 8
     assert answer.out.splitlines() == [
-        "imdb.csv is an export of IMDb, UTF-8. Ratings from 1 to 10 become 0.5 to 5, rounded to half stars.",
+        "imdb.csv is an export of IMDb, UTF-8. Ratings from 1 to 10 become 0.5 to 5, rounded to half ones.",
         "User 7: 2 ratings are in Kafka, from 2024-03-01 to 2024-03-02.",
     ]
     assert answer.err.splitlines() == [
@@ -111,7 +111,7 @@ def test_many_misses_are_counted_after_the_first(ask: Callable[..., Answer], imd
 
 @pytest.mark.parametrize(
     ("low", "high", "stars"),
-    [(1, 10, [9, 7]), (0, 100, [pytest.approx(800 / 9), pytest.approx(600 / 9)]), (0.5, 5, [4.5, 3.5])],
+    [(1, 10, [9, 7]), (0, 100, [89, 67]), (0.5, 5, [4.5, 3.5]), (0, 1, [1, 0]), (1, 1, [1])],
 )
 def test_ratings_are_mapped_from_end_to_end(
     ask: Callable[..., Answer], imdb: Path, monkeypatch: pytest.MonkeyPatch, low: float, high: float, stars: list[float]
@@ -120,6 +120,19 @@ def test_ratings_are_mapped_from_end_to_end(
     monkeypatch.setenv("REELSTREAM_RATING_MAX", str(high))
     found = ask(7, "--file", imdb, "--dry-run", "--json").json
     assert [rating for _, rating in found["ratings"]] == stars
+
+
+def test_a_movie_that_is_no_longer_liked_is_no_like(
+    ask: Callable[..., Answer], imdb: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REELSTREAM_RATING_MIN", "1")
+    monkeypatch.setenv("REELSTREAM_RATING_MAX", "1")
+    imdb.write_text(IMDB.replace("tt2,7,", "tt2,8,") + "tt1,3,2024-05-01,The Matrix,Movie,1999\n")
+
+    found = ask(7, "--file", imdb, "--dry-run", "--json").json
+
+    assert (found["ratings"], found["not_liked"]) == ([[PULP_FICTION, 1.0]], 2)
+    assert "8 or more is 1, all others are left out." in found["found"]
 
 
 def test_the_ends_of_five_stars_stay_the_ends(ask: Callable[..., Answer], tmp_path: Path) -> None:

@@ -68,6 +68,16 @@ def served(settings: Settings, kafka_address: Callable[[], str] = no_broker) -> 
             thread.join()
 
 
+@contextmanager
+def client_of(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of such a server, which posts to the Kafka of the settings."""
+    with (
+        served(settings, lambda: settings.bootstrap_servers or "") as url,
+        httpx.Client(base_url=url, timeout=30) as one,
+    ):
+        yield one
+
+
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Only read."""

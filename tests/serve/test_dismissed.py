@@ -13,7 +13,7 @@ from reelstream.store.ratings import RatingsStore
 from reelstream.stream.fold_in import FoldInStage
 from tests.fixtures.camps import FIRST_MOVIE
 from tests.fixtures.rows import dismissals, ratings, rejects
-from tests.serve.conftest import publish, served
+from tests.serve.conftest import client_of, publish, served
 from tests.serve.test_answers import get, ids
 
 KNOWN, NEW = 7, 7_000_000
@@ -26,10 +26,7 @@ def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[httpx.Client]:
-    with (
-        served(settings, lambda: settings.bootstrap_servers or "") as url,
-        httpx.Client(base_url=url, timeout=30) as one,
-    ):
+    with client_of(settings) as one:
         yield one
 
 

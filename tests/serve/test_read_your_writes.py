@@ -20,7 +20,7 @@ from reelstream.store.updates import Updates
 from reelstream.stream.fold_in import FoldInStage
 from tests.fixtures.camps import FIRST_MOVIE
 from tests.fixtures.rows import ratings
-from tests.serve.conftest import publish, served
+from tests.serve.conftest import client_of, publish, served
 
 USER = 7_000_000
 
@@ -32,10 +32,7 @@ def settings(warehouse: Path, bootstrap_servers: str, topic: str) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[httpx.Client]:
-    with (
-        served(settings, lambda: settings.bootstrap_servers or "") as url,
-        httpx.Client(base_url=url, timeout=30) as one,
-    ):
+    with client_of(settings) as one:
         yield one
 
 
@@ -71,10 +68,7 @@ def test_the_next_list_counts_what_was_acknowledged(client: httpx.Client) -> Non
 
 def test_a_rating_on_a_scale_that_is_wider_than_the_versions_counts(settings: Settings) -> None:
     wider = settings.model_copy(update={"rating_max": 10.0})
-    with (
-        served(wider, lambda: settings.bootstrap_servers or "") as url,
-        httpx.Client(base_url=url, timeout=30) as client,
-    ):
+    with client_of(wider) as client:
         assert client.put(f"/v1/users/{USER}/ratings/{FIRST_MOVIE}", json={"rating": 8}).status_code == 200
 
         assert listed(client)["source"] == "fold_in"

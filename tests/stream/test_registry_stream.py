@@ -1,28 +1,27 @@
-"""A topic of Avro in a real Kafka: without the registry nothing is taken, with it each record once."""
+"""A topic of Avro in a real Kafka: without the registry the stream waits and takes nothing, with it each record once."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
-import pytest
 from kafka import KafkaProducer
-from pyspark.errors import StreamingQueryException
-from pyspark.sql import SparkSession
 
 from reelstream.broker.loopback import choose_ports
 from reelstream.events import RatingEvent
 from reelstream.settings import load
+from reelstream.store import run_files
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.ratings_state import RatingsState
+from tests.fixtures.processes import reelstream, wait_until
 from tests.fixtures.rows import triples
 from tests.fixtures.schema_registry_server import RegistryServer, framed, serving
-from tests.fixtures.topic_to_store import take_all
 from tests.stream.test_registry_values import RATING, RECORD, avro
 
 
 def test_without_the_registry_nothing_is_taken_and_with_it_all(
-    spark: SparkSession, warehouse: Path, bootstrap_servers: str, topic: str, tmp_path: Path
+    warehouse: Path, bootstrap_servers: str, topic: str
 ) -> None:
     registry = RegistryServer(port=choose_ports(None, None)[0])
     registry.add(1, RATING)
@@ -43,11 +42,18 @@ def test_without_the_registry_nothing_is_taken_and_with_it_all(
     producer.close()
     store = RatingsStore(warehouse)
 
-    with pytest.raises(StreamingQueryException, match=f"the schema registry at {registry.url} does not answer"):
-        take_all(spark, settings, tmp_path / "first")
-    assert store.state() == RatingsState()
-    with serving(registry):
-        take_all(spark, settings, tmp_path / "second")
+    def says(status: dict[str, Any] | None, text: str) -> bool:
+        return status is not None and text in (status.get("error") or "")
+
+    with reelstream(settings, "stream") as process:
+        waits = f"the schema registry at {registry.url} does not answer"
+        wait_until(lambda: says(run_files.read(warehouse, "stream"), waits), "status says what it waits for", process)
+        assert store.state() == RatingsState()
+        with serving(registry):
+            wait_until(lambda: store.state().tombstones == 1, "all is taken", process)
+            wait_until(
+                lambda: not says(run_files.read(warehouse, "stream"), waits), "status says that it is over", process
+            )
 
     assert sorted(triples(store.read())) == [(user, 8, 4.5) for user in [*range(1, 51), 60]]
     [reject] = store.read_rejects().to_pylist()
