@@ -19,9 +19,10 @@ import pandas
 import reelstream
 from bench.harness import Figures, options, real_pipeline, run
 from reelstream.api.recommender import Recommender
-from reelstream.events import HideEvent
+from reelstream.events import DismissEvent, HideEvent
 from reelstream.producer.rating_producer import RatingProducer
 from reelstream.settings import Settings
+from reelstream.store.own_times import now_ms
 
 POLL_S, WAIT_S, USERS = 0.01, 30.0, 671
 Change = tuple[bool, int, int]
@@ -52,10 +53,8 @@ def seconds_until_off(
     settings: Settings, producer: RatingProducer, reader: Recommender, change: Change
 ) -> tuple[float, float]:
     for_all, user, movie = change
-    if for_all:
-        producer.send_now([HideEvent(movie, True, time.time_ns() // 1_000_000)])
-    else:
-        producer.dismiss_live(user, [(movie, True)])
+    now = now_ms()
+    producer.send_now([HideEvent(movie, True, now) if for_all else DismissEvent(user, movie, True, now)])
     acknowledged = time.perf_counter()
     while on_answers(reader, change):
         wait(acknowledged)
