@@ -202,9 +202,10 @@ class FoldInStage:
         loaded, stamp = self._loaded, self._hidden.stamp()
         if loaded is None or (loaded.version.name, stamp) == self._taken_off:
             return False
-        with self._lock:
-            pass  # lists that were begun with the movies hidden before are in the files now
         hidden = self._hidden.ids()
+        with self._lock:  # lists that were begun with the movies hidden before are in the files now
+            if len(users := _with_no_other(loaded.updates.read(), hidden)):
+                self._write(users)  # else an older list of theirs would be the newest one
         found = bool(len(hidden)) and take_off_lists(loaded.version, hidden)
         self._taken_off = (loaded.version.name, stamp)
         return found
@@ -259,6 +260,12 @@ class FoldInStage:
             hidden=self._hidden.ids(),
             dismissed=self.dismissed.now().of(user_ids),
         )
+
+
+def _with_no_other(lists: pa.Table, movie_ids: I64) -> I64:
+    """The users whose lists, rows of USERS, have none but these movies; int64 ascending."""
+    user_id, movie_id = lists["user_id"].to_numpy(), lists["movie_id"].to_numpy()
+    return np.setdiff1d(user_id, user_id[np.isin(movie_id, movie_ids, invert=True)])
 
 
 class _Loaded:

@@ -228,6 +228,20 @@ def test_hidden_movies_leave_the_files_of_the_version(settings: Settings, take: 
     assert not fold_in.take_off_hidden()
 
 
+def test_a_list_of_hidden_movies_alone_gives_way_to_a_newer_one(
+    settings: Settings, take: Take, fold_in: FoldInStage
+) -> None:
+    [first, *_] = best(settings, KNOWN)
+    take(rated(first, 5.0, 1, KNOWN))
+    HiddenMovies(settings.warehouse).set(stored(settings, KNOWN), hidden=True)
+
+    assert fold_in.take_off_hidden()
+
+    assert len(stored(settings, KNOWN)) == settings.top_n
+    assert first not in {*stored(settings, KNOWN), *best(settings, KNOWN)}
+    assert not set(stored(settings, KNOWN)) & set(HiddenMovies(settings.warehouse).ids().tolist())
+
+
 def test_text_ids_stay_in_files_that_hidden_movies_leave(warehouse: Path) -> None:
     settings = text_ids.published(warehouse)
     user, reader, stage = text_ids.user(7), reelstream.open(warehouse), FoldInStage(settings)
