@@ -92,15 +92,12 @@ class RatingEvent:
 
     def to_json(self) -> bytes:
         user_id, movie_id = self.user_id, self.movie_id
+        if self.rating is None:
+            return _json(action="unrate", user_id=user_id, movie_id=movie_id, rated_at=self.rated_at_ms)
         if type(user_id) is not int:
             user_id = json.dumps(user_id)
         if type(movie_id) is not int:
             movie_id = json.dumps(movie_id)
-        if self.rating is None:
-            return (
-                f'{{"v":{EVENT_VERSION},"action":"unrate","user_id":{user_id},"movie_id":{movie_id},'
-                f'"rated_at":{self.rated_at_ms}}}'
-            ).encode()
         return (
             f'{{"v":{EVENT_VERSION},"user_id":{user_id},"movie_id":{movie_id},'
             f'"rating":{self.rating!r},"rated_at":{self.rated_at_ms}}}'
@@ -118,8 +115,7 @@ class ForgetEvent:
         return str(self.user_id).encode()
 
     def to_json(self) -> bytes:
-        user_id = json.dumps(self.user_id)
-        return f'{{"v":{EVENT_VERSION},"action":"forget","user_id":{user_id},"rated_at":{self.rated_at_ms}}}'.encode()
+        return _json(action="forget", user_id=self.user_id, rated_at=self.rated_at_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +132,7 @@ class DismissEvent:
 
     def to_json(self) -> bytes:
         action = "dismiss" if self.dismissed else "undismiss"
-        return (
-            f'{{"v":{EVENT_VERSION},"action":"{action}","user_id":{json.dumps(self.user_id)},'
-            f'"movie_id":{json.dumps(self.movie_id)},"rated_at":{self.rated_at_ms}}}'
-        ).encode()
+        return _json(action=action, user_id=self.user_id, movie_id=self.movie_id, rated_at=self.rated_at_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +149,11 @@ class HideEvent:
 
     def to_json(self) -> bytes:
         action = "hide" if self.hidden else "show"
-        movie_id = json.dumps(self.movie_id)
-        return (
-            f'{{"v":{EVENT_VERSION},"action":"{action}","movie_id":{movie_id},"rated_at":{self.rated_at_ms}}}'.encode()
-        )
+        return _json(action=action, movie_id=self.movie_id, rated_at=self.rated_at_ms)
 
 
 AnyEvent = RatingEvent | ForgetEvent | DismissEvent | HideEvent
-Event = TypeVar("Event", RatingEvent, ForgetEvent, DismissEvent, HideEvent)
+Event = TypeVar("Event", bound=AnyEvent)
 
 
 def is_id(text: str) -> bool:
@@ -228,18 +218,21 @@ def from_json(raw: bytes, *, rating_min: float, rating_max: float, now_ms: int) 
             raise BadRating("wrong_type", f"{name} {_shown(value)} is neither a text nor a 64-bit integer")
     if fields["v"] != EVENT_VERSION:
         raise BadRating("unknown_version", f"v {fields['v']} is not {EVENT_VERSION}")
+    event: AnyEvent
     if action == "forget":
-        forget = ForgetEvent(fields["user_id"], fields["rated_at"])
-        return check(forget, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
-    if action in ("dismiss", "undismiss"):
-        dismiss = DismissEvent(fields["user_id"], fields["movie_id"], action == "dismiss", fields["rated_at"])
-        return check(dismiss, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
-    if action in ("hide", "show"):
-        hide = HideEvent(fields["movie_id"], action == "hide", fields["rated_at"])
-        return check(hide, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
-    rating = float(fields["rating"]) if action == "rate" else None
-    event = RatingEvent(fields["user_id"], fields["movie_id"], rating, fields["rated_at"])
+        event = ForgetEvent(fields["user_id"], fields["rated_at"])
+    elif action in ("dismiss", "undismiss"):
+        event = DismissEvent(fields["user_id"], fields["movie_id"], action == "dismiss", fields["rated_at"])
+    elif action in ("hide", "show"):
+        event = HideEvent(fields["movie_id"], action == "hide", fields["rated_at"])
+    else:
+        rating = float(fields["rating"]) if action == "rate" else None
+        event = RatingEvent(fields["user_id"], fields["movie_id"], rating, fields["rated_at"])
     return check(event, rating_min=rating_min, rating_max=rating_max, now_ms=now_ms)
+
+
+def _json(**fields: Id | str) -> bytes:
+    return json.dumps({"v": EVENT_VERSION, **fields}, separators=(",", ":")).encode()
 
 
 def _shown(value: object) -> str:
