@@ -19,6 +19,7 @@ import pyarrow as pa
 from reelstream.als.arrays import I64, Mask, latest_rows
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, pointer
+from reelstream.store.id_texts import IdTexts
 from reelstream.store.log import Log, read_files
 from reelstream.store.rating_rows import Offsets, next_offsets, not_yet_in
 from reelstream.store.schemas import DISMISSED
@@ -89,6 +90,7 @@ class DismissedStore(Log):
     def __init__(self, warehouse: Path) -> None:
         super().__init__(warehouse / "dismissed")
         self._ids = id_texts.of_warehouse(warehouse)
+        self._texts: IdTexts | None = None
         self._known: tuple[object, DismissedMovies] = (None, DismissedMovies())
 
     def stamp(self) -> tuple[pointer.Stamp, pointer.Stamp]:
@@ -106,9 +108,9 @@ class DismissedStore(Log):
 
         return pointer.consistent(look)
 
-    def append(self, rows: pa.Table, batch: int) -> None:
+    def append(self, rows: pa.Table, batch: int, texts: IdTexts | None = None) -> None:
         """Adds rows in the columns of DISMISSED but for `batch`, the micro-batch that brings them; those that are here
-        already are left out."""
+        already are left out. texts: with those that the micro-batch brings."""
         offsets = self._offsets()
         rows = not_yet_in(rows, offsets)
         if not rows.num_rows:
@@ -118,10 +120,14 @@ class DismissedStore(Log):
             merged.setdefault(topic, {}).update(ends)
         rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows))
         written = {topic: {str(p): end for p, end in ends.items()} for topic, ends in merged.items()}
-        self.append_rows(rows.select(DISMISSED.names), offsets=written)
+        self._texts = texts
+        try:
+            self.append_rows(rows.select(DISMISSED.names), offsets=written)
+        finally:
+            self._texts = None
 
     def as_stored(self, rows: pa.Table) -> pa.Table:
-        return self._ids.now().stored(rows)
+        return (self._texts or self._ids.now()).stored(rows)
 
     def written(self) -> None:
         failpoint("dismissed-written")

@@ -73,7 +73,7 @@ def show(request: Request, movie_id: MovieId) -> Response:
 
 def _set(request: Request, movie_id: Id, *, hidden: bool) -> Response:
     service = service_of(request)
-    HiddenMovies(service.settings.warehouse).set([number_of(movie_id)], hidden=hidden)
+    HiddenMovies(service.settings.warehouse).set([movie_id], hidden=hidden)
     return json_response({"movie_id": service.shown(movie_id, MOVIE), "hidden": hidden})
 
 
