@@ -124,8 +124,8 @@ def check(rows: pa.Table, *, rating_min: float, rating_max: float, form: ValueFo
 
 def _good(rows: pa.Table, fields: pa.Table | None = None) -> pa.Table:
     """Ratings that keep the contract, in the columns of CHECKED; `fields` take the place of those of the rows."""
-    known = {name: table[name] for table in (rows, fields) if table for name in table.schema.names}
-    none = pa.nulls(rows.num_rows)
+    known = {name: table[name] for table in (rows, fields) if table is not None for name in table.schema.names}
+    none = pa.nulls(rows.num_rows, pa.string())
     columns = {name: known.get(name, none) for name in CHECKED.names}
     return pa.table({**columns, "forget": pa.repeat(False, rows.num_rows)}).cast(CHECKED)
 

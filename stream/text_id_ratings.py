@@ -120,7 +120,7 @@ def _order(raw: bytes) -> Order | None:
 
 def _pattern(order: Order) -> str:
     pairs = (f'{_SPACE}"{re.escape(name)}"{_SPACE}:{_SPACE}{_VALUES.get(name, _ANY)}{_SPACE}' for name in order)
-    return f"^{_SPACE}{{{','.join(pairs)}}}{_SPACE}$"
+    return rf"^{_SPACE}\{{{','.join(pairs)}\}}{_SPACE}$"
 
 
 def _fields(found: pa.StructArray) -> tuple[pa.Table, Mask]:
