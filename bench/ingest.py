@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from uuid import UUID
 
 from bench.harness import Figures, options, run, temporary_settings, wait_until_stored
 from bench.synthetic import generate
@@ -24,6 +25,7 @@ from reelstream.stream.run import Stream
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--events", type=int, default=2_000_000, help="size of the backlog")
+    parser.add_argument("--text-ids", action="store_true", help="a UUID for each user, and tt… for each movie")
     run("ingest", parser, ingest)
 
 
@@ -32,8 +34,9 @@ def ingest(asked: argparse.Namespace) -> Figures:
         address, table = broker.bootstrap_servers, generate(asked.events).sort_by("rated_at")
         ensure_topic(address, settings.topic, settings.partitions, {})
         with RatingProducer(address, settings.topic, {}) as producer:
-            for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
-                producer.send(RatingEvent(*row))
+            for user, movie, *rest in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                ids = (str(UUID(int=user << 80)), f"tt{movie:07d}") if asked.text_ids else (user, movie)
+                producer.send(RatingEvent(*ids, *rest))
         reports: list[BatchReport] = []
         with Stream(settings, address, on_batch=reports.append):
             up = time.perf_counter()

@@ -100,7 +100,6 @@ def _set(
     ids: list[str] | None, titles: list[str] | None, warehouse: Path | None, as_json: bool, *, hidden: bool
 ) -> None:
     import reelstream
-    from reelstream.api.movie_filter import id_of
     from reelstream.store.hidden_movies import HiddenMovies
 
     path = existing_warehouse(settings_of(warehouse))
@@ -108,7 +107,7 @@ def _set(
     movie_ids = [recommender.find_movie(one) for one in (*(ids or ()), *(titles or ()))]
     if not movie_ids:
         raise UsageError("no movie is named; give ids, or titles with --title.")
-    HiddenMovies(path).set(map(id_of, movie_ids), hidden=hidden)
+    HiddenMovies(path).set(movie_ids, hidden=hidden)
     if as_json:
         print_json([{"movie_id": one, "title": recommender.title(one), "hidden": hidden} for one in movie_ids])
         return

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reelstream.serve.ids import path_of
 from reelstream.serve.listener import is_loopback
 from reelstream.serve.problems import problem
 
@@ -51,6 +52,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
+        scope = {**scope, "path": path_of(scope)}
 
         async def sent(message: Message) -> None:
             nonlocal status
@@ -68,7 +70,7 @@ class Guard:
                 return
             await self._app(scope, _Bounded(receive).receive, sent)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(scope.get("route"), "path_format", "none")
             self._observe(route, scope["method"], status, time.perf_counter() - started)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:

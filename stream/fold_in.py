@@ -27,6 +27,7 @@ from reelstream.store import models, new_movies
 from reelstream.store.dismissed import DismissedStore
 from reelstream.store.hidden_movies import HiddenMovies, HideChange
 from reelstream.store.hide import take_off_lists
+from reelstream.store.id_texts import IdTexts
 from reelstream.store.movies import MoviesStore, Titles
 from reelstream.store.pointer import Stamp
 from reelstream.store.rating_rows import already_in, in_order, latest
@@ -78,20 +79,19 @@ class FoldInStage:
         self._as_of = datetime.fromtimestamp(0, UTC)
         self._owed = np.empty(0, np.int64)  # users whose lists could not be written
 
-    def take(self, others: pa.Table, batch: int) -> I64:
+    def take(self, others: pa.Table, batch: int, texts: IdTexts) -> I64:
         """Stores the events of a micro-batch that hide or dismiss movies, in the columns of CHECKED; returns whose lists they
-        change, int64 ascending. The ratings store does not have the micro-batch yet."""
+        change, int64 ascending. The ratings store does not have the micro-batch yet, but `texts` has its text ids."""
         movie_id, rated_at_ms, action = (others[name].to_pylist() for name in ("movie_id", "rated_at_ms", "action"))
         changes = zip(movie_id, action, rated_at_ms, strict=True)
         hidden = [HideChange(movie, what == "hide", at) for movie, what, at in changes if what in ("hide", "show")]
         if hidden:
-            self._hidden.apply(hidden)
+            self._hidden.apply(hidden, texts)
         dismissed = others.filter(pc.is_in(others["action"], pa.array(["dismiss", "undismiss"])))
         columns = {name: dismissed[name] for name in ("user_id", "movie_id", "topic", "partition", "offset")}
         rated_at = dismissed["rated_at_ms"].cast(pa.timestamp("ms", tz="UTC"))
-        self.dismissed.append(
-            pa.table({**columns, "dismissed": pc.equal(dismissed["action"], "dismiss"), "rated_at": rated_at}), batch
-        )
+        is_so = pc.equal(dismissed["action"], "dismiss")
+        self.dismissed.append(pa.table({**columns, "dismissed": is_so, "rated_at": rated_at}), batch, texts)
         return np.unique(dismissed["user_id"].to_numpy())
 
     def fold(self, ratings: pa.Table, batch: int, dismissers: I64 = NOBODY) -> Folded:

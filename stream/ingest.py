@@ -7,7 +7,7 @@ Next: `reelstream.stream.trigger` counts the ratings and calls for a refit.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,7 +80,8 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage, form: Va
         return BatchReport(before, read_s=read - started)
     queue_s, implausible = waited_s(rows["received_at_ms"].to_numpy(), int(began_s * 1000))
     rows = reject_forgotten(rows, store)
-    rows, text_ids, ids = new_ids(rows, before.text_ids, store.ids.now())
+    known = store.ids.now()
+    rows, text_ids, ids = new_ids(rows, before.text_ids, known)
     forget = requests(rows)
     events = rows.filter(pc.not_equal(pc.fill_null(rows["reason"], ""), TOMBSTONE))
     good = pc.is_null(events["reason"])
@@ -89,7 +90,10 @@ def ingest(batch: DataFrame, store: RatingsStore, fold_in: FoldInStage, form: Va
     ratings = as_ratings(rated)
     rejects = as_rejects(events.filter(pc.invert(good)))
     others = events.filter(pc.and_(good, pc.is_valid(events["action"])))
-    dismissers = fold_in.take(others, before.batch + 1) if others.num_rows else NOBODY
+    dismissers = NOBODY
+    if others.num_rows:
+        texts = replace(known, is_text={**known.is_text, **text_ids}).plus(ids)
+        dismissers = fold_in.take(others, before.batch + 1, texts)
     state = store.append(
         ratings,
         rejects,

@@ -5,8 +5,9 @@ CHECKED; `reason` is null where the event keeps the contract of `reelstream.even
 id is text: then `raw` is there, beside its number. A good event with a null rating takes one back, unless it has an
 `action`; one with `forget` has no movie either. Next: `reelstream.stream.ids`.
 
-Spark reads plain ratings, which nearly all events are, on all cores and with few expressions: each micro-batch plans
-them anew. `reelstream.events` decides on the rest, so there is one place that tells why an event is rejected.
+Spark reads plain ratings with integer ids, which nearly all events are, on all cores and with few expressions: each
+micro-batch plans them anew; `reelstream.stream.text_id_ratings` reads those with text ids. `reelstream.events` decides on the
+rest, so there is one place that tells why an event is rejected.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from reelstream.events import (
     from_json,
 )
 from reelstream.ids import number_of
+from reelstream.stream import text_id_ratings
 from reelstream.stream.value_form import ValueForm
 from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNTIL_MS
 
@@ -106,26 +108,26 @@ def parse(records: DataFrame, *, rating_min: float, rating_max: float, form: Val
 def check(rows: pa.Table, *, rating_min: float, rating_max: float, form: ValueForm | None = None) -> pa.Table:
     """The rows of `parse`, in their order and in the columns of CHECKED, with what their bytes say where it gave those."""
     is_open = pc.is_null(rows["user_id"])
-    plain = rows.filter(pc.invert(is_open))
-    n = plain.num_rows
-    none = pa.nulls(n, pa.string())
-    columns = {
-        "forget": pa.repeat(False, n),
-        "action": none,
-        "reason": none,
-        "detail": none,
-        "user_text": none,
-        "movie_text": none,
-    }
-    checked = pa.table({**columns, **{name: plain[name] for name in PARSED.names}}).cast(CHECKED)
-    if n == rows.num_rows:
-        return checked
-    read = [_read(row, rating_min, rating_max, form) for row in rows.filter(is_open).to_pylist()]
-    at = is_open.to_numpy(zero_copy_only=False)
-    places = np.repeat(np.flatnonzero(at), [len(events) for events in read])
-    order = np.argsort(np.concatenate([np.flatnonzero(~at), places]), kind="stable")
+    plain = _good(rows.filter(pc.invert(is_open)))
+    if plain.num_rows == rows.num_rows:
+        return plain
+    opened, at = rows.filter(is_open), is_open.to_numpy()
+    with_texts, fields = text_id_ratings.read(opened, rating_min, rating_max, form)
+    one_by_one = np.delete(np.arange(opened.num_rows), with_texts)
+    read = [_read(row, rating_min, rating_max, form) for row in opened.take(one_by_one).to_pylist()]
     others = pa.Table.from_pylist(list(itertools.chain.from_iterable(read)), CHECKED)
-    return pa.concat_tables([checked, others]).take(order)
+    places = [np.flatnonzero(~at), *(np.flatnonzero(at)[part] for part in (with_texts, one_by_one))]
+    places[2] = np.repeat(places[2], [len(events) for events in read])
+    parts = [plain, _good(opened.take(with_texts), fields), others]
+    return pa.concat_tables(parts).take(np.argsort(np.concatenate(places), kind="stable"))
+
+
+def _good(rows: pa.Table, fields: pa.Table | None = None) -> pa.Table:
+    """Ratings that keep the contract, in the columns of CHECKED; `fields` take the place of those of the rows."""
+    known = {name: table[name] for table in (rows, fields) if table is not None for name in table.schema.names}
+    none = pa.nulls(rows.num_rows, pa.string())
+    columns = {name: known.get(name, none) for name in CHECKED.names}
+    return pa.table({**columns, "forget": pa.repeat(False, rows.num_rows)}).cast(CHECKED)
 
 
 def _read(row: dict[str, Any], rating_min: float, rating_max: float, form: ValueForm | None) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -65,6 +65,10 @@ class ValueForm:
             return [raw] if fields is None else [json.dumps(event, default=_plain).encode() for event in fields]
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise BadRating("not_in_form", f"{type(error).__name__}: {error}") from None
+
+    def is_own(self, names: Sequence[str]) -> bool:
+        """Whether objects of such fields, `v` among them, come out of `own_events` as they are."""
+        return not any(path[0] in names for path in self._paths.values())
 
     def _may_be_foreign(self, raw: bytes) -> bool:
         """Cheap, and no to nearly all events of our own."""

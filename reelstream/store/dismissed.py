@@ -19,6 +19,7 @@ import pyarrow as pa
 from reelstream.als.arrays import I64, Mask, latest_rows, rows_of_users
 from reelstream.failpoint import failpoint
 from reelstream.store import id_texts, pointer
+from reelstream.store.id_texts import IdTexts
 from reelstream.store.log import Log, read_files
 from reelstream.store.rating_rows import next_offsets, not_yet_in, offsets_of_json, with_next
 from reelstream.store.schemas import DISMISSED
@@ -89,6 +90,7 @@ class DismissedStore(Log):
     def __init__(self, warehouse: Path) -> None:
         super().__init__(warehouse / "dismissed")
         self._ids = id_texts.of_warehouse(warehouse)
+        self._texts: IdTexts | None = None
         self._known: tuple[object, DismissedMovies] = (None, DismissedMovies())
 
     def stamp(self) -> tuple[pointer.Stamp, pointer.Stamp]:
@@ -106,19 +108,23 @@ class DismissedStore(Log):
 
         return pointer.consistent(look)
 
-    def append(self, rows: pa.Table, batch: int) -> None:
+    def append(self, rows: pa.Table, batch: int, texts: IdTexts | None = None) -> None:
         """Adds rows in the columns of DISMISSED but for `batch`, the micro-batch that brings them; those that are here
-        already are left out."""
+        already are left out. texts: with those that the micro-batch brings."""
         offsets = offsets_of_json(self.current().get("offsets", {}))
         rows = not_yet_in(rows, offsets)
         if not rows.num_rows:
             return
         offsets = with_next(offsets, next_offsets(rows))
         rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows))
-        self.append_rows(rows.select(DISMISSED.names), offsets=offsets)
+        self._texts = texts
+        try:
+            self.append_rows(rows.select(DISMISSED.names), offsets=offsets)
+        finally:
+            self._texts = None
 
     def as_stored(self, rows: pa.Table) -> pa.Table:
-        return self._ids.now().stored(rows)
+        return (self._texts or self._ids.now()).stored(rows)
 
     def written(self) -> None:
         failpoint("dismissed-written")

@@ -21,7 +21,9 @@ import pyarrow as pa
 
 from reelstream.als.arrays import I64
 from reelstream.failpoint import failpoint
+from reelstream.ids import Id, number_of
 from reelstream.store import id_texts, pointer
+from reelstream.store.id_texts import MOVIE, IdTexts
 from reelstream.store.locks import one_at_a_time
 from reelstream.store.schemas import HIDDEN
 
@@ -61,20 +63,22 @@ class HiddenMovies:
         table = self._read()
         return table.filter(table["hidden"]).sort_by([("changed_at", "descending"), ("movie_id", "ascending")])
 
-    def set(self, movie_ids: Iterable[int], *, hidden: bool) -> None:
+    def set(self, movie_ids: Iterable[Id], *, hidden: bool) -> None:
         """Hides the movies, or shows them again, from now on: also after a change from a clock that was ahead."""
-        ids = set(movie_ids)
+        own = set(movie_ids)
+        ids, texts = set(map(number_of, own)), self._ids.now().plus_own(MOVIE, own)
         with self._alone():
             now_ms, known = time.time_ns() // 1_000_000, self._changes()
             at_ms = {movie_id: max(now_ms, known[movie_id].at_ms + 1 if movie_id in known else 0) for movie_id in ids}
-            self._apply(known, [HideChange(movie_id, hidden, at_ms[movie_id]) for movie_id in ids])
+            self._apply(known, [HideChange(movie_id, hidden, at_ms[movie_id]) for movie_id in ids], texts)
 
-    def apply(self, changes: Sequence[HideChange]) -> None:
-        """Changes in their order: each counts unless a later one of its movie is there already."""
+    def apply(self, changes: Sequence[HideChange], texts: IdTexts | None = None) -> None:
+        """Changes in their order: each counts unless a later one of its movie is there already. texts: with those of the
+        movies; without, those that the warehouse knows."""
         with self._alone():
-            self._apply(self._changes(), changes)
+            self._apply(self._changes(), changes, texts or self._ids.now())
 
-    def _apply(self, known: dict[int, HideChange], changes: Sequence[HideChange]) -> None:
+    def _apply(self, known: dict[int, HideChange], changes: Sequence[HideChange], texts: IdTexts) -> None:
         before = dict(known)
         for change in changes:
             last = known.get(change.movie_id)
@@ -87,7 +91,7 @@ class HiddenMovies:
                 "hidden": pa.array([row.hidden for row in rows], pa.bool_()),
                 "changed_at": pa.array([row.at_ms for row in rows], HIDDEN.field("changed_at").type),
             }
-            pointer.write_table(self._ids.now().stored(pa.table(columns, HIDDEN)), self.path)
+            pointer.write_table(texts.stored(pa.table(columns, HIDDEN)), self.path)
             failpoint("hidden-stored")
 
     def _changes(self) -> dict[int, HideChange]:

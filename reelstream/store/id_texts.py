@@ -11,7 +11,8 @@ as they are. In a table of text ids `user_id` is the text, and `user_number` bes
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +22,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from reelstream.als.arrays import I64
-from reelstream.ids import Id
+from reelstream.ids import Id, number_of
 from reelstream.store import pointer
 from reelstream.store.names import inside
 from reelstream.store.schemas import IDS, NUMBERS
@@ -88,6 +88,12 @@ class IdTexts:
                 runs[of] = _added(runs.get(of, ()), rows)
         return replace(self, runs=runs)
 
+    def plus_own(self, of: str, ids: Iterable[Id]) -> IdTexts:
+        """With the texts among these ids."""
+        texts = sorted({own for own in ids if isinstance(own, str)})
+        rows = {"of": pa.repeat(of, len(texts)), "number": [number_of(own) for own in texts], "text": texts}
+        return self.plus(pa.table(rows).cast(IDS)) if texts else self
+
     def without(self, of: str, numbers: Sequence[int]) -> IdTexts:
         """Without the texts of these numbers."""
         removed = np.array(sorted(numbers), np.int64)
@@ -122,11 +128,13 @@ class WarehouseIds:
         self._texts = IdTexts()
 
     def now(self) -> IdTexts:
-        """Costs a look at one or two files while nothing has changed, and none where all ids are integers."""
+        """Costs a look at three files while nothing has changed, and none where all ids are integers."""
         with self._lock:
             if self._texts.is_text == NOT_TEXT:
                 return self._texts
-            stamp = (pointer.stamp(self._pointer), pointer.stamp(self._movies / "CURRENT"))
+            stamp = tuple(
+                map(pointer.stamp, (self._pointer, self._movies / "CURRENT", self._movies / "hidden.parquet"))
+            )
             if stamp != self._stamp:
                 pointer.consistent(self._refresh)
                 self._stamp = stamp
@@ -146,28 +154,36 @@ class WarehouseIds:
         for name in names[len(done) :]:
             texts = texts.plus(pointer.read_table(self._path / name / "part-0.parquet"))
         if decided.get(MOVIE, True):
-            loaded = self._of_movies()
+            current = pointer.read(self._movies / "CURRENT")
+            loaded = _ids_in(self._movies / inside(current["file"])) if current else IDS.empty_table()
             if loaded.num_rows:
                 decided.setdefault(MOVIE, True)
-                new = ~texts.known(MOVIE, loaded["number"].to_numpy())
-                texts = texts.plus(loaded.filter(pa.array(new)))
+            for rows in (loaded, self._of_hidden()):
+                is_number = pc.equal(rows["text"], rows["number"].cast(pa.string())).to_numpy()
+                new = ~is_number & ~texts.known(MOVIE, rows["number"].to_numpy())
+                texts = texts.plus(rows.filter(pa.array(new)))
         self._texts, self._read = replace(texts, is_text=decided), names
 
-    def _of_movies(self) -> pa.Table:
-        """Rows of IDS of the loaded titles; none where their ids are integers."""
-        current = pointer.read(self._movies / "CURRENT")
-        path = self._movies / inside(current["file"]) if current else None
-        if path is None or "movie_number" not in pq.read_schema(path).names:
-            return IDS.empty_table()
-        rows = pointer.read_table(path, columns=["movie_id", "movie_number"], as_stored=True)
-        of = pa.repeat(pa.scalar(MOVIE), rows.num_rows)
-        return pa.table({"of": of, "number": rows["movie_number"], "text": rows["movie_id"]}).cast(IDS)
+    def _of_hidden(self) -> pa.Table:
+        """Rows of IDS: a movie may be hidden before anybody has rated it."""
+        with suppress(FileNotFoundError):
+            return _ids_in(self._movies / "hidden.parquet")
+        return IDS.empty_table()
 
 
 def is_text(current: Mapping[str, Any]) -> Mapping[str, bool]:
     """What `ratings/CURRENT` says; before there were text ids, a warehouse with ratings had integers."""
     found: Mapping[str, bool] = current.get("text_ids", NOT_TEXT if current.get("batch") else {})
     return found
+
+
+def _ids_in(movies: Path) -> pa.Table:
+    """Rows of IDS of a table of movies; none where their ids are integers."""
+    rows = pointer.read_table(movies, as_stored=True)
+    if "movie_number" not in rows.column_names:
+        return IDS.empty_table()
+    of = pa.repeat(pa.scalar(MOVIE), rows.num_rows)
+    return pa.table({"of": of, "number": rows["movie_number"], "text": rows["movie_id"]}).cast(IDS)
 
 
 _SHARED: WeakValueDictionary[Path, WarehouseIds] = WeakValueDictionary()

@@ -35,19 +35,19 @@ def search(request: Request, q: Text, n: schema.N = 10) -> Response:
     return json_response({"query": q, "movies": [as_plain(movie) for movie in found]})
 
 
-@router.get("/movies/{movie_id}", response_model=schema.MovieFacts, responses=documented(404, 422))
+@router.get("/movies/{movie_id:id}", response_model=schema.MovieFacts, responses=documented(404, 422))
 def movie(request: Request, movie_id: MovieId) -> Response:
     """A movie's facts."""
     return json_response(as_plain(service_of(request).ask(lambda now: movie_queries.movie(now, number_of(movie_id)))))
 
 
-@router.get("/movies/{movie_id}/similar", response_model=schema.SimilarMovies, responses=READ)
+@router.get("/movies/{movie_id:id}/similar", response_model=schema.SimilarMovies, responses=READ)
 def similar(request: Request, movie_id: MovieId, n: schema.N = 10) -> Response:
     """The movies nearest to it. At most `top_n` of the settings are published for a movie."""
     return json_response(service_of(request).similar(movie_id, n))
 
 
-@router.get("/movies/{movie_id}/next", response_model=schema.NextMovies, responses=READ)
+@router.get("/movies/{movie_id:id}/next", response_model=schema.NextMovies, responses=READ)
 def watched_next(request: Request, movie_id: MovieId, n: schema.N = 10) -> Response:
     """The movies that users often rate soon after it."""
     return json_response(service_of(request).watched_next(movie_id, n))
@@ -59,13 +59,13 @@ def hidden(request: Request) -> Response:
     return json_response({"movies": service_of(request).hidden()})
 
 
-@router.put("/hidden/{movie_id}", response_model=schema.Visibility, responses=documented(422))
+@router.put("/hidden/{movie_id:id}", response_model=schema.Visibility, responses=documented(422))
 def hide(request: Request, movie_id: MovieId) -> Response:
     """Hides the movie: no list has it from now on, while its ratings are still learned from."""
     return _set(request, movie_id, hidden=True)
 
 
-@router.delete("/hidden/{movie_id}", response_model=schema.Visibility, responses=documented(422))
+@router.delete("/hidden/{movie_id:id}", response_model=schema.Visibility, responses=documented(422))
 def show(request: Request, movie_id: MovieId) -> Response:
     """Shows a hidden movie again."""
     return _set(request, movie_id, hidden=False)
@@ -73,7 +73,7 @@ def show(request: Request, movie_id: MovieId) -> Response:
 
 def _set(request: Request, movie_id: Id, *, hidden: bool) -> Response:
     service = service_of(request)
-    HiddenMovies(service.settings.warehouse).set([number_of(movie_id)], hidden=hidden)
+    HiddenMovies(service.settings.warehouse).set([movie_id], hidden=hidden)
     return json_response({"movie_id": service.shown(movie_id, MOVIE), "hidden": hidden})
 
 

@@ -30,7 +30,10 @@ WRITE = {**documented(414, 422, 503), **BODY}
 
 
 @router.get(
-    "/users/{user_id}/recommendations", response_model=schema.Recommendations, responses=READ, tags=["recommendations"]
+    "/users/{user_id:id}/recommendations",
+    response_model=schema.Recommendations,
+    responses=READ,
+    tags=["recommendations"],
 )
 async def recommendations(request: Request, user_id: UserId, query: ListQuery) -> Response:
     """The user's best movies; for an unknown user the popular ones, with `source` "popular"."""
@@ -58,19 +61,21 @@ def recommendations_of_a_group(request: Request, query: GroupQuery) -> Response:
     return json_response(service.for_group(users, query.wanted()))
 
 
-@router.get("/users/{user_id}/predictions/{movie_id}", response_model=schema.Prediction, responses=READ, tags=["why"])
+@router.get(
+    "/users/{user_id:id}/predictions/{movie_id:id}", response_model=schema.Prediction, responses=READ, tags=["why"]
+)
 def prediction(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
     """How many stars the user will give the movie, and what they are made of."""
     return json_response(service_of(request).prediction(user_id, movie_id))
 
 
-@router.get("/users/{user_id}/because/{movie_id}", response_model=schema.Because, responses=READ, tags=["why"])
+@router.get("/users/{user_id:id}/because/{movie_id:id}", response_model=schema.Because, responses=READ, tags=["why"])
 def because(request: Request, user_id: UserId, movie_id: MovieId, n: schema.N = 5) -> Response:
     """Which of the user's own ratings give the movie its score, in exact shares."""
     return json_response(service_of(request).because(user_id, movie_id, n))
 
 
-@router.post("/visitors/because/{movie_id}", response_model=schema.Because, responses=READ | BODY, tags=["why"])
+@router.post("/visitors/because/{movie_id:id}", response_model=schema.Because, responses=READ | BODY, tags=["why"])
 def because_of_an_anonymous_user(
     request: Request, given: schema.AnonymousUser, movie_id: MovieId, n: schema.N = 5
 ) -> Response:
@@ -79,13 +84,13 @@ def because_of_an_anonymous_user(
     return json_response(service.because_anonymous(stars_of(given, service), movie_id, n))
 
 
-@router.get("/users/{user_id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])
+@router.get("/users/{user_id:id}/surprises", response_model=schema.Surprises, responses=READ, tags=["why"])
 def surprises(request: Request, user_id: UserId, n: schema.N = 10) -> Response:
     """The user's ratings that are furthest from what all the others let expect."""
     return json_response(service_of(request).surprises(user_id, n))
 
 
-@router.get("/users/{user_id}/ratings", response_model=schema.UsersRatings, responses=READ, tags=["ratings"])
+@router.get("/users/{user_id:id}/ratings", response_model=schema.UsersRatings, responses=READ, tags=["ratings"])
 def ratings(request: Request, user_id: UserId, n: schema.N = 100, offset: schema.Offset = 0) -> Response:
     """What the user has rated, the newest first; also what was acknowledged a moment ago."""
     return json_response(service_of(request).ratings(user_id, n, offset))
@@ -98,7 +103,7 @@ def new_user(request: Request) -> Response:
 
 
 @router.post(
-    "/users/{user_id}/ratings",
+    "/users/{user_id:id}/ratings",
     status_code=201,
     response_model=schema.Acknowledged,
     responses=WRITE,
@@ -111,7 +116,7 @@ def rate(request: Request, user_id: UserId, given: schema.GivenRating) -> Respon
 
 
 @router.put(
-    "/users/{user_id}/ratings/{movie_id}",
+    "/users/{user_id:id}/ratings/{movie_id:id}",
     response_model=schema.Acknowledged,
     responses=WRITE,
     tags=["ratings"],
@@ -122,7 +127,7 @@ def change(request: Request, user_id: UserId, movie_id: MovieId, given: schema.S
 
 
 @router.delete(
-    "/users/{user_id}/ratings/{movie_id}",
+    "/users/{user_id:id}/ratings/{movie_id:id}",
     response_model=schema.Acknowledged,
     responses=WRITE,
     tags=["ratings"],
@@ -133,7 +138,10 @@ def take_back(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
 
 
 @router.get(
-    "/users/{user_id}/dismissed", response_model=schema.DismissedMovies, responses=documented(422), tags=["dismissed"]
+    "/users/{user_id:id}/dismissed",
+    response_model=schema.DismissedMovies,
+    responses=documented(422),
+    tags=["dismissed"],
 )
 def dismissed(request: Request, user_id: UserId) -> Response:
     """The movies that the user is not interested in, the newest first."""
@@ -141,7 +149,7 @@ def dismissed(request: Request, user_id: UserId) -> Response:
 
 
 @router.put(
-    "/users/{user_id}/dismissed/{movie_id}",
+    "/users/{user_id:id}/dismissed/{movie_id:id}",
     response_model=schema.Dismissed,
     responses=documented(422, 503),
     tags=["dismissed"],
@@ -152,7 +160,7 @@ def dismiss(request: Request, user_id: UserId, movie_id: MovieId) -> Response:
 
 
 @router.delete(
-    "/users/{user_id}/dismissed/{movie_id}",
+    "/users/{user_id:id}/dismissed/{movie_id:id}",
     response_model=schema.Dismissed,
     responses=documented(422, 503),
     tags=["dismissed"],

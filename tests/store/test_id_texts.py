@@ -15,6 +15,7 @@ from reelstream.ids import MAX_ID, TEXTS_FROM, check_id, is_integer, number_of
 from reelstream.producer.movies_file import read_movies
 from reelstream.store import id_texts
 from reelstream.store.forget import forget
+from reelstream.store.hidden_movies import HiddenMovies, HideChange
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from tests.fixtures.text_ids import MOVIE_IDS, USER_IDS, published, take
@@ -125,3 +126,29 @@ def test_titles_of_text_ids_may_come_before_any_rating(tmp_path: Path) -> None:
     take(RatingsStore(warehouse), [(1, 2, 3.0)])
     with pytest.raises(UsageError, match=r"integer ids, and these have text ids such as 'tt1'"):
         MoviesStore(warehouse).load(read_movies(csv).table)
+
+
+def test_a_movie_that_nobody_has_rated_is_hidden_by_its_text(tmp_path: Path) -> None:
+    warehouse = published(tmp_path / "warehouse").warehouse
+    HiddenMovies(warehouse).set(["tt-new", MOVIE_IDS[0]], hidden=True)
+    HiddenMovies(warehouse).set([MOVIE_IDS[1]], hidden=True)  # which writes the others anew
+    id_texts._SHARED.clear()
+
+    table = pq.read_table(warehouse / "movies" / "hidden.parquet")
+    assert set(table["movie_id"].to_pylist()) == {"tt-new", *MOVIE_IDS[:2]}
+    assert set(table["movie_number"].to_pylist()) == {number_of(one) for one in ("tt-new", *MOVIE_IDS[:2])}
+    assert {one.movie_id for one in reelstream.open(warehouse).hidden()} == {"tt-new", *MOVIE_IDS[:2]}
+    assert take(RatingsStore(warehouse), [(USER_IDS[0], "tt-new", 3.0)]) == 0
+    assert reelstream.open(warehouse).stars(USER_IDS[0])["tt-new"] == 3.0
+
+
+def test_a_number_in_the_place_of_a_text_is_no_text(tmp_path: Path) -> None:
+    """As a file of hidden movies has it that was written before the first ratings."""
+    store = RatingsStore(tmp_path)
+    HiddenMovies(tmp_path).set(["tt-new"], hidden=True)
+    take(store, [("a", "tt1", 3.0)])
+    HiddenMovies(tmp_path).apply([HideChange(number_of("tt1"), True, 1)])
+
+    assert take(store, [("a", "tt-new", 3.0)]) == 0
+
+    assert store.ids.now().own("movie_id", number_of("tt-new")) == "tt-new"

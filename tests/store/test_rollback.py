@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 import reelstream
@@ -21,6 +22,8 @@ from reelstream.store.locks import exclusive
 from reelstream.store.ratings import RatingsStore
 from reelstream.store.recommendations import RecommendationsStore
 from reelstream.store.rollback import rollback
+from reelstream.stream.fold_in import FoldInStage
+from tests.fixtures import text_ids
 from tests.fixtures.camps import camps, fill
 
 WHOLE = {
@@ -105,6 +108,28 @@ def test_a_reader_that_is_open_follows_there_and_back(settings: Settings) -> Non
         assert set(lists["version"].to_pylist()) == {name}
         assert of_each.setdefault(name, lists) == lists
         assert {movie.version for movie in reader.recommend(1)} == {name}
+
+
+def test_a_warehouse_of_text_ids(warehouse: Path) -> None:
+    settings = text_ids.published(warehouse)
+    user, reader, store = text_ids.USER_IDS[0], reelstream.open(warehouse), RatingsStore(warehouse)
+    first = reader.recommendations()
+    text_ids.take(
+        store, [("new@user.org", "tt-new", 5.0), *(("new@user.org", one, 5.0) for one in text_ids.MOVIE_IDS[:9])]
+    )
+    refit(settings, force=True)
+    assert reader.recommend("new@user.org")[0].source == "refit"
+
+    assert rollback(warehouse).version.name == "000001"
+
+    lists = reader.recommendations()
+    assert lists.filter(pc.is_in(lists["user_id"], first["user_id"].combine_chunks())) == first
+    assert {one.movie_id for one in reader.recommend(user)} <= set(text_ids.MOVIE_IDS)
+    assert reader.stars("new@user.org")["tt-new"] == 5.0
+    assert FoldInStage(settings).refresh()
+    assert reader.recommend("new@user.org")[0].source == "fold_in"
+    assert rollback(warehouse, "000002").version.name == "000002"
+    assert reader.recommend("new@user.org")[0].source == "refit"
 
 
 def test_the_next_refit_removes_neither_it_nor_the_one_that_had_to_go(settings: Settings) -> None:

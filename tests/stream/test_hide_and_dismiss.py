@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import reelstream
@@ -169,6 +171,7 @@ def test_text_ids_are_hidden_and_dismissed_and_shown_as_they_are(warehouse: Path
     [first, second, third, *_] = [movie.movie_id for movie in reader.recommend(user, 5)]
     events = [
         HideEvent(first, True, TIME),
+        HideEvent("tt-next", True, TIME),
         DismissEvent(user, second, True, TIME),
         DismissEvent(user, "tt-new", True, TIME),
         DismissEvent("new@user.org", third, True, TIME),
@@ -179,16 +182,19 @@ def test_text_ids_are_hidden_and_dismissed_and_shown_as_they_are(warehouse: Path
 
     found = new_ids(rows, store.state().text_ids, store.ids.now())
     assert pc.all(pc.is_null(found.rows["reason"])).as_py()
-    dismissers = stage.take(found.rows, store.state().batch + 1)
-    state = store.append(ratings(), rejects(), {"live": {0: 4}}, others=4, text_ids=found.is_text, ids=found.ids)
+    dismissers = stage.take(found.rows, store.state().batch + 1, store.ids.now().plus(found.ids))
+    state = store.append(ratings(), rejects(), {"live": {0: 5}}, others=5, text_ids=found.is_text, ids=found.ids)
     stage.fold(ratings(), state.batch, dismissers)
 
     assert not {first, second} & {movie.movie_id for movie in reader.recommend(user, 80)}
-    assert [movie.movie_id for movie in reader.hidden()] == [first]
+    assert {movie.movie_id for movie in reader.hidden()} == {first, "tt-next"}
     assert {movie.movie_id for movie in reader.dismissed(user)} == {second, "tt-new"}
+    files = [*(warehouse / "dismissed").glob("*.parquet"), warehouse / "movies" / "hidden.parquet"]
+    in_files = [pq.read_table(file, partitioning=None)["movie_id"].to_pylist() for file in files]
+    assert set(itertools.chain.from_iterable(in_files)) == {first, second, third, "tt-new", "tt-next"}
     assert third not in {movie.movie_id for movie in reader.recommend("new@user.org", 80)}
     db = reelstream.connect(warehouse)
-    assert db.execute("SELECT movie_id FROM hidden").fetchall() == [(first,)]
+    assert set(db.execute("SELECT movie_id FROM hidden").fetchall()) == {(first,), ("tt-next",)}
     assert set(db.execute("SELECT user_id, movie_id FROM dismissed").fetchall()) == {
         (user, second),
         (user, "tt-new"),
