@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reelstream.cli.file_options import Columns, Delimiter, Encoding, FileTimeUnit, Unrated, overrides_of
 from reelstream.cli.options import (
     AsJson,
     Warehouse,
@@ -34,7 +35,7 @@ OTHER_NAMES = {"auc": "AUC", "coverage": "coverage", "novelty": "novelty (bits)"
 
 
 def evaluate(
-    train: Annotated[Path, typer.Argument(help="A ratings.csv: userId, movieId, rating, timestamp.")],
+    train: Annotated[Path, typer.Argument(help="Ratings, in any form that `replay` reads.")],
     test: Annotated[Path | None, typer.Option(help="Measure on this file, and train on all of the first.")] = None,
     split: Annotated[
         str | None, typer.Option(help="Or hold out by random, time or user-time. \\[default: random]")
@@ -59,20 +60,27 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write index.html there: the figures with plots, in one page.")
     ] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    column: Columns = None,
+    time_unit: FileTimeUnit = None,
+    unrated: Unrated = None,
     warehouse: Warehouse = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure both models on ratings of your own, beside the baselines and the published version.
 
     `time` holds out the newest ratings of all, `user-time` each user's newest. Bad rows are shown and left out; the exit
-    code is 8 then. Examples: `reelstream evaluate ratings.csv` · `reelstream evaluate ratings.csv --split time --json` ·
+    code is 8 then. What is detected of the files can be said instead.
+    Examples: `reelstream evaluate ratings.csv` · `reelstream evaluate ratings.csv --split time --json` ·
     `reelstream evaluate train.csv --test test.csv --report report`
     """
     settings = settings_of(warehouse, engine=engine, self_tuning=self_tuning)
     if warehouse is not None:
         existing_warehouse(settings)
-    how = _how(test, split, test_fraction, seed)
+    how = held_out(test, split, test_fraction, seed)
     _check_report(report)
+    overrides = overrides_of(delimiter, encoding, column, time_unit, unrated)
     if report:
         require("report", "--report")
 
@@ -82,13 +90,15 @@ def evaluate(
     from reelstream.cli import ratings_file
     from reelstream.cli.exit_codes import BAD_ROWS
 
-    settings, of_scale = ratings_file.with_scale(settings, train)
+    settings, of_scale = ratings_file.with_scale(settings, train, overrides)
     scale = settings.scale
     with progress_bar(quiet=as_json) as bar:
 
         def read(path: Path) -> RatingsFile:
             task = bar.add_task(f"read {path.name}", total=None, note="bytes")
-            return ratings_file.read(path, settings, lambda done, of: bar.update(task, completed=done, total=of))
+            return ratings_file.read(
+                path, settings, lambda done, of: bar.update(task, completed=done, total=of), overrides
+            )
 
         files = [read(path) for path in (train, test) if path]
         if test:
@@ -184,7 +194,7 @@ def described(held_out: dict[str, Any]) -> str:
     }[held_out["split"]]
 
 
-def _how(test: Path | None, split: str | None, test_fraction: float | None, seed: int | None) -> dict[str, Any]:
+def held_out(test: Path | None, split: str | None, test_fraction: float | None, seed: int | None) -> dict[str, Any]:
     """What is held out. Raises UsageError if options contradict each other or lie outside their range."""
     if test:
         asked = {"--split": split, "--test-fraction": test_fraction, "--seed": seed}

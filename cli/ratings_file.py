@@ -15,9 +15,9 @@ import numpy as np
 from reelstream.batch.evaluation.evaluate import RatingColumns
 from reelstream.errors import UsageError
 from reelstream.producer.bad_rows import BadRows
-from reelstream.producer.file_form import detect
-from reelstream.producer.file_lines import ratings_file
+from reelstream.producer.file_form import Overrides, detect
 from reelstream.producer.file_scale import scale_of
+from reelstream.producer.packed_file import ratings_file, size_of
 from reelstream.producer.ratings_csv import BadRow, read_blocks
 from reelstream.settings import Settings
 
@@ -36,20 +36,22 @@ class RatingsFile:
     assumed: tuple[str, ...]
 
 
-def with_scale(settings: Settings, path: Path) -> tuple[Settings, str]:
+def with_scale(settings: Settings, path: Path, overrides: Overrides | None = None) -> tuple[Settings, str]:
     """The settings with the scale of the file set, see `reelstream.producer.file_scale`; and a sentence that says which."""
-    scale, says = scale_of(settings, path, detect(path))
+    scale, says = scale_of(settings, path, detect(path, overrides))
     return settings.model_copy(update=asdict(scale)), says
 
 
-def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -> RatingsFile:
+def read(
+    path: Path, settings: Settings, progress: Callable[[int, int], None], overrides: Overrides | None = None
+) -> RatingsFile:
     """Reads by the rules of `reelstream.producer.ratings_csv`; about 100 bytes of memory a row at the peak.
 
     progress: called with (bytes read, bytes in all).
     Raises UsageError if there is no such file, it has no form that is known, or most of its rows are bad.
     """
     path = ratings_file(path)
-    form, bad = detect(path), BadRows(path)
+    form, bad = detect(path, overrides), BadRows(path)
     scale = settings.scale
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _TYPES}
     for block in read_blocks(
@@ -62,7 +64,7 @@ def read(path: Path, settings: Settings, progress: Callable[[int, int], None]) -
     ):
         for name, dtype in _TYPES.items():
             parts[name].append(block.rows[name].astype(dtype))
-        progress(block.bytes_read, path.stat().st_size)
+        progress(block.bytes_read, size_of(path)[0])
     n_rows = sum(map(len, parts["rating"]))
     bad.refuse_if_most(n_rows, form)
     if not n_rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import time
 from datetime import UTC, datetime
@@ -15,10 +14,10 @@ from reelstream.cli.options import broker_address, err, out, print_json, progres
 from reelstream.errors import UsageError
 from reelstream.kafka_io.topic import prepare_topic
 from reelstream.producer.bad_rows import BadRows
-from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Form, Overrides, detect
-from reelstream.producer.file_lines import MOVIES_FILES, named_inside
+from reelstream.producer.file_form import Form, detect
 from reelstream.producer.file_scale import scale_of
 from reelstream.producer.movies_file import read_movies
+from reelstream.producer.packed_file import MOVIES_FILES, named_inside
 from reelstream.producer.ratings_csv import read_blocks
 from reelstream.producer.send import ReplayResult
 from reelstream.producer.send import replay as send_replay
@@ -26,7 +25,6 @@ from reelstream.settings import Settings
 from reelstream.store import run_files, scale_file
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
-from reelstream.times import UNITS
 
 
 def replay_file(
@@ -104,28 +102,6 @@ def elsewhere(settings: Settings, scale: Scale) -> str | None:
         "No stream has run on this warehouse. One that has another warehouse needs REELSTREAM_RATING_MIN="
         f"{scale.rating_min:g} REELSTREAM_RATING_MAX={scale.rating_max:g}, or it rejects what is off 0.5 to 5."
     )
-
-
-def form_of(file: Path, delimiter: str | None, encoding: str | None, columns: list[str], unit: str | None) -> Form:
-    """What the file is found to be, beside what the options say. Raises UsageError for an option that says nothing."""
-    named = {one.partition("=")[0]: one.partition("=")[2] for one in columns}
-    if wrong := [name for name in named if name not in SYNONYMS or not named[name]]:
-        raise UsageError(f"--column {wrong[0]} is unknown; say FIELD=COLUMN, the field one of {', '.join(SYNONYMS)}.")
-    if unit is not None and unit not in UNITS:
-        raise UsageError(f"--time-unit {unit} is unknown; say one of {', '.join(UNITS)}.")
-    mark = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
-    if mark and mark not in DELIMITERS:
-        raise UsageError(f"--delimiter {delimiter} is unknown; say one of , ; | :: or tab.")
-    if encoding and not _is_encoding(encoding):
-        raise UsageError(f"--encoding {encoding} is unknown; say for instance utf-8, utf-16 or cp1252.")
-    return detect(file, Overrides(mark, encoding, named, unit))
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        return bool(codecs.lookup(name))
-    except LookupError:
-        return False
 
 
 def titles_of(settings: Settings, file: Path) -> tuple[pa.Table | None, str]:

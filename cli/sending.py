@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reelstream.cli.exit_codes import BAD_ROWS
+from reelstream.cli.file_options import Columns, Delimiter, Encoding, FileTimeUnit, Unrated, overrides_of
 from reelstream.cli.options import AsJson, Bootstrap, CommandConfig, Topic, Warehouse, err, settings_of
 from reelstream.errors import UsageError
 
@@ -16,7 +17,7 @@ def replay(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Ratings as CSV, JSON lines or Parquet, also compressed; or a directory or zip of MovieLens."
+            help="Ratings as CSV, JSON, Parquet or Arrow, also compressed; or a directory or archive, as of MovieLens."
         ),
     ],
     warehouse: Warehouse = None,
@@ -33,28 +34,25 @@ def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Report the form of the file and its rows, and send nothing.")
     ] = False,
-    delimiter: Annotated[
-        str | None, typer.Option(help="Between columns: , ; | :: or tab. \\[default: detected]")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Such as cp1252. \\[default: detected]")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FIELD=NAME", help="The column of user_id, movie_id, rating or rated_at."),
-    ] = None,
-    time_unit: Annotated[str | None, typer.Option(help="Of times: s, ms, us or ns. \\[default: detected]")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    column: Columns = None,
+    time_unit: FileTimeUnit = None,
+    unrated: Unrated = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a file of ratings as events, in time order; of a directory or zip of MovieLens, its titles too.
+    """Send a file of ratings as events, in time order; of a directory or archive of MovieLens, its titles too.
 
     The detected form of the file is reported before anything is sent. Bad rows are shown and left out; the exit code is 8
     then. Examples: `reelstream replay ratings.csv` · `reelstream replay ml-1m.zip --dry-run` ·
     `reelstream replay ratings.csv --rate 100 --resume` · `reelstream replay shop.tsv --column user_id=customer`
     """
     from reelstream.cli import replay as replaying
+    from reelstream.producer.file_form import detect
     from reelstream.producer.file_scale import scale_of
 
     settings = settings_of(warehouse, bootstrap_servers, command_config, topic)
-    form = replaying.form_of(file, delimiter, encoding, column or [], time_unit)
+    form = detect(file, overrides_of(delimiter, encoding, column, time_unit, unrated))
     titles, about_titles = replaying.titles_of(settings, file)
     if dry_run:
         if replaying.dry_run(settings, file, form, about_titles, as_json=as_json):

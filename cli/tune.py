@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reelstream.cli.file_options import Columns, Delimiter, Encoding, FileTimeUnit, Unrated, overrides_of
 from reelstream.cli.options import (
     AsJson,
     Warehouse,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from reelstream.batch.evaluation.search_space import Space
     from reelstream.batch.evaluation.tune import SplitRule, Tuned
     from reelstream.cli.ratings_file import RatingsFile
+    from reelstream.producer.file_form import Overrides
     from reelstream.settings import Settings
 
 
@@ -60,6 +62,11 @@ def tune(
         bool,
         typer.Option("--adopt-defaults", help="Tune nothing; let the next refits take the shipped defaults again."),
     ] = False,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    column: Columns = None,
+    time_unit: FileTimeUnit = None,
+    unrated: Unrated = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the best settings of both models, on ratings held out for it; each trial is a row of a Parquet table.
@@ -86,21 +93,27 @@ def tune(
     if directory and directory.exists() and not directory.is_dir():
         raise UsageError(f"--out {directory} is not a directory; name one, or a new one.")
 
+    from reelstream.als.factors import ModelSettings
     from reelstream.batch.evaluation.search_space import DEFAULT_GRID, DEFAULT_RANGES, parse
+    from reelstream.batch.evaluation.trials import trials
     from reelstream.batch.evaluation.tune import SplitRule
     from reelstream.cli import tune_result
+    from reelstream.cli.evaluate import held_out
     from reelstream.cli.exit_codes import BAD_ROWS
 
     space = parse(param or (DEFAULT_RANGES if random else DEFAULT_GRID))
+    trials(space, ModelSettings(), data="", split="", n_random=random, seed=seed)  # may refuse the space
+    held_out(None, split, test_fraction, seed)
     by = SplitRule(split, test_fraction, seed)
+    overrides = overrides_of(delimiter, encoding, column, time_unit, unrated)
     if file:
         from reelstream.cli import ratings_file
 
-        settings, of_scale = ratings_file.with_scale(settings, file)
+        settings, of_scale = ratings_file.with_scale(settings, file, overrides)
         if not as_json:
             err.print(of_scale, soft_wrap=True, markup=False)
     with progress_bar(quiet=as_json) as bar:
-        csv = _read_csv(file, settings, bar) if file else None
+        csv = _read_csv(file, settings, bar, overrides) if file else None
         ratings = csv.ratings if csv else _stored(settings)
         there = directory or settings.warehouse / "tune" / _directory_name(ratings, by)
         found = _tune(ratings, space, settings, there, bar, by=by, n_random=random)
@@ -120,11 +133,11 @@ def tune(
         raise typer.Exit(BAD_ROWS)
 
 
-def _read_csv(file: Path, settings: Settings, bar: Progress) -> RatingsFile:
+def _read_csv(file: Path, settings: Settings, bar: Progress, overrides: Overrides) -> RatingsFile:
     from reelstream.cli import ratings_file
 
     task = bar.add_task(f"read {file.name}", total=None, note="bytes")
-    return ratings_file.read(file, settings, lambda done, of: bar.update(task, completed=done, total=of))
+    return ratings_file.read(file, settings, lambda done, of: bar.update(task, completed=done, total=of), overrides)
 
 
 def _stored(settings: Settings) -> RatingColumns:

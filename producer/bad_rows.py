@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelstream.errors import UsageError
+from reelstream.producer.column_names import MOVIELENS
 from reelstream.producer.file_form import Form
 from reelstream.producer.ratings_csv import BadRow
 
@@ -36,7 +37,7 @@ class BadRows:
         self.count += 1
         if len(self.first) < FIRST_BAD_KEPT:
             self.first.append(row)
-        word = "unrated" if is_unrated(row) else row.reason.split(":")[0]
+        word = "unrated" if is_unrated(row) else _cause(row.reason)
         self._reasons[word] += 1
         self._examples.setdefault(word, row)
 
@@ -64,15 +65,35 @@ def is_unrated(row: BadRow) -> bool:
     return row.reason.startswith(("missing_field: no rating", "nan:"))
 
 
-def _advice(word: str, form: Form) -> str:
+def _cause(reason: str) -> str:
+    """The word and, where one is named, the field."""
+    word, _, rest = reason.partition(": ")
+    field = next((name for name in MOVIELENS if name in rest.split()), "")
+    return f"{word} {field}".strip()
+
+
+def _advice(cause: str, form: Form) -> str:
+    word, _, name = cause.partition(" ")
     if word == "off_scale" and form.ratings:
         low, high = form.ratings
         return (
             f"Its first ratings go from {low:g} to {high:g}: set rating_min and rating_max to the scale of the file, such as "
             f"REELSTREAM_RATING_MIN={low:g} REELSTREAM_RATING_MAX={high:g}, on a warehouse without ratings on another scale."
         )
-    if word == "bad_time":
-        return "If times are in another unit, say --time-unit s, ms, us or ns."
+    if not form.has_header:
+        return "If the columns stand in another order, say for instance --column user_id=2 --column movie_id=1."
+    if word == "bad_time" or name == "rated_at":
+        return (
+            "If times are in another unit, say --time-unit s, ms, us or ns; if another column has them, --column "
+            "rated_at=NAME; if these are no times, --column rated_at=none: then each rating is taken as given now."
+        )
+    if name == "rating":
+        return (
+            "If another column has the ratings, say --column rating=NAME; if each row is a like, --column rating=none."
+        )
     if word in ("bad_id", "wrong_type"):
         return "Ids are whole numbers in this file; if another column holds them, say --column user_id=NAME or movie_id=NAME."
-    return "If the columns are separated by something else, say --delimiter; what was found:"
+    return (
+        "If the columns are separated by something else, say --delimiter; a line break inside quotes is not read. "
+        "What was found:"
+    )

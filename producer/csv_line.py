@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from reelstream.errors import BadRating
 from reelstream.events import RatingEvent
@@ -32,7 +31,16 @@ DATE = re.compile(
 
 _NOTHING = ("null", "none", "na", "n/a", "\\n", "-")
 """Words for a rating that was not given."""
-Dates = Literal["day first", "month first"] | None
+_TRUTHS = {"true": 1.0, "false": 0.0}
+"""Thumbs, as programs write them."""
+_EXPONENT = re.compile(r"-?\d(?:\.(\d*))?[eE]\+?(\d+)")
+MAX_EXPONENT = 20
+"""Of a time in any unit."""
+_SECONDS_DIGITS = 9
+"""After the first one, of a number of seconds since 1970."""
+Dates = str | None
+"""DAY_FIRST, MONTH_FIRST, or a pattern of strptime."""
+DAY_FIRST, MONTH_FIRST = "day first", "month first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class Header:
     width: int
     user_id: int
     movie_id: int
-    rating: int
+    rating: int | None
+    """None: each row is a like, a rating of 1."""
     rated_at: int | None
     unit: str = "s"
     """Of times that are numbers: a key of UNITS."""
@@ -52,6 +61,8 @@ class Header:
     decimal_comma: bool = False
     text_ids: tuple[str, ...] = ()
     """Which of user_id and movie_id are text, and not integers."""
+    unrated: float | None = None
+    """What stands for a rating that was not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ def parse_line(line: bytes, rules: Rules) -> RatingEvent:
     return RatingEvent(
         _id("user_id", fields[header.user_id], header),
         _id("movie_id", fields[header.movie_id], header),
-        _number("rating", fields[header.rating], header.decimal_comma),
+        1.0 if header.rating is None else _rating(fields[header.rating], header),
         rules.now_ms if header.rated_at is None else time_ms(fields[header.rated_at], rules),
     )
 
@@ -91,6 +102,8 @@ def _unquoted(text: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([text], delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration) as error:
+        if delimiter == "\t":  # texts with quotes of their own
+            return text.split(delimiter)
         raise BadRating("not_csv", str(error)) from None
 
 
@@ -121,13 +134,30 @@ def integer(name: str, text: str) -> int:
 
 
 def are_texts(ids: Sequence[str]) -> bool:
-    """Whether a column of ids is text: one in twenty is no integer, and at least ten, or most are. A few others are errors."""
+    """Whether a column of ids is text: one in twenty is no integer, and at least ten; or one in five, three of them different;
+    or most; or all are as long as each other, some with zeros in front. A few others are errors."""
     given = [text for text in ids if text.strip()]
-    others = sum(map(_is_no_integer, given))
-    return others > len(given) / 2 or (others >= 10 and others * 20 >= len(given))
+    others = [text for text in given if _is_no_integer(text)]
+    if len(others) > len(given) / 2 or (len(others) >= 10 and len(others) * 20 >= len(given)):
+        return True
+    return (len({*others}) >= 3 and len(others) * 5 >= len(given)) or _are_codes(given)
+
+
+def _are_codes(ids: Sequence[str]) -> bool:
+    """Whether ids are all of one length, some with zeros in front."""
+    digits = [text.strip() for text in ids]
+    return (
+        len(digits) > 1
+        and len({len(text) for text in digits}) == 1
+        and len(digits[0]) > 1
+        and all(text.isdecimal() for text in digits)
+        and any(text.startswith("0") for text in digits)
+    )
 
 
 def _is_no_integer(text: str) -> bool:
+    if re.fullmatch(r"\d\.\d+[eE]\+?\d{1,2}", text.strip()):
+        return False  # a number that may have lost digits
     try:
         integer("", text)
     except BadRating:
@@ -135,23 +165,26 @@ def _is_no_integer(text: str) -> bool:
     return False
 
 
-def _number(name: str, text: str, decimal_comma: bool) -> float:
-    text = _given(name, text)
-    if decimal_comma:
+def _rating(text: str, header: Header) -> float:
+    text = _given("rating", text)
+    if header.decimal_comma:
         text = text.replace(",", ".")
-    if text.lower() in _NOTHING:
-        raise BadRating("missing_field", f"no {name}")
+    if (word := text.lower()) in _NOTHING:
+        raise BadRating("missing_field", "no rating")
     try:
-        return float(text)
+        rating = _TRUTHS[word] if word in _TRUTHS else float(text)
     except ValueError:
-        raise BadRating("wrong_type", f"{name} {text!r} is not a number") from None
+        raise BadRating("wrong_type", f"rating {text!r} is not a number") from None
+    if rating == header.unrated:
+        raise BadRating("missing_field", f"no rating: {text} stands for none")
+    return rating
 
 
 def time_ms(text: str, rules: Rules) -> int:
     """Milliseconds since 1970. Raises BadRating."""
     text = _given("rated_at", text)
     header = rules.header
-    number = _time_number(text)
+    number = None if header.dates and header.dates.startswith("%") else _time_number(text, header)
     if number is None:
         ms = _date_ms(text, header.dates)
     else:
@@ -162,11 +195,16 @@ def time_ms(text: str, rules: Rules) -> int:
     return ms
 
 
-def _time_number(text: str) -> int | float | None:
+def _time_number(text: str, header: Header) -> int | float | None:
     try:
         return int(text)
     except ValueError:
         pass
+    found = _EXPONENT.fullmatch(text)
+    if found and len(found[1] or "") < min(exponent := int(found[2]), _SECONDS_DIGITS) and exponent <= MAX_EXPONENT:
+        raise BadRating("wrong_type", f"rated_at {text!r} has lost digits; write it out in full")
+    if header.decimal_comma:
+        text = text.replace(",", ".")
     try:
         number = float(text)
     except ValueError:
@@ -178,7 +216,10 @@ def _time_number(text: str) -> int | float | None:
 
 def _date_ms(text: str, dates: Dates) -> int:
     try:
-        date = (dates and _date(text, dates)) or datetime.fromisoformat(text.replace("/", "-"))
+        if dates and dates.startswith("%"):
+            date = datetime.strptime(text, dates)  # noqa: DTZ007
+        else:
+            date = (dates and _date(text, dates)) or datetime.fromisoformat(text.replace("/", "-").removesuffix(" UTC"))
         return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise BadRating("wrong_type", f"rated_at {text!r} is not a time") from None
@@ -190,7 +231,7 @@ def _date(text: str, dates: Dates) -> datetime | None:
     if found is None:
         return None
     first, second, year, hour, minute, second_of_minute = (int(number or 0) for number in found.groups()[:6])
-    day, month = (first, second) if dates == "day first" else (second, first)
+    day, month = (first, second) if dates == DAY_FIRST else (second, first)
     if half := (found[7] or "").lower():
         hour = hour % 12 + (12 if half == "pm" else 0)
     return datetime(year, month, day, hour, minute, second_of_minute, tzinfo=UTC)

@@ -25,10 +25,13 @@ from typing import Any
 from reelstream.errors import BadRating, UsageError
 from reelstream.ids import Id
 from reelstream.producer.bad_rows import BadRows, is_unrated
+from reelstream.producer.column_names import SHOWN_CHARACTERS, SYNONYMS, plain_name
 from reelstream.producer.csv_line import Header, Rules, time_ms
-from reelstream.producer.file_form import DELIMITERS, SHOWN_CHARACTERS, SYNONYMS, Overrides, detect, plain_name
-from reelstream.producer.file_lines import packing, parquet_schema, whole_text
+from reelstream.producer.delimited import DELIMITERS
+from reelstream.producer.file_form import Overrides, detect
+from reelstream.producer.file_lines import table_schema, whole_text
 from reelstream.producer.file_times import detect_times
+from reelstream.producer.packed_file import packing
 from reelstream.producer.ratings_csv import BadRow, read_blocks
 
 KINDS_LEFT_OUT = ("series", "episode", "season", "show", "game", "podcast")
@@ -117,8 +120,8 @@ def read_export(path: Path, *, rating_min: float, rating_max: float, now_ms: int
     Raises UsageError if there is no such file, or it is no export that is known.
     """
     packed = packing(path, None)
-    if packed.parquet:
-        return _of_ids(path, list(parquet_schema(path).names), rating_min, rating_max, now_ms)
+    if packed.table:
+        return _of_ids(path, list(table_schema(path, packed).names), rating_min, rating_max, now_ms)
     text, encoding = whole_text(path, packed)
     found = _json_records(text) if text.lstrip()[:1] in ("[", "{") else _csv_records(text)
     names, records = found or ([], [])

@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from reelstream.als.scale import Scale
+from reelstream.errors import UsageError
 from reelstream.producer.file_form import Form
 from reelstream.producer.ratings_csv import read_blocks
 from reelstream.settings import Settings
 from reelstream.store import scale_file
 from reelstream.store.ratings import RatingsStore
 
+HIGHEST = 100
+"""Of the scales that are guessed: beyond it numbers are more likely counts or ids."""
 ENOUGH = 10
 """Ratings that tell a scale."""
 ENOUGH_WITHOUT_HALVES = 50
@@ -50,6 +53,11 @@ def scale_of(settings: Settings, path: Path, form: Form) -> tuple[Scale, str]:
     if RatingsStore(settings.warehouse).state().accepted:
         return settings.scale, f"Scale of ratings, as of those in the warehouse: {settings.scale}."
     values = values_of(path, form)
+    if sum(values.values()) >= ENOUGH and guess(values).rating_max > HIGHEST:
+        raise UsageError(
+            f"the ratings of {path} go from {min(values):g} to {max(values):g}: if they count plays or views, say --column "
+            f"rating=none, and each row is a like; if they are ratings, set rating_min and rating_max. {form}"
+        )
     found = settings.scale_over(guess(values))
     if sum(values.values()) < ENOUGH:
         return found, f"Scale of ratings, assumed as there are so few: {found}."

@@ -26,9 +26,11 @@ from reelstream.errors import BadRating, UsageError
 from reelstream.events import is_id
 from reelstream.ids import Id, check_id
 from reelstream.producer.bad_rows import BadRows
+from reelstream.producer.column_names import SHOWN_CHARACTERS, plain_name
 from reelstream.producer.csv_line import are_texts
-from reelstream.producer.file_form import DELIMITERS, SHOWN_CHARACTERS, plain_name
-from reelstream.producer.file_lines import MOVIES_FILES, file_of, packing, whole_text
+from reelstream.producer.delimited import DELIMITERS
+from reelstream.producer.file_lines import whole_text
+from reelstream.producer.packed_file import MOVIES_FILES, file_of, packing
 from reelstream.producer.ratings_csv import BadRow
 
 SYNONYMS = {
@@ -100,8 +102,8 @@ def read_movies(path: Path) -> MoviesFile:
 def _text(path: Path) -> tuple[str, str]:
     path = file_of(path, MOVIES_FILES)
     packed = packing(path, None, MOVIES_FILES)
-    if packed.parquet:
-        raise UsageError(f"{path} is a Parquet file; give a movies.csv.")
+    if packed.table:
+        raise UsageError(f"{path} is in the form of {packed.table}; give a movies.csv.")
     return whole_text(path, packed)
 
 

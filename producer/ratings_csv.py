@@ -28,8 +28,9 @@ import pyarrow.csv
 from reelstream.errors import BadRating
 from reelstream.events import check
 from reelstream.ids import Id, number_of
+from reelstream.producer.column_names import SHOWN_CHARACTERS
 from reelstream.producer.csv_line import MAX_FIELD_CHARACTERS, MAX_LINE_BYTES, Rules, parse_line
-from reelstream.producer.file_form import SHOWN_CHARACTERS, Form, detect
+from reelstream.producer.file_form import Form, detect
 from reelstream.producer.file_lines import chunks
 from reelstream.times import MAX_AHEAD_MS, SINCE_MS, UNITS, UNTIL_MS
 
@@ -71,7 +72,7 @@ def read_blocks(
     form: Form | None = None,
     texts: dict[int, str] | None = None,
 ) -> Iterator[Block]:
-    """The good rows in the order of the file, many at a time. Blank lines are skipped.
+    """The good rows in the order of the file, many at a time. Blank lines and comments are skipped.
 
     Every other line goes to `on_bad`, which may raise to stop the reading. `now_ms` is the time of the replay, in
     milliseconds since 1970: no rating may be more than a day ahead of it. form: None is found out. Rows have the numbers of
@@ -100,6 +101,7 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
     if (
         header.decimal_comma
         or header.text_ids
+        or (header.dates or "").startswith("%")
         or len(header.delimiter.encode()) > 1
         or chunk.translate(None, _PLAIN + header.delimiter.encode())
         or chunk.count(b"\r") != chunk.count(b"\r\n")
@@ -108,7 +110,9 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
     if header.width * len(_LONG_FIELD) > MAX_LINE_BYTES or _LONG_FIELD in chunk.translate(_ALIKE):
         return None  # some lines may be too long
     types = {str(place): pa.string() for place in range(header.width)}
-    types |= {str(header.user_id): pa.int64(), str(header.movie_id): pa.int64(), str(header.rating): pa.float64()}
+    types |= {str(header.user_id): pa.int64(), str(header.movie_id): pa.int64()}
+    if header.rating is not None:
+        types[str(header.rating)] = pa.float64()
     if header.rated_at is not None:
         types[str(header.rated_at)] = pa.int64() if b"-" not in chunk else pa.timestamp("s")
     try:
@@ -128,10 +132,12 @@ def _parse_block(chunk: bytes, line_count: int, rules: Rules) -> RatingRows | No
 
     rows = np.empty(len(table), ROW)
     rows["user_id"], rows["movie_id"] = column(header.user_id), column(header.movie_id)
-    rows["rating"] = rating = column(header.rating)
+    rows["rating"] = rating = np.float64(1) if header.rating is None else column(header.rating)
     good = (
         (rows["user_id"] >= 0) & (rows["movie_id"] >= 0) & (rating >= rules.rating_min) & (rating <= rules.rating_max)
     )
+    if header.unrated is not None:
+        good &= rating != header.unrated
     if header.rated_at is None:
         rows["rated_at_ms"] = rules.now_ms
     else:
@@ -153,12 +159,12 @@ def _parse_lines(
     texts: dict[int, str],
 ) -> tuple[RatingRows, list[int]]:
     """The good rows (n,) of ROW and their line numbers."""
-    rows, line_numbers = [], []
+    rows, line_numbers, mark = [], [], rules.header.delimiter.encode()
     checked = partial(check, rating_min=rules.rating_min, rating_max=rules.rating_max, now_ms=rules.now_ms)
     for number, line in enumerate(chunk.split(b"\n"), line_number):
         text = line.strip()
-        if not text:
-            continue
+        if not text or (text.startswith(b"#") and text.count(mark) < rules.header.width - 1):
+            continue  # blank, or a comment
         try:
             event = checked(parse_line(text, rules))
             ids = tuple(_number_of(own, texts) for own in (event.user_id, event.movie_id))

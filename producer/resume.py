@@ -26,6 +26,7 @@ from reelstream.errors import BrokerUnavailable, UsageError
 from reelstream.kafka_io.connection import connect
 from reelstream.kafka_io.properties import kafka_python_options
 from reelstream.producer.file_form import Form
+from reelstream.producer.packed_file import Packing, bytes_of, size_of
 from reelstream.store import pointer
 
 FORMAT = 1
@@ -62,12 +63,12 @@ class ReplayState:
 def identify(path: Path, form: Form, *, rating_min: float, rating_max: float) -> FileIdentity:
     """Raises UsageError if there is no such file."""
     try:
-        status = path.stat()
-        with path.open("rb") as file:
+        size_bytes, modified_ns = size_of(path)
+        with bytes_of(path, form.packing if path.is_dir() else Packing()) as (file, _):
             head = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} can't be read ({error.strerror}); give the path of one.") from None
-    return FileIdentity(status.st_size, status.st_mtime_ns, head, rating_min, rating_max, str(form))
+    return FileIdentity(size_bytes, modified_ns, head, rating_min, rating_max, str(form))
 
 
 def load(state_path: Path, csv_path: Path, file: FileIdentity) -> ReplayState | None:

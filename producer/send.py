@@ -26,8 +26,8 @@ from reelstream.events import RatingEvent
 from reelstream.producer import resume as resuming
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.file_form import Form, detect
-from reelstream.producer.file_lines import ratings_file
 from reelstream.producer.pace import check_pace, pace
+from reelstream.producer.packed_file import ratings_file
 from reelstream.producer.rating_producer import DELIVERY_TIMEOUT_S, MAX_PENDING, RatingProducer, new_user_id
 from reelstream.producer.ratings_csv import BadRow, Block, read_blocks
 from reelstream.producer.sort import MEMORY_ROWS, Row, in_time_order

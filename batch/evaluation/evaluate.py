@@ -21,6 +21,7 @@ from reelstream.als.counting_sort import positions
 from reelstream.als.factors import Factors, ModelSettings, RatingMatrix
 from reelstream.als.held_out import HeldOut
 from reelstream.als.metrics import Measured, bias_only, measure, popular_baseline, rating_metrics
+from reelstream.als.scale import Scale
 from reelstream.als.splits import split_random, split_time, split_user_time
 from reelstream.als.transfer import transfer
 from reelstream.batch.refit import engine
@@ -70,6 +71,7 @@ class Evaluation:
     measured: Measured
     popular_lists: I32
     """int32[R, k]: the popularity baseline's lists."""
+    scale: Scale
 
 
 def split(ratings: RatingColumns, how: str, test_fraction: float, seed: int) -> tuple[RatingColumns, RatingColumns]:
@@ -201,7 +203,7 @@ def evaluate(
         "baselines": {"bias_only": biases, "popularity": popular, "last_version": last},
     }
     progress("done", steps, steps)
-    return Evaluation(figures, held_out, measured, popular_lists)
+    return Evaluation(figures, held_out, measured, popular_lists, settings.scale)
 
 
 def _pairs(user_id: I64, movie_id: I64) -> I64:

@@ -15,6 +15,8 @@ from reelstream.batch.report.svg_plot import MODEL, OTHER, Plot, bars, svg
 
 FEW = 10
 """Points of fewer test ratings are not drawn: chance moves them."""
+STEPS = 18
+"""Of predictions from end to end of the scale: a quarter of a star each."""
 GROUPS = 5
 """Users are drawn in so many groups of about one size."""
 NO_LISTS = "There is nothing to draw: no user in training has a relevant movie among the test ratings."
@@ -28,7 +30,9 @@ def calibration(evaluation: Evaluation) -> Plot:
     """Mean rating of the test rows that are predicted about the same, against the mean of these predictions."""
     predicted = evaluation.measured.predicted.astype(np.float64)
     actual = evaluation.held_out.rating
-    group = np.floor(predicted * 4).astype(np.int64)  # quarters of a star
+    scale, unit = evaluation.scale, evaluation.scale.unit
+    width = (scale.rating_max - scale.rating_min) / STEPS or 1.0
+    group = np.floor((predicted - scale.rating_min) / width).astype(np.int64)
     group -= group.min()
     rows = np.bincount(group)
     drawn = np.flatnonzero(rows >= min(FEW, rows.max()))
@@ -42,21 +46,21 @@ def calibration(evaluation: Evaluation) -> Plot:
         axes.plot(ends, ends, color=OTHER, linestyle="--", linewidth=1, label="right on average")
         axes.plot(said, given, color=MODEL, linewidth=1.2, label="this model")
         axes.scatter(said, given, s=8 + 130 * rows[drawn] / rows.max(), color=MODEL)
-        axes.set(xlabel="predicted stars", ylabel="mean rating given")
+        axes.set(xlabel=f"predicted {unit}", ylabel="mean rating given")
         axes.legend()
 
     return Plot(
-        "Do predicted stars mean what they say?",
-        svg(draw, "calibration", f"Mean rating given against predicted stars, {span}, beside the diagonal."),
-        "Each point holds the test ratings of a quarter of predicted stars; a larger point holds more. On the dashed line "
-        f"people gave what the model said. On average they were {off:.2f} stars apart; the farthest point is at "
+        f"Do predicted {unit} mean what they say?",
+        svg(draw, "calibration", f"Mean rating given against predicted {unit}, {span}, beside the diagonal."),
+        f"Each point holds the test ratings with predictions in {width:.2g} {unit}; a larger point holds more. On the "
+        f"dashed line people gave what the model said. On average they were {off:.2f} {unit} apart; the farthest point is at "
         f"{said[worst]:.1f} predicted, where people gave {given[worst]:.1f}.",
     )
 
 
 def error_by_count(evaluation: Evaluation) -> Plot:
     """RMSE by how many training ratings the row's movie has, and by how many its user has."""
-    held_out = evaluation.held_out
+    held_out, unit = evaluation.held_out, evaluation.scale.unit
     squares = (evaluation.measured.predicted.astype(np.float64) - held_out.rating) ** 2
     groups = {
         "by the movie's ratings": counts_at(held_out.train.by_movie.counts(), held_out.movie),
@@ -74,17 +78,17 @@ def error_by_count(evaluation: Evaluation) -> Plot:
         for (name, (at, rmse)), (colour, mark) in zip(curves.items(), ((MODEL, "o-"), (OTHER, "s--")), strict=True):
             axes.plot(np.searchsorted(shown, at), rmse, mark, color=colour, linewidth=1.2, label=name)
         axes.set_xticks(range(len(shown)), ["0" if i == 0 else f"{_EDGES[i]}+" for i in shown])
-        axes.set(xlabel="ratings in training, from … on", ylabel="RMSE, stars")
+        axes.set(xlabel="ratings in training, from … on", ylabel=f"RMSE, {unit}")
         axes.legend()
 
     said = " ".join(
-        f"{name.capitalize()}: {rmse[0]:.2f} stars for {_label(at[0])}, {rmse[-1]:.2f} for {_label(at[-1])}."
+        f"{name.capitalize()}: {rmse[0]:.2f} {unit} for {_label(at[0])}, {rmse[-1]:.2f} for {_label(at[-1])}."
         for name, (at, rmse) in curves.items()
     )
     return Plot(
         "How far off, for movies and users with few ratings?",
         svg(draw, "error", f"RMSE by number of training ratings. {said}"),
-        f"The error of predicted stars, lower is better. {said} With 0 a row is cold: its prediction falls back on "
+        f"The error of predicted {unit}, lower is better. {said} With 0 a row is cold: its prediction falls back on "
         "the mean and the bias that is known.",
     )
 

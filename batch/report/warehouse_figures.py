@@ -39,6 +39,8 @@ class WarehouseFigures:
 
     made_at: str
     warehouse: str
+    unit: str
+    """Stars or points: what so many of are given."""
     came_in: dict[str, Any]
     versions: list[dict[str, Any]]
     live: dict[str, Any] | None
@@ -68,6 +70,7 @@ def gather(settings: Settings, user_ids: Sequence[int] = ()) -> WarehouseFigures
     return WarehouseFigures(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         warehouse=str(settings.warehouse),
+        unit=settings.scale.unit,
         came_in=_came_in(status, ratings, store.read_rejects()),
         versions=[{**row, "settings": _settings(row["tuning"])} for row in version_history.read(settings.warehouse)],
         live=over_time(QualityStore(settings.warehouse).read()),

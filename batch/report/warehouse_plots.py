@@ -46,23 +46,23 @@ def by_month(figures: WarehouseFigures) -> Plot:
 
 
 def by_stars(figures: WarehouseFigures) -> Plot:
-    title, counts = "How many stars are given?", dict(figures.came_in["by_stars"])
+    title, counts = f"How many {figures.unit} are given?", dict(figures.came_in["by_stars"])
     if not counts:
         return Plot(title, "", NOTHING)
 
     def draw(axes: Axes) -> None:
         bars(axes, {"ratings": list(counts.values())}, [f"{stars:g}" for stars in counts], width=0.8)
-        axes.set(xlabel="stars", ylabel="ratings")
+        axes.set(xlabel=figures.unit, ylabel="ratings")
 
     most = max(counts, key=counts.__getitem__)
     share, mean = counts[most] / sum(counts.values()), figures.came_in["mean_rating"]
-    reading = f"On average {mean:.2f} stars; most often {most:g}, {share:.0%} of all ratings."
-    return Plot(title, svg(draw, "by-stars", f"Number of ratings by stars. {reading}"), reading)
+    reading = f"On average {mean:.2f} {figures.unit}; most often {most:g}, {share:.0%} of all ratings."
+    return Plot(title, svg(draw, "by-stars", f"Number of ratings by {figures.unit}. {reading}"), reading)
 
 
 def rmse_by_version(figures: WarehouseFigures) -> Plot:
     title = "Is the predicted rating better than the bias-only baseline?"
-    return _by_version(figures, title, "RMSE in stars", "rmse", "rmse_bias_only", "biases only")
+    return _by_version(figures, title, f"RMSE in {figures.unit}", "rmse", "rmse_bias_only", "biases only")
 
 
 def ndcg_by_version(figures: WarehouseFigures) -> Plot:
@@ -92,7 +92,7 @@ def _by_version(figures: WarehouseFigures, title: str, unit: str, ours: str, bas
 
 def live_rmse(figures: WarehouseFigures) -> Plot:
     title = "How well are live ratings predicted?"
-    return _live(figures, title, "RMSE in stars", "rmse", {"biases only": "bias_only_rmse"})
+    return _live(figures, title, f"RMSE in {figures.unit}", "rmse", {"biases only": "bias_only_rmse"})
 
 
 def live_hits(figures: WarehouseFigures) -> Plot:

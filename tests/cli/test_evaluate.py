@@ -170,3 +170,19 @@ def test_settings_are_searched_where_that_is_asked_for(
     tried = reelstream("evaluate", csv, "--json", "--self-tuning").json["tuning"]["tried"]
     assert [(row["of"], row["trials"]) for row in tried] == [("rating model", 2), ("ranking model", 2), ("fold-in", 2)]
     assert reelstream("evaluate", csv, "--json", "--no-self-tuning").json["tuning"]["tried"] == []
+
+
+def test_what_is_detected_can_be_said(reelstream: Reelstream, csv: Path, tmp_path: Path) -> None:
+    rows = [row.split(",") for row in csv.read_text().splitlines()[1:]]
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(f"{user};{movie};{stars};{at}000" for user, movie, stars, at in rows), "utf-16")
+    words = ("--column", "user_id=1", "--column", "movie_id=2", "--column", "rating=3", "--column", "rated_at=4")
+
+    own = reelstream("evaluate", csv, "--json").json
+    answer = reelstream("evaluate", other, "--json", *words, "--time-unit", "ms", "--encoding", "utf-16").json
+
+    assert [answer[name] for name in ("rmse", "train_rows", "bad_rows")] == [
+        own[name] for name in ("rmse", "train_rows", "bad_rows")
+    ]
+    wrong = reelstream("evaluate", csv, "--column", "user=x")
+    assert (wrong.code, wrong.err.startswith("reelstream: --column user is unknown; say FIELD=COLUMN")) == (2, True)

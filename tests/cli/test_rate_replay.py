@@ -139,6 +139,22 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     assert (ask(*words, "--json").json["rows"], sent()) == (2, [])
 
 
+def test_likes_without_times_are_sent_as_likes(
+    ask: Callable[..., Answer], tmp_path: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    file = tmp_path / "plays.csv"
+    file.write_text("user,item,plays,timestamp\n" + "".join(f"{n},296,{n * 900},{n}\n" for n in range(1, 21)))
+
+    refused = ask("replay", file)
+    answer = ask("replay", file, "--column", "rating=none", "--column", "rated_at=none")
+
+    assert (refused.code, "or --column rating=none if each row is a like" in refused.err) == (2, True)
+    assert answer.code == 0
+    assert "It has no ratings: each row is taken as a like, a rating of 1." in answer.err
+    assert "REELSTREAM_RATING_MIN=1 REELSTREAM_RATING_MAX=1," in answer.err
+    assert sent() == [(n, 296, 1.0) for n in range(1, 21)]
+
+
 def test_a_zip_of_movielens_loads_its_titles_unless_some_are_loaded(
     ask: Callable[..., Answer], tmp_path: Path, warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
 ) -> None:
@@ -169,6 +185,7 @@ def test_a_zip_of_movielens_loads_its_titles_unless_some_are_loaded(
         (("--column", "user=x"), "--column user is unknown; say FIELD=COLUMN, the field one of user_id, movie_id"),
         (("--time-unit", "h"), "--time-unit h is unknown; say one of s, ms, us, ns."),
         (("--delimiter", "x"), "--delimiter x is unknown"),
+        (("--unrated", "x"), "--unrated x is no number; say for instance 0 or -1, or none."),
         (("--encoding", "x"), "--encoding x is unknown; say for instance utf-8"),
     ],
 )

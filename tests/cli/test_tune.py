@@ -172,7 +172,8 @@ def test_bad_rows_are_shown_and_left_out(
         (["--param", "rating_rank=[red]x"], 2, "rating_rank takes whole numbers, not '[red]x'."),
         (["--param", "ranking_alpha0=0.1..1"], 2, "ranking_alpha0 is a range; "),
         (["--split", "newest"], 2, "--split is 'newest'; "),
-        (["--test-fraction", "1"], 2, "test_fraction is 1.0; "),
+        (["--test-fraction", "1"], 2, "--test-fraction is 1; "),
+        (["--encoding", "x"], 2, "--encoding x is unknown; "),
         (["--adopt"], 3, "there is no warehouse at warehouse; "),
         (["--adopt-defaults"], 3, "there is no warehouse at warehouse; "),
         (["--out", "ratings.csv"], 2, "--out ratings.csv is not a directory; "),
@@ -186,7 +187,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs(
     answer = reelstream("tune", mine, *words)
 
     assert (answer.code, answer.out) == (code, "")
-    assert answer.err.splitlines()[-1].startswith(f"reelstream: {says}")
+    assert answer.err.startswith(f"reelstream: {says}")
     assert not list(Path.cwd().rglob("*.parquet"))
 
 

@@ -1,4 +1,4 @@
-"""Raw events by the thousand: good ones of the three actions, and what becomes of them on the way.
+"""Raw events by the thousand: good ones of all actions, and what becomes of them on the way.
 
 Each starts as a good event's (key, value) pairs of JSON text. A few mutations change pairs, then perhaps the text, then
 perhaps the bytes. The same seed gives the same events.
@@ -39,6 +39,7 @@ WORDS = (
 )
 STRINGS = (
     *('""', '"1"', '"5"', '"3.5"', '"NaN"', '"Infinity"', '"-INF"', '"null"', '" 1"', "'1'", '"rate"', '"unrate"'),
+    *('"hide"', '"show"', '"dismiss"', '"undismiss"'),
     *('"forget"', '"Rate"', '"r\\u0061te"', '"rate "', '"forget\\u0000"', '"\\ud800"', '"\\udc00\\ud800"', '"\\u00zz"'),
     *('"\\x"', '"\\/\\b\\f"', '"\t"', '"\n"', '"\x7f"', '"\u2028"', '"\0"', '"\\u0000"', '"é😀"', '"unclosed', 'x"', '"\\'),
     *('"2026-01-01"', '"' + "[" * 600 + '"', '"' + "a" * 3000 + '"', "“1”", '"\\ud83d\\ude00"', '"\\u+0041"', '"\\u 041"'),
@@ -85,14 +86,16 @@ def _one(rng: random.Random) -> bytes:
 
 def good_pairs(rng: random.Random) -> Pairs:
     """The fields of a good event, in any order."""
-    action = rng.choice(("", "", "", "rate", "unrate", "unrate", "forget"))
+    others = ("unrate", "unrate", "forget", "dismiss", "undismiss", "hide", "show")
+    action = rng.choice((*("",) * 6, "rate", "rate", *others))
     pairs = [
         ("v", "1"),
-        ("user_id", _id(rng)),
         ("rated_at", str(rng.choice((SINCE_MS, rng.randrange(SINCE_MS, NOW_MS), NOW_MS)))),
     ]
     if action:
         pairs.append(("action", f'"{action}"'))
+    if action not in ("hide", "show"):
+        pairs.append(("user_id", _id(rng)))
     if action != "forget":
         pairs.append(("movie_id", _id(rng)))
     if action in ("", "rate"):

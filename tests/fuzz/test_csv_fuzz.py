@@ -14,7 +14,7 @@ from reelstream.errors import UsageError
 from reelstream.events import REASONS, RatingEvent, check, from_json
 from reelstream.producer import file_lines, ratings_csv
 from reelstream.producer.file_form import detect
-from reelstream.producer.file_lines import opened
+from reelstream.producer.packed_file import opened
 from reelstream.producer.ratings_csv import BadRow, read_blocks
 from tests.fixtures.csv_events import read
 from tests.fuzz.csv_files import GOOD_HEADERS, SEED, File, body, generate, shown

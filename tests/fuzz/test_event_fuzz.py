@@ -22,7 +22,17 @@ from pyspark.sql import DataFrame, SparkSession
 from reelstream.als.factors import ModelSettings
 from reelstream.batch.refit import refit
 from reelstream.errors import BadRating
-from reelstream.events import MAX_BRACKETS, MAX_DIGITS, REASONS, ForgetEvent, RatingEvent, from_json
+from reelstream.events import (
+    MAX_BRACKETS,
+    MAX_DIGITS,
+    REASONS,
+    AnyEvent,
+    DismissEvent,
+    ForgetEvent,
+    HideEvent,
+    RatingEvent,
+    from_json,
+)
 from reelstream.ids import number_of
 from reelstream.settings import load
 from reelstream.store.adopted import adopt
@@ -38,9 +48,10 @@ COUNT = 60_000
 INGESTED = 5_000
 BATCH = 1_250
 TOPIC = "fuzz"
+FIELDS = ("forget", "action", "user_id", "movie_id", "rating", "rated_at_ms")
 SCALE = {"rating_min": 0.5, "rating_max": 5.0}
 
-Event = RatingEvent | ForgetEvent
+Event = AnyEvent
 Row = tuple[int, int, float | None, int]
 
 
@@ -62,17 +73,27 @@ def read(raw: bytes) -> Event | str:
         return bad.reason
 
 
-def fields(event: Event) -> tuple[bool, int, int | None, float | None, int]:
-    """What `reelstream.stream.parse` makes of it: forget, user_id, movie_id, rating, rated_at_ms."""
-    user_id = number_of(event.user_id)
-    if isinstance(event, ForgetEvent):
-        return True, user_id, None, None, event.rated_at_ms
-    return False, user_id, number_of(event.movie_id), single(event.rating), event.rated_at_ms
+def fields(event: Event) -> tuple[bool, str | None, int | None, int | None, float | None, int]:
+    """What `reelstream.stream.parse` makes of it: the columns FIELDS."""
+    user_id, movie_id = (
+        None if (own := getattr(event, name, None)) is None else number_of(own) for name in ("user_id", "movie_id")
+    )
+    rating = single(event.rating) if isinstance(event, RatingEvent) else None
+    return isinstance(event, ForgetEvent), action_of(event), user_id, movie_id, rating, event.rated_at_ms
+
+
+def action_of(event: Event) -> str | None:
+    """Of an event about a movie that is no rating."""
+    if isinstance(event, DismissEvent):
+        return "dismiss" if event.dismissed else "undismiss"
+    if isinstance(event, HideEvent):
+        return "hide" if event.hidden else "show"
+    return None
 
 
 def has_text(event: Event) -> bool:
     """Whether one of its ids is text."""
-    return isinstance(event.user_id, str) or (isinstance(event, RatingEvent) and isinstance(event.movie_id, str))
+    return any(isinstance(getattr(event, name, None), str) for name in ("user_id", "movie_id"))
 
 
 def single(rating: float | None) -> float | None:
@@ -106,8 +127,10 @@ def test_each_event_is_taken_or_rejected_with_a_reason() -> None:
         "not_in_form",
         "unknown_schema",
     }  # what is generated reaches every rule
-    actions = Counter(isinstance(event, RatingEvent) and event.rating is None for event in read_by_python())
-    assert min(actions.values()) > 1000
+    taken = [event for event in read_by_python() if isinstance(event, Event)]
+    kinds = Counter((type(event), action_of(event), getattr(event, "rating", None) is None) for event in taken)
+    assert len(kinds) == 7
+    assert min(kinds.values()) > 900
     assert 15_000 < sum(reasons.values()) < 45_000
 
 
@@ -125,12 +148,12 @@ def test_spark_takes_only_what_python_takes(spark: SparkSession, tmp_path: Path)
     assert parsed["raw"].null_count > 4_000  # those that Spark has read
     assert [row["offset"] for row in rows] == list(range(COUNT))
     for at, (raw, expected, row) in enumerate(zip(events(), read_by_python(), rows, strict=True)):
-        found = tuple(row[name] for name in ("forget", "user_id", "movie_id", "rating", "rated_at_ms"))
+        found = tuple(row[name] for name in FIELDS)
         if isinstance(expected, Event):
             kept = raw if has_text(expected) else None
             assert (row["reason"], row["raw"], found) == (None, kept, fields(expected)), shown(events(), at)
         else:
-            wanted = (expected, raw, (False, None, None, None, None))
+            wanted = (expected, raw, (False, None, None, None, None, None))
             assert (row["reason"], row["raw"], found) == wanted, shown(events(), at)
 
 
@@ -176,26 +199,34 @@ class Expected:
         self._rated: dict[int, Row] = {}
 
     def take(self, results: list[Event | str], first_offset: int) -> None:
+        asked: dict[int, int] = {}  # also with a text id, which is rejected, but drops the bytes of its micro-batch
         for result in results:
-            if isinstance(result, ForgetEvent) and not has_text(result):
-                self.accepted += 1
+            if isinstance(result, ForgetEvent):
                 user_id = number_of(result.user_id)
-                self.until_ms[user_id] = max(result.rated_at_ms, self.until_ms.get(user_id, 0))
+                asked[user_id] = max(result.rated_at_ms, asked.get(user_id, 0))
+                if not has_text(result):
+                    self.accepted += 1
+                    self.until_ms[user_id] = max(result.rated_at_ms, self.until_ms.get(user_id, 0))
         for offset, result in enumerate(results, first_offset):
             if isinstance(result, str):
                 self.rejected[offset] = result
-            elif isinstance(result, ForgetEvent) and has_text(result):
-                self.rejected[offset] = "wrong_type"
-            elif isinstance(result, RatingEvent):
-                user_id, movie_id = number_of(result.user_id), number_of(result.movie_id)
-                if self._forgotten(user_id, result.rated_at_ms):
-                    self.rejected[offset] = "forgotten"
-                elif has_text(result):
-                    self.rejected[offset] = "wrong_type"
-                else:
-                    self.accepted += 1
-                    rating = single(result.rating)
-                    self._rated[offset] = (user_id, movie_id, rating, result.rated_at_ms)
+            elif isinstance(result, ForgetEvent | HideEvent):
+                self._take(offset, result)
+            elif self._forgotten(user_id := number_of(result.user_id), result.rated_at_ms) or (
+                result.rated_at_ms <= asked.get(user_id, -1)
+            ):
+                self.rejected[offset] = "forgotten"
+            else:
+                self._take(offset, result)
+
+    def _take(self, offset: int, event: Event) -> None:
+        if has_text(event):
+            self.rejected[offset] = "wrong_type"
+            return
+        if isinstance(event, RatingEvent):
+            user_id, movie_id = number_of(event.user_id), number_of(event.movie_id)
+            self._rated[offset] = (user_id, movie_id, single(event.rating), event.rated_at_ms)
+        self.accepted += not isinstance(event, ForgetEvent)  # those are counted before
 
     def kept(self) -> dict[int, Row]:
         """The ratings by offset, without those that a later request covers."""
@@ -242,7 +273,7 @@ json_values = st.recursive(
 @given(
     event=st.dictionaries(
         st.sampled_from(["v", "action", "user_id", "movie_id", "rating", "rated_at", "x"]),
-        st.sampled_from([1, 2, 3.5, "rate", "unrate", "forget"]) | json_values,
+        st.sampled_from([1, 2, 3.5, "rate", "unrate", "forget", "hide", "show", "dismiss", "undismiss"]) | json_values,
     )
 )
 @example(event={"v": 1, "user_id": 1, "movie_id": 2, "rating": 10**200, "rated_at": 0})

@@ -17,8 +17,10 @@ import pytest
 
 from reelstream.errors import UsageError
 from reelstream.producer.bad_rows import BadRows
-from reelstream.producer.file_form import DELIMITERS, SYNONYMS, Overrides, detect
-from reelstream.producer.file_lines import CHUNK_BYTES, SAMPLE_BYTES
+from reelstream.producer.column_names import SYNONYMS, plain_name
+from reelstream.producer.delimited import DELIMITERS
+from reelstream.producer.file_form import Overrides, detect
+from reelstream.producer.packed_file import CHUNK_BYTES, SAMPLE_BYTES
 from reelstream.producer.ratings_csv import read_blocks
 
 NOW_MS = 1_790_000_000_000
@@ -317,4 +319,4 @@ def test_the_names_of_columns_are_those_of_the_page() -> None:
 def test_each_synonym_stands_for_one_field() -> None:
     names = [name for synonyms in SYNONYMS.values() for name in synonyms]
     assert len(names) == len(set(names))
-    assert all(name == name.lower().replace("_", "").replace(" ", "") for name in names)
+    assert all(name == plain_name(name) for name in names)

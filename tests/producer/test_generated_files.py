@@ -6,7 +6,9 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import random
+import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -32,9 +34,9 @@ def _date(pattern: str) -> Callable[[int], str]:
     return lambda ms: datetime.fromtimestamp(ms / 1000, UTC).strftime(pattern)
 
 
-FORMS = (",", "\t", ";", "|", "::", "JSON", "Parquet", "Netflix")
+FORMS = (",", "\t", ";", "|", "::", "JSON", "JSON list", "Parquet", "Netflix")
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252")
-COMPRESSIONS = ("none", "gzip", "zip", "zstd", "bz2", "lz4")
+COMPRESSIONS = ("none", "gzip", "zip", "zstd", "bz2", "lz4", "xz", "tar")
 HEADERS = (
     "userId,movieId,rating,timestamp",
     "Rating,User ID,Title,Item_Id,created_at",
@@ -52,6 +54,8 @@ TIMES: dict[str, Callable[[int], str]] = {
     "a space": _date("%Y-%m-%d %H:%M:%S"),
     "day": _date("%Y-%m-%d"),
     "day with slashes": _date("%Y/%m/%d"),
+    "day as a number": _date("%Y%m%d"),
+    "day with its month": _date("%d-%b-%Y"),
     "month first": _date("%m/%d/%Y %I:%M:%S %p"),
     "day first": _date("%d.%m.%Y %H:%M:%S"),
     "none": lambda _ms: "",
@@ -88,7 +92,7 @@ def kind_of(rng: random.Random) -> Kind:
     )
     if kind.form == "Netflix":
         return kind._replace(time="day", header="none")
-    if kind.form in ("JSON", "Parquet") and kind.header == "none":
+    if kind.form in ("JSON", "JSON list", "Parquet") and kind.header == "none":
         return kind._replace(header=HEADERS[0])
     return kind
 
@@ -99,7 +103,7 @@ def rows_of(kind: Kind, rng: random.Random) -> list[Row]:
     rows = []
     for _ in range(ROWS):
         ms = rng.randrange(1_000_000_000, 1_780_000_000) * 1000
-        if kind.time in ("none", "day", "day with slashes"):
+        if kind.time == "none" or (kind.time.startswith("day") and kind.time != "day first"):
             ms = NOW_MS if kind.time == "none" else ms // DAY_MS * DAY_MS
         stars = float(low + step * rng.randrange(int((high - low) / step) + 1))
         rows.append((rng.randint(first, last), rng.randint(first, last), stars, ms))
@@ -123,6 +127,8 @@ def text_of(kind: Kind, rows: list[Row], rng: random.Random) -> str:
     values = [{name: row[FIELDS[name]] if name in FIELDS else "Amélie" for name in names} for row in written]
     if kind.form == "JSON":
         return kind.end.join(json.dumps(one, ensure_ascii=False) for one in values) + kind.end
+    if kind.form == "JSON list":
+        return json.dumps(values, ensure_ascii=False, indent=rng.choice((None, 2)))
     lines = [kind.form.join(one.values()) for one in values]
     return kind.end.join([*([kind.form.join(names)] if kind.header != "none" else []), *lines]) + kind.end
 
@@ -150,11 +156,18 @@ def write(kind: Kind, rows: list[Row], rng: random.Random, path: Path) -> None:
     if kind.compression == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("data", raw)
+    elif kind.compression == "tar":
+        with tarfile.open(path, "w:gz") as tar:
+            member = tarfile.TarInfo("data")
+            member.size = len(raw)
+            tar.addfile(member, io.BytesIO(raw))
     elif kind.compression in ("zstd", "lz4"):
         with pa.CompressedOutputStream(str(path), kind.compression) as stream:
             stream.write(raw)
     else:
-        path.write_bytes({"gzip": gzip.compress, "bz2": bz2.compress}.get(kind.compression, bytes)(raw))
+        path.write_bytes(
+            {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}.get(kind.compression, bytes)(raw)
+        )
 
 
 def read(path: Path, kind: Kind) -> tuple[list[Row], list[str]]:

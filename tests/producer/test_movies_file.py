@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reelstream.errors import UsageError
-from reelstream.producer.file_lines import MOVIES_FILES, named_inside
 from reelstream.producer.movies_file import GENRES_OF_ITEM, read_movies
+from reelstream.producer.packed_file import MOVIES_FILES, named_inside
 
 AMELIE = {"movie_id": 1, "title": "Amélie (2001)", "genres": "Comedy|Romance"}
 HEAT = {"movie_id": 6, "title": "Heat (1995)", "genres": "Action"}
