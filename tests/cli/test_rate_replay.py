@@ -216,7 +216,7 @@ def test_a_new_user_gets_an_id_and_the_popular_movies_until_a_stream_runs(
 ) -> None:
     publish(warehouse)
 
-    answer = ask("rate", "--user", "new", "pulp fiction=5", f"{TOY_STORY}=3.5")
+    answer = ask("rate", "--user", "new", "pulp fiction=5", f"{TOY_STORY}=3.5", "-n", 2)
 
     [(user, *_), *_] = events = sent()
     assert events == [(user, PULP_FICTION, 5.0), (user, TOY_STORY, 3.5)]

@@ -93,7 +93,7 @@ def test_in_the_end_no_file_holds_the_user_and_all_else_is_as_it_was(warehouse: 
     assert models.load(version.model_path).user_ids.tolist() == [STAYS]
     recommender = reelstream.open(warehouse)
     assert {movie.source for movie in recommender.recommend(LEAVES)} == {"popular"}
-    assert [movie.movie_id for movie in recommender.recommend(STAYS)] == [10, 20]
+    assert [movie.movie_id for movie in recommender.recommend(STAYS, 2)] == [10, 20]
     assert (store.state().forgetting, store.state().accepted) == ({}, accepted + 1)
     assert store.forgotten()[LEAVES].removed == removed[LEAVES]
     assert forget(RatingsStore(warehouse)) == {}

@@ -47,7 +47,7 @@ def test_an_older_warehouse_is_read_as_it_is(old: Path) -> None:
     recommender = reelstream.open(old)
 
     assert recommender.recommend(1)[0].movie_id == TOY_STORY
-    assert [movie.movie_id for movie in recommender.recommend(2)] == [10]
+    assert [movie.movie_id for movie in recommender.recommend(2, 1)] == [10]
     assert recommender.predict(1, TOY_STORY).source == "model"
     assert RatingsStore(old).read().num_rows == 3
     assert set(formats(old).values()) == {1}
@@ -67,7 +67,7 @@ def test_each_table_becomes_the_newest_format_with_its_next_change(old: Path) ->
     assert set(formats(old).values()) == {FORMAT}
     forget(RatingsStore(old))
     assert triples(store.read()) == [(2, 296, 3.0), (2, 9, 4.0)]
-    assert [movie.movie_id for movie in reelstream.open(old).recommend(2)] == [20]
+    assert [movie.movie_id for movie in reelstream.open(old).recommend(2, 1)] == [20]
 
 
 def test_rejects_from_before_they_had_a_detail_are_read_and_compacted(warehouse: Path) -> None:
