@@ -13,6 +13,7 @@ from reelstream.als.scale import Scale
 from reelstream.cli.options import broker_address, err, out, print_json, progress_bar, show_bad_rows
 from reelstream.errors import UsageError
 from reelstream.kafka_io.topic import prepare_topic
+from reelstream.producer import resume as resuming
 from reelstream.producer.bad_rows import BadRows
 from reelstream.producer.file_form import Form, detect
 from reelstream.producer.file_scale import scale_of
@@ -50,6 +51,12 @@ def replay_file(
     properties = prepare_topic(settings, address)
     form = form or detect(file)
     scale = scale or scale_of(settings, file, form)[0]
+    low, high = scale.rating_min, scale.rating_max
+    state_path = resume_state(settings, file)
+    if (
+        resume and not settings.sets_scale
+    ):  # ratings that came before it was stored may have made it another one than was guessed
+        low, high = resuming.ends_of_last(state_path) or (low, high)
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task(f"replay {file.name}", total=None, note="")
 
@@ -65,15 +72,15 @@ def replay_file(
             bootstrap_servers=address,
             topic=settings.topic,
             properties=properties,
-            rating_min=scale.rating_min,
-            rating_max=scale.rating_max,
+            rating_min=low,
+            rating_max=high,
             rate_per_s=rate,
             speed=speed,
             limit=limit,
             resume=resume,
             strict=strict,
             form=form,
-            state_path=resume_state(settings, file),
+            state_path=state_path,
             progress=progress,
             notice=lambda text: err.print(text, soft_wrap=True, markup=False),
             before_sending=before_sending,

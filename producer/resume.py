@@ -71,6 +71,15 @@ def identify(path: Path, form: Form, *, rating_min: float, rating_max: float) ->
     return FileIdentity(size_bytes, modified_ns, head, rating_min, rating_max, str(form))
 
 
+def ends_of_last(state_path: Path) -> tuple[float, float] | None:
+    """(rating_min, rating_max) of the last replay; None where there was none, or its state can't be read, as `load` says."""
+    try:
+        file = json.loads(state_path.read_bytes())["file"]
+        return float(file["rating_min"]), float(file["rating_max"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def load(state_path: Path, csv_path: Path, file: FileIdentity) -> ReplayState | None:
     """The state of the last replay; None if there was none.
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from reelstream.store import scale_file
 from reelstream.store.movies import MoviesStore
 from reelstream.store.ratings import RatingsStore
 from tests.cli.conftest import Answer, Reelstream
+from tests.fixtures.camps import add
 from tests.fixtures.published import MARKUP, PULP_FICTION, TOY_STORY, publish
 from tests.fixtures.rows import ratings, rejects
 from tests.producer.topic import records_of
@@ -93,6 +95,21 @@ def test_replay_counts_in_json_and_resumes(
     assert again.json["bad_rows"] == 2
     assert [row["line_number"] for row in again.json["first_bad"]] == [3, 4]
     assert sent() == [(1, 296, 5.0), (2, 300, 3.5)]
+
+
+def test_a_replay_resumes_on_its_scale_where_ratings_came_before_it_was_stored(
+    ask: Callable[..., Answer], csv: Path, warehouse: Path, sent: Callable[[], list[tuple[int, int, float]]]
+) -> None:
+    rows = [f"{user},296,{1 + user % 5},{1147880044 + user}\n" for user in range(60)]
+    csv.write_text("userId,movieId,rating,timestamp\n" + "".join(rows))
+    first = ask("replay", csv, "--limit", 1, "--json")
+    scale_file.place(warehouse).unlink()
+    add(RatingsStore(warehouse), (1, 7, 4.5))
+
+    again = ask("replay", csv, "--resume", "--json")
+
+    assert (first.code, again.code, again.json["sent"]) == (0, 0, 59)
+    assert len(sent()) == 60
 
 
 def test_a_file_without_bad_rows_ends_with_0(ask: Callable[..., Answer], csv: Path) -> None:
