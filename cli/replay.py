@@ -53,9 +53,7 @@ def replay_file(
     scale = scale or scale_of(settings, file, form)[0]
     low, high = scale.rating_min, scale.rating_max
     state_path = resume_state(settings, file)
-    if (
-        resume and not settings.sets_scale
-    ):  # ratings that came before it was stored may have made it another one than was guessed
+    if resume and not settings.sets_scale:  # live ratings may have come in before the first replay stored its scale
         low, high = resuming.ends_of_last(state_path) or (low, high)
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task(f"replay {file.name}", total=None, note="")

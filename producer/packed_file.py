@@ -40,6 +40,10 @@ _COMPRESSIONS = {
     b"\x04\x22\x4d\x18": "lz4",
     b"\xfd7zXZ\0": "xz",
 }
+_UNREADABLE = (
+    *(pa.ArrowException, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError, LookupError),
+    NotImplementedError,  # by which zipfile refuses a compression
+)
 _TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow"}
 
 
@@ -260,9 +264,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}; give the path of one.") from None
-    except (pa.ArrowException, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError) as error:
-        raise UsageError(f"{path} can't be read: {error}.") from None
-    except (EOFError, NotImplementedError, LookupError) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"{path} can't be read: {error}.") from None
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}.") from None

@@ -202,11 +202,12 @@ class FoldInStage:
         loaded, stamp = self._loaded, self._hidden.stamp()
         if loaded is None or (loaded.version.name, stamp) == self._taken_off:
             return False
-        hidden = self._hidden.ids()
-        with self._lock:  # lists that were begun with the movies hidden before are in the files now
-            if len(users := _with_no_other(loaded.updates.read(), hidden)):
-                self._write(users)  # else an older list of theirs would be the newest one
-        found = bool(len(hidden)) and take_off_lists(loaded.version, hidden)
+        found = False
+        if len(hidden := self._hidden.ids()):
+            with self._lock:  # lists that were begun with the movies hidden before are in the files now
+                if len(users := _with_no_other(loaded.updates.read(), hidden)):
+                    self._write(users)  # else an older list of theirs would be the newest one
+            found = take_off_lists(loaded.version, hidden)
         self._taken_off = (loaded.version.name, stamp)
         return found
 

@@ -90,7 +90,6 @@ class DismissedStore(Log):
     def __init__(self, warehouse: Path) -> None:
         super().__init__(warehouse / "dismissed")
         self._ids = id_texts.of_warehouse(warehouse)
-        self._texts: IdTexts | None = None
         self._known: tuple[object, DismissedMovies] = (None, DismissedMovies())
 
     def stamp(self) -> tuple[pointer.Stamp, pointer.Stamp]:
@@ -117,14 +116,11 @@ class DismissedStore(Log):
             return
         offsets = with_next(offsets, next_offsets(rows))
         rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows))
-        self._texts = texts
-        try:
-            self.append_rows(rows.select(DISMISSED.names), offsets=offsets)
-        finally:
-            self._texts = None
+        as_stored = texts.stored if texts else None
+        self.append_rows(rows.select(DISMISSED.names), as_stored=as_stored, offsets=offsets)
 
     def as_stored(self, rows: pa.Table) -> pa.Table:
-        return (self._texts or self._ids.now()).stored(rows)
+        return self._ids.now().stored(rows)
 
     def written(self) -> None:
         failpoint("dismissed-written")

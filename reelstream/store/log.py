@@ -11,7 +11,7 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -53,13 +53,17 @@ class Log:
         value = pointer.read(self._pointer) or {"next": 0, "files": []}
         return {**value, "files": [[inside(name), level] for name, level in value["files"]]}
 
-    def append_rows(self, rows: pa.Table, **beside: Any) -> None:
-        """Adds the rows, if there are any, and has the pointer say what is given `beside` them, in one step."""
+    def append_rows(
+        self, rows: pa.Table, *, as_stored: Callable[[pa.Table], pa.Table] | None = None, **beside: Any
+    ) -> None:
+        """Adds the rows, if there are any, and has the pointer say what is given `beside` them, in one step. as_stored: in the
+        place of the method."""
         with self._lock:
             value = self.current()
             number, files = value["next"], value["files"]
             if rows.num_rows:
-                files, number = [*files, [self._write(number, rows.cast(self.schema)), 0]], number + 1
+                rows = (as_stored or self.as_stored)(rows.cast(self.schema))
+                files, number = [*files, [self._write(number, rows), 0]], number + 1
             self.written()
             pointer.move(self._pointer, {**value, "next": number, "files": files, **beside})
         self.stored()
@@ -82,7 +86,7 @@ class Log:
             rows = self.merged([self.path / name for name, _ in old])
             with self._lock:
                 value = self.current()
-                new = [self._write(value["next"], rows), old[-1][1] + 1]
+                new = [self._write(value["next"], self.as_stored(rows)), old[-1][1] + 1]
                 failpoint("merge-written")
                 files = [*replaced(value["files"], old, new)]
                 pointer.move(self._pointer, {**value, "next": value["next"] + 1, "files": files})
@@ -106,7 +110,7 @@ class Log:
 
     def _write(self, number: int, rows: pa.Table) -> str:
         name = f"{number:012d}.parquet"
-        pointer.write_table(self.as_stored(rows), self.path / name, row_group_rows=self.row_group_rows)
+        pointer.write_table(rows, self.path / name, row_group_rows=self.row_group_rows)
         return name
 
     def as_stored(self, rows: pa.Table) -> pa.Table:
